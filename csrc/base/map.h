@@ -1,0 +1,31 @@
+/* map.h -- a private, read-only mapping of a file, made when someone asks for
+ * zero-copy views, and memory for tensors that a backend may adopt.
+ *
+ * A mapping is a promise by whoever owns the file: when the file is overwritten
+ * the views change with it, when it is cut, touching the lost pages is SIGBUS.
+ */
+#ifndef KW_BASE_MAP_H
+#define KW_BASE_MAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/source.h"
+
+typedef struct kw_map {
+    const uint8_t *data;
+    size_t len;
+} kw_map;
+
+/* Maps the whole file behind a path source.  Fails with KW_CHANGED when the
+ * file is no longer the one that was opened. */
+int kw_map_open(kw_source *source, kw_map *out, kw_error *err);
+void kw_map_close(kw_map *map);
+
+/* `len` bytes aligned to 64, not zeroed; large blocks are asked to be huge
+ * pages.  NULL when memory is short.  Free with kw_block_free(p, len). */
+void *kw_block_alloc(size_t len);
+void kw_block_free(void *block, size_t len);
+
+#endif

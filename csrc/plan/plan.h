@@ -1,0 +1,118 @@
+/* plan.h -- the join of two tensor tables: which tensor goes to which variable,
+ * what Keras would do with this very call, and what is wrong.  No bytes, no
+ * files, no Python.
+ *
+ * What Keras does is driven by kw_rules: a row of the table in rules.c
+ * (layout x Keras generation) plus the call's options.
+ *
+ * Facts only: a finding is numbers (rows of the two tables, an axis, counts);
+ * the sentences are made in Python from the same data.
+ */
+#ifndef KW_PLAN_PLAN_H
+#define KW_PLAN_PLAN_H
+
+#include "base/table.h"
+#include "plan/graph.h"
+
+typedef enum kw_flavour { KW_FLAVOUR_KERAS3, KW_FLAVOUR_TF_KERAS } kw_flavour;
+
+/* The suffix of the file's name decides which of its loaders Keras takes. */
+typedef enum kw_suffix {
+    KW_SUFFIX_KERAS,        /* .keras */
+    KW_SUFFIX_WEIGHTS_H5,   /* .weights.h5 (Keras tests "weights.h5") */
+    KW_SUFFIX_WEIGHTS_JSON, /* .weights.json */
+    KW_SUFFIX_H5,           /* .h5, .hdf5 */
+    KW_SUFFIX_OTHER
+} kw_suffix;
+
+typedef struct kw_rules {
+    kw_flavour flavour;
+    uint32_t version; /* Keras: major * 10000 + minor * 100 + patch: 31501 */
+    kw_suffix suffix;
+    bool by_name_given; /* by_name was passed at all (Keras 3 refuses it for V3 files) */
+    bool by_name;
+    bool skip_mismatch;
+    bool is_zip;    /* the file really is a zip: .keras loading needs that */
+    bool is_hdf5;   /* the file really is HDF5 */
+    /* kwload's own options, on the model's side, already resolved to rows: */
+    const uint8_t *selected;         /* one byte a model group: 0 = not asked for; NULL = all */
+    const uint32_t *mapped;          /* one a model group: file group it is mapped to, or KW_NONE; NULL */
+} kw_rules;
+
+/* Who decides a pair. */
+typedef enum kw_pair_rule { KW_PAIR_PATH, KW_PAIR_ORDER, KW_PAIR_NAME, KW_PAIR_MAPPED } kw_pair_rule;
+
+typedef struct kw_pair {
+    uint32_t file_tensor;
+    uint32_t model_tensor;
+    uint8_t rule; /* kw_pair_rule */
+    uint8_t cast; /* kw_cast */
+} kw_pair;
+
+typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
+
+typedef struct kw_finding {
+    int code;                            /* enum kw_code */
+    kw_severity severity;
+    uint32_t file_group, model_group;    /* rows, or KW_NONE */
+    uint32_t file_tensor, model_tensor;  /* rows, or KW_NONE */
+    uint32_t other_group;                /* KW_SWAPPED: the model group whose name the file's group has;
+                                            KW_RENAMED and KW_MISSING: the file group that best fits */
+    int32_t axis;                        /* KW_SHAPE: the first axis that differs, or -1 (rank) */
+    uint32_t a, b;                       /* counts: in the file, in the model */
+    uint32_t related_first, related_count; /* run of kw_plan.related: more model tensors of the same cause */
+} kw_finding;
+
+/* X(NAME, "outcome") */
+#define KW_OUTCOMES(X)                  \
+    X(LOADS, "loads")                   \
+    X(LOADS_WRONG, "loads_wrong")       \
+    X(LOADS_PART, "loads_part")         \
+    X(LOADS_NOTHING, "loads_nothing")   \
+    X(RAISES, "raises")                 \
+    X(UNKNOWN, "unknown")
+typedef enum kw_outcome {
+#define KW_OUTCOME_ENUM(name, text) KW_OUTCOME_##name,
+    KW_OUTCOMES(KW_OUTCOME_ENUM)
+#undef KW_OUTCOME_ENUM
+} kw_outcome;
+const char *kw_outcome_name(kw_outcome outcome);
+
+/* Which text Keras raises: X(NAME, "exception type", "message up to its first inserted value").
+ * The list lives in rules.c's kw_raise_text. */
+typedef struct kw_prediction {
+    kw_outcome outcome;
+    const char *error_type;   /* static; NULL unless RAISES */
+    const char *error_prefix; /* static: the message up to its first inserted value; "" when not Keras's own text */
+    const char *inner_prefix; /* V3: the first inner message's beginning; NULL */
+    uint32_t error_group;     /* model group it is about, or KW_NONE */
+    uint32_t error_tensor;    /* model tensor, or KW_NONE */
+    uint32_t a, b;            /* the numbers it inserts first (expected, received / found) */
+    uint32_t assigned;        /* variables already overwritten when it raises */
+    const char *reason;       /* UNKNOWN: static text why */
+} kw_prediction;
+
+typedef struct kw_plan {
+    kw_arena arena;
+    kw_pair *pairs; /* what kwload.load_weights assigns when nothing refuses */
+    uint32_t pair_count;
+    kw_pair *keras_pairs; /* what Keras would leave assigned: equals pairs when it loads the same */
+    uint32_t keras_pair_count;
+    kw_finding *findings; /* by severity (errors first), then by model row */
+    uint32_t finding_count;
+    uint32_t *related;
+    uint32_t *undecidable; /* model groups; runs separated by KW_NONE */
+    uint32_t undecidable_count;
+    uint32_t *source_group; /* one a model group: the file group its values come from, or KW_NONE */
+    uint32_t wanted;        /* variables that this call selects (optimizer and metric state not counted) */
+    uint32_t unused;        /* file tensors nobody takes (optimizer and metric state not counted) */
+    kw_prediction prediction;
+} kw_plan;
+
+/* `model_graph` is needed for the V3 layouts (NULL for legacy).  0 with *out
+ * owned by the caller; -1: KW_MEMORY. */
+int kw_plan_make(const kw_table *file, const kw_table *model, const kw_graph *model_graph, const kw_rules *rules,
+                 kw_plan **out, kw_error *err);
+void kw_plan_free(kw_plan *plan);
+
+#endif
