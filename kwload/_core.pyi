@@ -1,0 +1,130 @@
+"""The C core: reads weight files into a tensor table, joins two tables into a plan.
+
+Everything here states facts; the sentences are made in :mod:`kwload.report`.
+Objects are immutable once made.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+import numpy as np
+
+CODES: Final[dict[int, str]]
+"""Number -> slug of every code (``csrc/base/codes.h``): ``{307: "shape-mismatch", ...}``."""
+
+CONTENTS: Final[dict[str, str]]
+"""Slug -> phrase of every content that is recognised: ``{"html": "a web page", ...}``."""
+
+GROUP_FLAGS: Final[dict[str, int]]
+"""Name -> bit of ``Group.flags``: named absent no_list optimizer metric top_level own_load not_built no_count
+auto_name not_loadable."""
+
+class CoreError(Exception):
+    """A failure of the core: ``code`` (number), ``at`` (byte or None), ``detail``, ``errno`` (0 if none)."""
+
+    code: int
+    at: int | None
+    detail: str
+    errno: int
+
+@final
+class Tensor:
+    """One tensor of a file."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def layer(self) -> str: ...
+    @property
+    def variable(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def offset(self) -> int | None: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def storage(self) -> str: ...
+    @property
+    def fault(self) -> tuple[int, int | None, str] | None: ...
+
+@final
+class File:
+    """``File(path)``, ``File(buffer)`` or ``File((size, pread))``: opened when made.
+
+    *path* is bytes as the file system has them; *buffer* supports the buffer protocol (a ``bytes`` object is a
+    path, so wrap file contents in ``memoryview``); *pread(offset, length) -> bytes* is called with the GIL held.
+
+    Raises CoreError for KW1xx, KW211 and KW213; a damaged or foreign file is opened, see ``faults`` and ``content``.
+    """
+
+    def __new__(cls, source: Any, /, *, inflate_limit: int = 0) -> File: ...
+    content: Final[str]
+    layout: Final[str]
+    size: Final[int]
+    tensors: Final[tuple[Tensor, ...]]
+    groups: Final[tuple[tuple[str, str | None, int, tuple[tuple[str, int], ...], tuple[int, int | None, str] | None], ...]]
+    """``(path, name, flags, ((slot name, tensor row or -1), ...), fault)`` in the order of the layout."""
+    metadata: Final[dict[str, str]]
+    faults: Final[tuple[tuple[int, int | None, str, str, int, int], ...]]
+    """``(code, at, detail, path, a, b)`` of what is wrong with the container."""
+    config: Final[bytes | None]
+    title: Final[str | None]
+    def index(self, path: str, /) -> int:
+        """Row of the tensor with this path, -1 when there is none."""
+    def view(self, row: int, /) -> np.ndarray[Any, Any]:
+        """The tensor as a read-only array: a view of the mapping (made now if need be), or a copy when not contiguous."""
+    def fetch(self, rows: Sequence[int], /, *, threads: int = 2, verify: bool = False) -> list[np.ndarray[Any, Any]]:
+        """Writable arrays of their own memory, aligned to 64 bytes; *verify* checks the member's CRC-32 in the same pass."""
+    def verify(self, *, threads: int = 2) -> None:
+        """Raises CoreError KW205 when a member's CRC-32 is wrong."""
+    def unchanged(self) -> bool:
+        """False when the file's size or time differ from those at opening."""
+
+@final
+class Spec:
+    """What a model wants, for one layout.
+
+    *groups*: ``(path, name, class_name, flags, variables)`` with *variables* a sequence of
+    ``(name, path, layer, shape, dtype, trainable)``.  *nodes*: ``(group row or -1, (edge, ...))`` with *edge*
+    ``(name or None, target node)``; given for the V3 layouts, empty for the legacy ones.
+    """
+
+    def __new__(cls, layout: str, groups: Sequence[Any], nodes: Sequence[Any] = (), /) -> Spec: ...
+
+@final
+class Plan:
+    pairs: Final[list[tuple[int, int, str, str]]]
+    """``(file tensor, model tensor, rule, cast)``; rule path, order, name, mapped; cast same, exact, rounds, overflows."""
+    keras_pairs: Final[list[tuple[int, int, str, str]]]
+    findings: Final[list[tuple[int, str, int, int, int, int, int, int, int, int, list[int]]]]
+    """``(code, severity, file group, model group, file tensor, model tensor, other group, axis, a, b, related)``, -1 for none."""
+    undecidable: Final[list[list[int]]]
+    source_group: Final[list[int]]
+    wanted: Final[int]
+    unused: Final[int]
+    prediction: Final[dict[str, Any]]
+    """outcome, error_type, error_prefix, inner_prefix, error_group, error_tensor, a, b, assigned, reason."""
+
+def plan(
+    file: File,
+    spec: Spec,
+    /,
+    *,
+    flavour: str,
+    version: int,
+    suffix: str,
+    by_name: bool | None = None,
+    skip_mismatch: bool = False,
+    selected: bytes | None = None,
+    mapped: Sequence[int] | None = None,
+) -> Plan:
+    """*flavour* "keras" or "tf_keras"; *version* 31501 for 3.15.1; *suffix* "keras", "weights.h5", "weights.json", "h5", "other"."""
+
+def nearest(name: str, candidates: Sequence[str], count: int = 3, /) -> list[str]:
+    """The candidates most like *name*, best first; those too far away are left out."""
+
