@@ -1,0 +1,74 @@
+# `make demo` and `make test` do all set-up by themselves; what each target does: `make help`.
+VENV := .venv
+PY := $(VENV)/bin/python
+SECONDS ?= 60
+export KWLOAD_CORPUS ?= $(abspath ../shared/corpus)
+
+C_TESTS := $(MAKE) --no-print-directory -f tests/c/Makefile PY=$(PY)
+PYTEST := $(PY) -m pytest -n 2 --dist loadfile
+
+# Both libraries are preloaded: a sanitized extension needs ASan first in the process, and ASan finds C++'s throw only if it is there.
+# libhdf5 and Python leak on exit by design, so leaks are looked for by the C tests.
+ASAN_BUILD := build/asan/lib
+ASAN = env PYTHONPATH=$(ASAN_BUILD) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libstdc++.so.6)"
+
+.PHONY: help demo test check c-test lint extension asan fuzz bench clean
+.NOTPARALLEL:
+
+help:
+	@echo 'make demo    check and load the weight files of a small model, with the real reports'
+	@echo 'make test    all tests: C, lint, types, Python with Keras 3, tf_keras, JAX and torch'
+	@echo 'make check   what needs no Keras, in under two minutes; compiler warnings are errors'
+	@echo 'make asan    the C tests and what needs no Keras under AddressSanitizer and UBSan'
+	@echo 'make fuzz    every fuzz target for SECONDS=60 each (clang)'
+	@echo 'make bench   the speed claims, measured; writes the table of benchmarks/README.md'
+	@echo 'make clean   remove everything that was built, .venv too'
+
+demo: $(VENV)/.demo extension
+	@$(PY) examples/demo.py
+
+test: $(VENV)/.test extension lint c-test
+	$(PYTEST)
+
+check: export KWLOAD_WERROR = 1
+check: $(VENV)/.test extension lint c-test
+	$(PYTEST) -m 'not keras'
+
+asan: $(VENV)/.test
+	KWLOAD_SANITIZE=1 $(PY) setup.py --quiet build --build-lib $(ASAN_BUILD)
+	$(C_TESTS) KIND=asan test
+	$(ASAN) $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras'
+
+fuzz: $(VENV)/.test
+	sh scripts/bootstrap.sh fuzz
+	$(C_TESTS) KIND=fuzz SECONDS=$(SECONDS) fuzz
+
+bench: $(VENV)/.test extension
+	$(PY) -m benchmarks
+
+c-test: $(VENV)/.test
+	@$(C_TESTS) test
+
+lint: $(VENV)/.test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+# setup.py itself knows what is out of date.
+extension:
+	@$(PY) setup.py --quiet build_ext --inplace
+
+# The name of the stamp is the extra of pyproject.toml. Without build isolation the objects made here are those that `extension` keeps up to date.
+$(VENV)/.demo $(VENV)/.test: pyproject.toml setup.py scripts/bootstrap.sh scripts/native.py
+	@sh scripts/bootstrap.sh
+	@mkdir -p build
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' > build/requires.txt
+	@echo 'kwload: installing it and what "make $(subst .,,$(@F))" needs into $(VENV)'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r build/requires.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[$(subst .,,$(@F))]'
+	@touch $@
+
+clean:
+	rm -rf build dist $(VENV) *.egg-info kwload/*.so .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find benchmarks examples kwload scripts tests -name __pycache__ -prune -exec rm -rf {} +

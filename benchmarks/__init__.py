@@ -1,0 +1,1 @@
+"""The speed that kwload claims, measured against what it is compared with: `python -m benchmarks`."""

@@ -1,0 +1,67 @@
+"""What the claims share: measuring two things in turn, and a row of the table."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass
+class Row:
+    """One claim: what was measured of the peer and of kwload, the target, and whether it is met."""
+
+    claim: str
+    peer: str
+    ours: str
+    target: str
+    measured: str
+    met: bool
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """The time of one call."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+@dataclass
+class Turns:
+    """Times of a peer (A) and of kwload (B), taken A B A B so that what slows the machine slows both."""
+
+    peer: list[float]
+    ours: list[float]
+
+    @classmethod
+    def of(cls, peer: Callable[[], object], ours: Callable[[], object], rounds: int) -> Turns:
+        """Calls each once unmeasured, then `rounds` times in turn."""
+        peer(), ours()
+        turns = cls([], [])
+        for _ in range(rounds):
+            turns.peer.append(seconds(peer))
+            turns.ours.append(seconds(ours))
+        return turns
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster kwload is: the median over the rounds."""
+        return statistics.median(a / b for a, b in zip(self.peer, self.ours, strict=True))
+
+    def faster(self, claim: str, peer: str, target: float) -> Row:
+        """The row of the claim that kwload is at least `target` times as fast as `peer`."""
+        return Row(
+            claim,
+            f"{peer} {text(statistics.median(self.peer))}",
+            text(statistics.median(self.ours)),
+            f"at least {target:g}x faster" if target > 1 else "no slower",
+            f"{self.ratio:.3g}x",
+            self.ratio >= target,
+        )
+
+
+def text(duration: float) -> str:
+    """A duration with three digits and a fitting unit."""
+    unit, factor = next((pair for pair in (("s", 1), ("ms", 1e-3)) if duration >= pair[1]), ("µs", 1e-6))
+    return f"{duration / factor:.3g} {unit}"
