@@ -1,0 +1,90 @@
+/* kwload_py.h -- what the files of the binding share.
+ *
+ *   module.c     the module, its state, CODES and CONTENTS, nearest()
+ *   py_error.c   the one way from a kw_error to an exception
+ *   py_source.c  path, buffer or (size, pread) -> kw_source
+ *   py_file.c    File and Tensor
+ *   py_array.c   the only NumPy: views and blocks as arrays
+ *   py_spec.c    Spec: Python rows -> kw_table and kw_graph
+ *   py_plan.c    Plan and plan()
+ *
+ * Multi-phase init, heap types, limited API 3.11.  Everything the module owns is
+ * listed once, in KW_STATE.  Objects are immutable once made.
+ */
+#ifndef KWLOAD_PY_H
+#define KWLOAD_PY_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <string.h>
+
+#include "base/map.h"
+#include "base/view.h"
+#include "plan/plan.h"
+#include "read/read.h"
+
+/* X(name): each is a strong reference in the module's state. */
+#define KW_STATE(X)   \
+    X(core_error)     \
+    X(file_type)      \
+    X(tensor_type)    \
+    X(spec_type)      \
+    X(plan_type)
+
+typedef struct kw_state {
+#define KW_STATE_FIELD(name) PyObject *name;
+    KW_STATE(KW_STATE_FIELD)
+#undef KW_STATE_FIELD
+    PyObject *dtype_names[KW_DTYPE_COUNT]; /* interned str */
+    PyObject *descrs[KW_DTYPE_COUNT];      /* numpy.dtype, made when first needed */
+} kw_state;
+
+extern struct PyModuleDef kw_module_def;
+kw_state *kw_state_of_type(PyTypeObject *type);
+
+/* A kw_file with what Python adds to it: shared by the File, its Tensors and
+ * every array that views it, so that no reference cycle arises. */
+typedef struct kw_shared {
+    Py_ssize_t refs; /* changed with the GIL held, or atomically without one */
+    kw_file *file;
+    PyThread_type_lock lock; /* around the sources' caches */
+    kw_map *maps;            /* one a part, made at the first view of it */
+    PyObject *owner;         /* the buffer's or callback's object: kept for views */
+    PyObject *path;          /* str for messages and Tensor.file, or None */
+} kw_shared;
+kw_shared *kw_shared_retain(kw_shared *shared);
+void kw_shared_release(kw_shared *shared);
+
+/* py_error.c: sets the exception and returns NULL. */
+PyObject *kw_raise(kw_state *state, const kw_error *err);
+/* (code, at or None, detail) of a fault, None when sound. */
+PyObject *kw_fault_object(const kw_fault *fault);
+/* Text of a file, whatever its bytes: UTF-8 with surrogateescape. */
+PyObject *kw_text(const char *text);
+/* int, or None for KW_NOWHERE. */
+PyObject *kw_offset(uint64_t at);
+/* int, or -1 for KW_NONE. */
+PyObject *kw_row(uint32_t row);
+
+/* py_source.c: 0 with *out, or -1 with an exception set. */
+int kw_source_from_object(kw_state *state, PyObject *object, kw_source **out);
+
+/* py_file.c */
+extern PyType_Spec kw_file_spec, kw_tensor_spec;
+kw_file *kw_file_of(PyObject *file);
+
+/* py_array.c */
+int kw_array_setup(void);
+/* A read-only array over `data`; the array keeps `shared` alive. */
+PyObject *kw_array_view(kw_state *state, kw_shared *shared, const kw_tensor *tensor, const void *data);
+/* A writable array that owns `block` (of kw_block_alloc(block_len)); frees it on failure too. */
+PyObject *kw_array_own(kw_state *state, const kw_tensor *tensor, void *block, size_t block_len);
+
+/* py_spec.c, py_plan.c */
+extern PyType_Spec kw_spec_spec, kw_plan_spec;
+const kw_table *kw_spec_table(PyObject *spec);
+const kw_graph *kw_spec_graph(PyObject *spec);
+PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs);
+
+#endif
