@@ -9,7 +9,7 @@ PYTEST := $(PY) -m pytest -n 2 --dist loadfile
 
 # Both libraries are preloaded: a sanitized extension needs ASan first in the process, and ASan finds C++'s throw only if it is there.
 # libhdf5 and Python leak on exit by design, so leaks are looked for by the C tests.
-ASAN_BUILD := build/asan/lib
+ASAN_BUILD := $(abspath build/asan/lib)
 ASAN = env PYTHONPATH=$(ASAN_BUILD) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libstdc++.so.6)"
 
@@ -36,6 +36,7 @@ check: $(VENV)/.test extension lint c-test
 	$(PYTEST) -m 'not keras'
 
 asan: $(VENV)/.test
+	@rm -rf $(ASAN_BUILD)
 	KWLOAD_SANITIZE=1 $(PY) setup.py --quiet build --build-lib $(ASAN_BUILD)
 	$(C_TESTS) KIND=asan test
 	$(ASAN) $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras'

@@ -85,7 +85,7 @@ class BuildCore(build_ext):
         )
 
     def compile_source(self, source: str, flags: list[str]) -> str:
-        """The path of the object of `source`, compiled only if one of the same flags is not newer than what it includes."""
+        """The path of the object of `source`, compiled unless one of the same flags is newer than all it includes."""
         command = [*self.compiler.compiler_so, *flags, numpy.__version__]
         folder = Path("build", "objects", hashlib.sha256(shlex.join(command).encode()).hexdigest()[:12])
         target = folder / Path(source).with_suffix(".o")
