@@ -126,17 +126,19 @@ typedef struct kw_table {
 void kw_table_free(kw_table *table); /* frees the arena; safe on a zeroed table */
 
 /* "dense", "dense_7", "conv2d_transpose_1": what Keras calls a layer of
- * `class_name` by itself.  With class_name NULL: any snake_case name that ends
- * in _<digits>, or equals one of Keras's own class names in snake case. */
+ * `class_name` by itself.  With class_name NULL: what some Keras would call a
+ * layer of one of its own classes; "block_1" and "my_dense_2" are the user's. */
 bool kw_name_is_automatic(const char *name, const char *class_name);
 
 /* A hash from text to index, for joins.  Keys are borrowed. */
 typedef struct kw_index {
     struct kw_index_entry *entries;
     size_t capacity, count;
+    uint64_t seed[2]; /* drawn at the first key */
 } kw_index;
-#define KW_INDEX_EMPTY ((kw_index){NULL, 0, 0})
-/* Keeps the first value of equal keys; *found (may be NULL) tells that. */
+#define KW_INDEX_EMPTY ((kw_index){NULL, 0, 0, {0, 0}})
+/* Keeps the first value of equal keys: *existing (may be NULL) is that value,
+ * or KW_NONE when the key is new.  0, or -1 with KW_MEMORY. */
 int kw_index_add(kw_index *index, const char *key, uint32_t value, uint32_t *existing, kw_error *err);
 uint32_t kw_index_find(const kw_index *index, const char *key); /* KW_NONE */
 void kw_index_free(kw_index *index);
