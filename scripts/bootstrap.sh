@@ -39,19 +39,19 @@ fi
 missing=$(echo $missing)
 
 if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || stop "packages are missing, install them (these are Debian's names): $missing"
     if [ "$(id -u)" = 0 ]; then
         root=
     elif sudo -n true 2>/dev/null; then
         root='sudo -n'
     else
-        stop "these packages are missing and root is needed to install them: $missing"
+        stop "packages are missing; run this as root, then make again: apt-get install $missing"
     fi
-    command -v apt-get >/dev/null || stop "these packages (Debian's names) are missing and there is no apt-get: $missing"
     echo "kwload: installing $missing"
     # A stale list of one repository need not stop the install from another.
     $root apt-get update -q </dev/null || true
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing </dev/null ||
-        stop "apt-get could not install all of these packages, which are needed: $missing"
+        stop "apt-get could not install the packages that are missing: $missing"
 fi
 
 .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
