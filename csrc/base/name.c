@@ -3,7 +3,7 @@
  *     Conv2DTranspose                 the class
  *     conv2d_transpose_3              snake case, and a number from the second on
  *     conv_lst_m2d                    TensorFlow up to 2.6 counted digits as small letters (ConvLSTM2D)
- *     convolution2d_1                 Keras 1: small letters, always a number
+ *     convolution2d_1                 Keras 1: its own classes in small letters, always a number
  *     forward_lstm_1  dense_1_input   made from the name of another layer
  *
  * Keras: utils/naming.py to_snake_case; tf.keras: utils/generic_utils.py; Keras
@@ -20,64 +20,45 @@ enum { CLASS_MAX = 255, SNAKE_MAX = 2 * CLASS_MAX }; /* a longer class is the us
 static const char *const known_names[] = {
     "activation", "activity_regularization", "activityregularization", "adaptive_average_pooling1d",
     "adaptive_average_pooling2d", "adaptive_average_pooling3d", "adaptive_max_pooling1d", "adaptive_max_pooling2d",
-    "adaptive_max_pooling3d", "adaptiveaveragepooling1d", "adaptiveaveragepooling2d", "adaptiveaveragepooling3d",
-    "adaptivemaxpooling1d", "adaptivemaxpooling2d", "adaptivemaxpooling3d", "add", "additive_attention",
-    "additiveattention", "alpha_dropout", "alphadropout", "atrous_convolution1d", "atrous_convolution2d",
-    "atrousconvolution1d", "atrousconvolution2d", "attention", "aug_mix", "augmix", "auto_contrast", "autocontrast",
+    "adaptive_max_pooling3d", "add", "additive_attention", "alpha_dropout", "atrous_convolution1d",
+    "atrous_convolution2d", "atrousconvolution1d", "atrousconvolution2d", "attention", "aug_mix", "auto_contrast",
     "average", "average_pooling1d", "average_pooling2d", "average_pooling3d", "averagepooling1d", "averagepooling2d",
     "averagepooling3d", "batch_normalization", "batch_normalization_v1", "batch_normalization_v2",
-    "batchnormalization", "batchnormalizationv1", "batchnormalizationv2", "bidirectional", "category_crossing",
-    "category_encoding", "categorycrossing", "categoryencoding", "center_crop", "centercrop", "class_method",
-    "classmethod", "concatenate", "contrast_limited_adaptive_histogram_equalization",
-    "contrastlimitedadaptivehistogramequalization", "conv1d", "conv1d_transpose", "conv1dtranspose", "conv2d",
-    "conv2d_transpose", "conv2dtranspose", "conv3d", "conv3d_transpose", "conv3dtranspose", "conv_lst_m1d",
-    "conv_lst_m2d", "conv_lst_m2d_cell", "conv_lst_m3d", "conv_lstm1d", "conv_lstm2d", "conv_lstm2d_cell",
-    "conv_lstm3d", "conv_lstm_cell", "convlstm1d", "convlstm2d", "convlstm2dcell", "convlstm3d", "convlstmcell",
-    "convolution1d", "convolution1d_transpose", "convolution1dtranspose", "convolution2d", "convolution2d_transpose",
-    "convolution2dtranspose", "convolution3d", "convolution3d_transpose", "convolution3dtranspose", "cropping1d",
-    "cropping2d", "cropping3d", "cu_dnngru", "cu_dnnlstm", "cudnngru", "cudnnlstm", "cut_mix", "cutmix",
-    "deconvolution2d", "dense", "dense_features", "densefeatures", "depthwise_conv1d", "depthwise_conv2d",
-    "depthwiseconv1d", "depthwiseconv2d", "discretization", "dot", "dropout", "dynamic_embedding", "dynamicembedding",
-    "einsum_dense", "einsumdense", "elu", "embedding", "equalization", "flatten", "flax_layer", "flaxlayer",
+    "batchnormalization", "bidirectional", "category_crossing", "category_encoding", "center_crop", "class_method",
+    "concatenate", "contrast_limited_adaptive_histogram_equalization", "conv1d", "conv1d_transpose", "conv2d",
+    "conv2d_transpose", "conv3d", "conv3d_transpose", "conv_lst_m1d", "conv_lst_m2d", "conv_lst_m2d_cell",
+    "conv_lst_m3d", "conv_lstm1d", "conv_lstm2d", "conv_lstm2d_cell", "conv_lstm3d", "conv_lstm_cell", "convlstm2d",
+    "convolution1d", "convolution1d_transpose", "convolution2d", "convolution2d_transpose", "convolution3d",
+    "convolution3d_transpose", "cropping1d", "cropping2d", "cropping3d", "cu_dnngru", "cu_dnnlstm", "cut_mix",
+    "deconvolution2d", "dense", "dense_features", "depthwise_conv1d", "depthwise_conv2d", "discretization", "dot",
+    "dropout", "dynamic_embedding", "einsum_dense", "elu", "embedding", "equalization", "flatten", "flax_layer",
     "functional", "gaussian_dropout", "gaussian_noise", "gaussiandropout", "gaussiannoise",
     "global_average_pooling1d", "global_average_pooling2d", "global_average_pooling3d", "global_max_pooling1d",
     "global_max_pooling2d", "global_max_pooling3d", "globalaveragepooling1d", "globalaveragepooling2d",
     "globalaveragepooling3d", "globalmaxpooling1d", "globalmaxpooling2d", "globalmaxpooling3d", "group_normalization",
-    "group_query_attention", "grouped_query_attention", "groupedqueryattention", "groupnormalization",
-    "groupqueryattention", "gru", "gru_cell", "grucell", "hashed_crossing", "hashedcrossing", "hashing", "highway",
-    "identity", "input", "input_layer", "inputlayer", "instance_method", "instance_property", "instancemethod",
-    "instanceproperty", "integer_lookup", "integerlookup", "jax_layer", "jaxlayer", "lambda", "lambda_merge",
-    "lambdamerge", "layer_normalization", "layernormalization", "leaky_re_lu", "leakyrelu", "linear_model",
-    "linearmodel", "locally_connected1d", "locally_connected2d", "locallyconnected1d", "locallyconnected2d", "lstm",
-    "lstm_cell", "lstmcell", "masking", "max_num_bounding_boxes", "max_pooling1d", "max_pooling2d", "max_pooling3d",
-    "maximum", "maxnumboundingboxes", "maxout_dense", "maxoutdense", "maxpooling1d", "maxpooling2d", "maxpooling3d",
-    "mel_spectrogram", "melspectrogram", "merge", "minimum", "mix_up", "mixup", "model", "multi_head_attention",
-    "multiheadattention", "multiply", "normalization", "p_re_lu", "parametric_softplus", "parametricsoftplus",
-    "peephole_lstm_cell", "peepholelstmcell", "permute", "pipeline", "prelu", "rand_augment", "randaugment",
-    "random_brightness", "random_color_degeneration", "random_color_jitter", "random_contrast", "random_crop",
-    "random_elastic_transform", "random_erasing", "random_flip", "random_fourier_features", "random_gaussian_blur",
-    "random_grayscale", "random_height", "random_hue", "random_invert", "random_perspective", "random_posterization",
-    "random_rotation", "random_saturation", "random_sharpness", "random_shear", "random_translation", "random_width",
-    "random_zoom", "randombrightness", "randomcolordegeneration", "randomcolorjitter", "randomcontrast", "randomcrop",
-    "randomelastictransform", "randomerasing", "randomflip", "randomfourierfeatures", "randomgaussianblur",
-    "randomgrayscale", "randomheight", "randomhue", "randominvert", "randomperspective", "randomposterization",
-    "randomrotation", "randomsaturation", "randomsharpness", "randomshear", "randomtranslation", "randomwidth",
-    "randomzoom", "re_lu", "relu", "repeat_vector", "repeatvector", "rescaling", "reshape", "resizing",
-    "reversible_embedding", "reversibleembedding", "rms_normalization", "rmsnormalization", "rnn", "s_re_lu",
-    "seed_generator", "seedgenerator", "separable_conv1d", "separable_conv2d", "separable_convolution1d",
-    "separable_convolution2d", "separableconv1d", "separableconv2d", "separableconvolution1d",
-    "separableconvolution2d", "sequence_features", "sequencefeatures", "sequential", "simple_rnn", "simple_rnn_cell",
-    "simplernn", "simplernncell", "slicing_op_lambda", "slicingoplambda", "softmax", "solarization",
-    "spatial_dropout1d", "spatial_dropout2d", "spatial_dropout3d", "spatialdropout1d", "spatialdropout2d",
-    "spatialdropout3d", "spectral_normalization", "spectralnormalization", "srelu", "stacked_rnn_cells",
-    "stackedrnncells", "stft_spectrogram", "stftspectrogram", "string_lookup", "stringlookup", "subtract",
-    "sync_batch_normalization", "syncbatchnormalization", "tensor_flow_op_layer", "tensorflowoplayer",
-    "text_vectorization", "textvectorization", "tf_op_lambda", "tfoplambda", "tfsm_layer", "tfsmlayer",
+    "group_query_attention", "grouped_query_attention", "gru", "gru_cell", "hashed_crossing", "hashing", "highway",
+    "identity", "input", "input_layer", "instance_method", "instance_property", "integer_lookup", "jax_layer",
+    "lambda", "lambda_merge", "layer_normalization", "leaky_re_lu", "leakyrelu", "linear_model",
+    "locally_connected1d", "locally_connected2d", "locallyconnected1d", "locallyconnected2d", "lstm", "lstm_cell",
+    "masking", "max_num_bounding_boxes", "max_pooling1d", "max_pooling2d", "max_pooling3d", "maximum", "maxout_dense",
+    "maxoutdense", "maxpooling1d", "maxpooling2d", "maxpooling3d", "mel_spectrogram", "merge", "minimum", "mix_up",
+    "model", "multi_head_attention", "multiply", "normalization", "p_re_lu", "parametric_softplus",
+    "parametricsoftplus", "peephole_lstm_cell", "permute", "pipeline", "prelu", "rand_augment", "random_brightness",
+    "random_color_degeneration", "random_color_jitter", "random_contrast", "random_crop", "random_elastic_transform",
+    "random_erasing", "random_flip", "random_fourier_features", "random_gaussian_blur", "random_grayscale",
+    "random_height", "random_hue", "random_invert", "random_perspective", "random_posterization", "random_rotation",
+    "random_saturation", "random_sharpness", "random_shear", "random_translation", "random_width", "random_zoom",
+    "re_lu", "repeat_vector", "repeatvector", "rescaling", "reshape", "resizing", "reversible_embedding",
+    "rms_normalization", "rnn", "s_re_lu", "seed_generator", "separable_conv1d", "separable_conv2d",
+    "separable_convolution1d", "separable_convolution2d", "separableconvolution2d", "sequence_features", "sequential",
+    "simple_rnn", "simple_rnn_cell", "simplernn", "slicing_op_lambda", "softmax", "solarization", "spatial_dropout1d",
+    "spatial_dropout2d", "spatial_dropout3d", "spatialdropout1d", "spatialdropout2d", "spatialdropout3d",
+    "spectral_normalization", "srelu", "stacked_rnn_cells", "stft_spectrogram", "string_lookup", "subtract",
+    "sync_batch_normalization", "tensor_flow_op_layer", "text_vectorization", "tf_op_lambda", "tfsm_layer",
     "thresholded_re_lu", "thresholdedrelu", "time_distributed", "time_distributed_dense", "time_distributed_merge",
-    "timedistributed", "timedistributeddense", "timedistributedmerge", "torch_module_wrapper", "torchmodulewrapper",
-    "unit_normalization", "unitnormalization", "up_sampling1d", "up_sampling2d", "up_sampling3d", "upsampling1d",
-    "upsampling2d", "upsampling3d", "wide_deep_model", "widedeepmodel", "zero_padding1d", "zero_padding2d",
-    "zero_padding3d", "zeropadding1d", "zeropadding2d", "zeropadding3d",
+    "timedistributed", "timedistributeddense", "torch_module_wrapper", "unit_normalization", "up_sampling1d",
+    "up_sampling2d", "up_sampling3d", "upsampling1d", "upsampling2d", "upsampling3d", "wide_deep_model",
+    "zero_padding1d", "zero_padding2d", "zero_padding3d", "zeropadding1d", "zeropadding2d", "zeropadding3d",
 };
 
 static inline bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -118,29 +99,6 @@ static bool is_counted(const char *name, const char *base, bool number_needed) {
     return *name == '\0';
 }
 
-/* True when some Keras names a layer of the class so. */
-static bool is_of_class(const char *name, const char *class_name) {
-    char words[SNAKE_MAX + 1], snake[sizeof "private" + SNAKE_MAX];
-    if (strlen(class_name) > CLASS_MAX) return false;
-    for (int digits = 0; digits < 2; digits++) {
-        split_words(class_name, digits != 0, words);
-        join_words(words, snake);
-        if (is_counted(name, snake, false)) return true;
-        /* tf.keras: a scope must not begin with an underscore. */
-        if (snake[0] == '_' && strncmp(name, "private", 7) == 0 && is_counted(name + 7, snake, false)) return true;
-    }
-    for (size_t i = 0; i <= strlen(class_name); i++) snake[i] = lower(class_name[i]);
-    return is_counted(name, snake, true);
-}
-
-/* True when the class is of those that some Keras names after another. */
-static bool is_of_alias(const char *name, const char *class_name) {
-    if (strcmp(class_name, "InputLayer") == 0) return is_counted(name, "input", false);
-    if (strcmp(class_name, "Functional") == 0) return is_counted(name, "model", false);
-    if (strcmp(class_name, "Model") == 0) return is_counted(name, "functional", false);
-    return false;
-}
-
 typedef struct text {
     const char *data;
     size_t len;
@@ -159,6 +117,30 @@ static bool is_known(const char *name, size_t len) {
     text key = {name, len};
     size_t count = sizeof known_names / sizeof *known_names;
     return bsearch(&key, known_names, count, sizeof *known_names, compare_known) != NULL;
+}
+
+/* True when some Keras names a layer of the class so. */
+static bool is_of_class(const char *name, const char *class_name) {
+    char words[SNAKE_MAX + 1], snake[SNAKE_MAX + 1];
+    size_t len = strlen(class_name);
+    if (len > CLASS_MAX) return false;
+    for (int digits = 0; digits < 2; digits++) {
+        split_words(class_name, digits != 0, words);
+        join_words(words, snake);
+        if (is_counted(name, snake, false)) return true;
+        /* tf.keras: a scope must not begin with an underscore. */
+        if (snake[0] == '_' && strncmp(name, "private", 7) == 0 && is_counted(name + 7, snake, false)) return true;
+    }
+    for (size_t i = 0; i <= len; i++) snake[i] = lower(class_name[i]);
+    return is_known(snake, len) && is_counted(name, snake, true);
+}
+
+/* True when the class is of those that some Keras names after another. */
+static bool is_of_alias(const char *name, const char *class_name) {
+    if (strcmp(class_name, "InputLayer") == 0) return is_counted(name, "input", false);
+    if (strcmp(class_name, "Functional") == 0) return is_counted(name, "model", false);
+    if (strcmp(class_name, "Model") == 0) return is_counted(name, "functional", false);
+    return false;
 }
 
 /* True when some Keras names a layer of one of its classes so; `len` bytes of `name`. */

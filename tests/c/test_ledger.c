@@ -1,0 +1,118 @@
+/* csrc/base/ledger: against one flag a byte, and claims as long as files can be. */
+#include <stdlib.h>
+
+#include "base/ledger.h"
+#include "check.h"
+
+static void test_claims_once(void) {
+    kw_error err = {0};
+    kw_ledger ledger = KW_LEDGER_EMPTY;
+    CHECK(!kw_ledger_has(&ledger, 0));
+    CHECK_EQ(kw_ledger_claim(&ledger, 100, 0, &err), 0);
+    CHECK_EQ(ledger.count, 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, 100, 50, &err), 0);
+    CHECK(kw_ledger_has(&ledger, 100) && kw_ledger_has(&ledger, 149));
+    CHECK(!kw_ledger_has(&ledger, 99) && !kw_ledger_has(&ledger, 150));
+    CHECK_EQ(kw_ledger_claim(&ledger, 40, 61, &err), -1);
+    CHECK_EQ(err.code, KW_ALIAS);
+    CHECK_EQ(err.at, 100);
+    CHECK(!kw_ledger_has(&ledger, 40));
+    CHECK_EQ(kw_ledger_claim(&ledger, 149, 9000, &err), -1);
+    CHECK_EQ(err.at, 149);
+    CHECK_EQ(kw_ledger_claim(&ledger, 40, 60, &err), 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, 150, 9000, &err), 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, 0, 1u << 30, &err), -1);
+    CHECK_EQ(err.at, 40);
+    kw_ledger_free(&ledger);
+    CHECK(!kw_ledger_has(&ledger, 100));
+}
+
+/* A linear congruential generator: the same claims in every run. */
+static uint64_t next_random(uint64_t *state) {
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return *state >> 33;
+}
+
+/* Random claims in the first 3 MiB, of all kinds of lengths and alignments. */
+static void check_against_flags(uint64_t seed) {
+    enum { LEN = 3 << 20, CLAIM_COUNT = 1500 };
+    kw_error err = {0};
+    kw_ledger ledger = KW_LEDGER_EMPTY;
+    char *flags = calloc(LEN, 1);
+    if (!CHECK(flags != NULL)) return;
+    for (int i = 0; i < CLAIM_COUNT; i++) {
+        uint64_t off = next_random(&seed) % LEN, longest = (uint64_t)2 << next_random(&seed) % 21;
+        uint64_t len = next_random(&seed) % longest + 1;
+        if (next_random(&seed) % 3 == 0) off &= ~(uint64_t)4095;
+        if (next_random(&seed) % 50 == 0) off &= ~(uint64_t)0xFFFFF;
+        if (len > LEN - off) len = LEN - off;
+        uint64_t taken = off;
+        while (taken < off + len && flags[taken] == 0) taken++;
+        bool is_free = taken == off + len;
+        CHECK_EQ(kw_ledger_claim(&ledger, off, len, &err), is_free ? 0 : -1);
+        if (is_free)
+            memset(flags + off, 1, len);
+        else
+            CHECK_EQ(err.at, taken);
+    }
+    uint64_t wrong = 0;
+    for (uint64_t off = 0; off < LEN; off++) wrong += kw_ledger_has(&ledger, off) != (flags[off] != 0);
+    CHECK_EQ(wrong, 0);
+    kw_ledger_free(&ledger);
+    free(flags);
+}
+
+static void test_random_claims(void) {
+    for (uint64_t seed = 1; seed <= 12; seed++) check_against_flags(seed);
+}
+
+static void test_long_claims_cost_little(void) {
+    kw_error err = {0};
+    kw_ledger ledger = KW_LEDGER_EMPTY;
+    uint64_t off = 12345, len = UINT64_MAX / 4 * 3;
+    CHECK_EQ(kw_ledger_claim(&ledger, off + len + 500, 3, &err), 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, off, len, &err), 0);
+    CHECK(ledger.count < 256 * 2 * 7 + 100);
+    CHECK(kw_ledger_has(&ledger, off) && kw_ledger_has(&ledger, off + len - 1) && kw_ledger_has(&ledger, len / 2));
+    CHECK(!kw_ledger_has(&ledger, off - 1) && !kw_ledger_has(&ledger, off + len));
+    CHECK_EQ(kw_ledger_claim(&ledger, len / 3, 1, &err), -1);
+    CHECK_EQ(err.at, len / 3);
+    CHECK_EQ(kw_ledger_claim(&ledger, 0, UINT64_MAX, &err), -1);
+    CHECK_EQ(err.at, off);
+    CHECK_EQ(kw_ledger_claim(&ledger, off + len, UINT64_MAX - off - len + 1, &err), -1);
+    CHECK_EQ(err.at, off + len + 500);
+    kw_ledger_free(&ledger);
+}
+
+static void test_the_last_bytes(void) {
+    kw_error err = {0};
+    kw_ledger ledger = KW_LEDGER_EMPTY;
+    CHECK_EQ(kw_ledger_claim(&ledger, UINT64_MAX - 1, 3, &err), -1);
+    CHECK_EQ(err.code, KW_CORRUPT);
+    CHECK_EQ(ledger.count, 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, UINT64_MAX, 1, &err), 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, UINT64_MAX - 9000, 9001, &err), -1);
+    CHECK_EQ(err.at, UINT64_MAX);
+    CHECK_EQ(kw_ledger_claim(&ledger, 1, UINT64_MAX - 1, &err), 0);
+    CHECK_EQ(kw_ledger_claim(&ledger, 0, 1, &err), 0);
+    CHECK(kw_ledger_has(&ledger, 0) && kw_ledger_has(&ledger, UINT64_MAX));
+    kw_ledger_free(&ledger);
+}
+
+/* Pages whose numbers share their low bits: a hash that the file can aim at would take minutes. */
+static void test_pages_far_apart(void) {
+    kw_error err = {0};
+    kw_ledger ledger = KW_LEDGER_EMPTY;
+    for (uint64_t i = 0; i < 30000; i++) CHECK_EQ(kw_ledger_claim(&ledger, i << 40, 8, &err), 0);
+    for (uint64_t i = 0; i < 30000; i++) CHECK(kw_ledger_has(&ledger, (i << 40) + 7));
+    kw_ledger_free(&ledger);
+}
+
+int main(void) {
+    RUN(test_claims_once);
+    RUN(test_random_claims);
+    RUN(test_long_claims_cost_little);
+    RUN(test_the_last_bytes);
+    RUN(test_pages_far_apart);
+    return check_result(__FILE__);
+}
