@@ -1,0 +1,107 @@
+/* hdf5_foreign.c -- what libhdf5's decoders take for granted.
+ *
+ *     szip          length before (4) | coded bytes
+ *       values      options, pixels a block, bits a pixel, pixels a scan line
+ *     nbit          elements of `precision` bits each, packed
+ *       values      count of values, 1 when nothing was packed, elements, class (1 atomic),
+ *                   size, order, precision, bit offset
+ *     scale-offset  bits an element (4) | length of the minimum (1) | minimum (16) | packed differences
+ *       values      (20) scale type, scale factor, elements, class (0 integer, 1 float), size, sign,
+ *                   order, fill value is there, fill value ...
+ *
+ * HDF5 File Format Specification v3.0, IV.A.2.l (Filter Pipeline), and the
+ * filters' own documents.
+ */
+#include "read/hdf5_foreign.h"
+
+#include "read/hdf5_filter.h"
+
+/* True for a filter that may come after a foreign one: it is undone here, to see
+ * what the foreign one is given. */
+static bool is_transparent(uint16_t id) {
+    return id == KW_FILTER_SHUFFLE || id == KW_FILTER_DEFLATE || id == KW_FILTER_FLETCHER32;
+}
+
+int kw_foreign_find(const struct kw_layout_info *info, unsigned *index, kw_error *err) {
+    unsigned found = 0;
+    while (found < info->filter_count && !kw_filter_is_foreign(info->filters[found].id)) found++;
+    *index = found;
+    if (found == info->filter_count) return 0;
+    /* Before it only shuffle keeps the chunk's length, which the check relies on. */
+    for (unsigned i = 0; i < info->filter_count; i++) {
+        uint16_t id = info->filters[i].id;
+        bool fits = i < found ? id == KW_FILTER_SHUFFLE : i == found || is_transparent(id);
+        if (!fits) return kw_filter_refuse(&info->filters[found], info->index_at, err);
+    }
+    return 0;
+}
+
+/* The u32 at the beginning, little-endian. */
+static uint32_t first_u32(kw_view view) {
+    kw_cursor c = kw_cursor_of(view);
+    return kw_cursor_u32(&c);
+}
+
+static int damaged(const char *name, uint64_t at, kw_error *err) {
+    return kw_fail(err, KW_CORRUPT, at, "%s: parameters and stored bytes do not fit the chunk", name);
+}
+
+/* True when `elements` of `bits` each fit in `len` bytes. */
+static bool holds(uint64_t len, uint64_t elements, uint64_t bits) {
+    uint64_t need;
+    return kw_mul(elements, bits, &need) && need / 8 + (need % 8 != 0) <= len;
+}
+
+static int check_szip(const kw_filter *filter, kw_view stored, uint64_t chunk_len, kw_error *err) {
+    enum { BLOCK_MAX = 32, LINE_MAX = 4096 };
+    const uint32_t *v = filter->values;
+    bool fits = filter->value_count == 4 && v[1] >= 2 && v[1] <= BLOCK_MAX && v[1] % 2 == 0 &&
+                ((v[2] >= 1 && v[2] <= 24) || v[2] == 32 || v[2] == 64) && v[3] >= 1 && v[3] <= LINE_MAX;
+    if (!fits || stored.len < 4 || first_u32(stored) != chunk_len) return damaged("szip", stored.off, err);
+    return 0;
+}
+
+static int check_nbit(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len, kw_error *err) {
+    enum { PLAIN = 1, ELEMENTS, CLASS, SIZE, ORDER, PRECISION, OFFSET, VALUES, ATOMIC = 1 };
+    const uint32_t *v = filter->values;
+    if (filter->value_count < CLASS || v[0] != filter->value_count) return damaged("nbit", stored.off, err);
+    if (v[PLAIN] != 0) return stored.len == chunk_len ? 0 : damaged("nbit", stored.off, err);
+    if (filter->value_count != VALUES || v[CLASS] != ATOMIC) return kw_filter_refuse(filter, stored.off, err);
+    bool fits = v[SIZE] == size && (uint64_t)v[ELEMENTS] * size == chunk_len && v[ORDER] <= 1 && v[PRECISION] >= 1 &&
+                (uint64_t)v[PRECISION] + v[OFFSET] <= 8 * size && holds(stored.len, v[ELEMENTS], v[PRECISION]);
+    return fits ? 0 : damaged("nbit", stored.off, err);
+}
+
+static int check_scale_offset(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len,
+                              kw_error *err) {
+    enum { TYPE, FACTOR, ELEMENTS, CLASS, SIZE, SIGN, ORDER, FILL, VALUES = 20, D_SCALE = 0, INTEGER = 2, HEAD = 21 };
+    const uint32_t *v = filter->values;
+    if (filter->value_count != VALUES) return damaged("scale-offset", stored.off, err);
+    bool whole = v[CLASS] == 0, real = v[CLASS] == 1;
+    bool fits = v[SIZE] == size && (uint64_t)v[ELEMENTS] * size == chunk_len && v[ORDER] <= 1 && v[SIGN] <= 1 &&
+                v[FILL] <= 1;
+    if (whole) fits = fits && v[TYPE] == INTEGER && (size == 1 || size == 2 || size == 4 || size == 8);
+    else fits = fits && real && v[TYPE] == D_SCALE && (size == 4 || size == 8);
+    if (!fits) return damaged("scale-offset", stored.off, err);
+    if (whole && v[FACTOR] == 8 * size) return stored.len == chunk_len ? 0 : damaged("scale-offset", stored.off, err);
+    uint32_t bits = first_u32(stored);
+    if (stored.len < HEAD || bits > 8 * size || !holds(stored.len - HEAD, v[ELEMENTS], bits)) {
+        return damaged("scale-offset", stored.off, err);
+    }
+    return 0;
+}
+
+int kw_foreign_check(const struct kw_layout_info *info, unsigned index, kw_view stored, uint64_t chunk_len,
+                     kw_error *err) {
+    const kw_filter *filter = &info->filters[index];
+    switch (filter->id) {
+    case KW_FILTER_SZIP:
+        return check_szip(filter, stored, chunk_len, err);
+    case KW_FILTER_NBIT:
+        return check_nbit(filter, info->element_len, stored, chunk_len, err);
+    case KW_FILTER_SCALE_OFFSET:
+        return check_scale_offset(filter, info->element_len, stored, chunk_len, err);
+    default:
+        return kw_filter_refuse(filter, stored.off, err);
+    }
+}
