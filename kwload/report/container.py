@@ -1,0 +1,347 @@
+"""Findings about the file itself (KW2xx, KW6xx): what it is instead, how it is damaged, what survives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from kwload import _core
+from kwload.report.context import LEGACY, V3, Context, count_of, entry, finding, listed, named
+from kwload.report.escape import escape, literal, quote
+from kwload.report.facts import ErrorFacts, Fault
+from kwload.report.finding import Contents, Finding
+from kwload.report.text import megabytes, plural
+
+ContainerFault = tuple[int, int | None, str, str, int, int]
+"""``(code, at, detail, path, a, b)``."""
+
+_NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 201, 202, 203, 204, 205
+_SHARD, _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY = 207, 208, 211, 212, 213
+
+_LAYOUTS: Final = {
+    "legacy": "weights in the legacy .h5 layout",
+    "legacy-model": "a whole model in the legacy .h5 layout",
+    "keras-0": "weights of Keras 0.x",
+    "hf-shard": "a Hugging Face shard in the legacy .h5 layout",
+    "keras-3": "weights in the Keras 3 layout",
+    "tf-2.12": "weights in the layout of TensorFlow 2.12 and 2.13",
+    "optimizer-only": "the state of an optimizer",
+    "hdf5": "an HDF5 file that Keras did not write",
+}
+
+_INSTEAD: Final = {
+    "git-lfs-pointer": (
+        "fetch the file itself: `git lfs pull` in the repository (if that changes nothing, its LFS quota is used up)",
+    ),
+    "html": ("delete it and download again from the direct link: the server answered with a page",),
+    "gzip": ("unpack it first: `gunzip`, or `tar xzf` for a .tar.gz",),
+    "zip": ("look inside with `unzip -l`: the weight file may be a member",),
+    "tf-checkpoint": ("load it with TensorFlow, `tf.train.Checkpoint`, and save it again with `model.save_weights`",),
+    "saved-model": ("load it with `keras.layers.TFSMLayer`, or with TensorFlow, and save it again",),
+    "pytorch": ("convert it: Keras and PyTorch order the axes of kernels differently",),
+    "empty": ("delete it and download or save it again",),
+    "zeros": ("delete it and download or copy it again: its bytes were never written",),
+}
+
+
+def contents(context: Context) -> Contents:
+    """What the file holds, for the text of a good report."""
+    file = context.file
+    kept = _weight_rows(context)
+    tensors = [context.tensors[row] for row in kept]
+    return Contents(
+        phrase=_phrase(context),
+        written_by=written_by(context),
+        tensors=len(tensors),
+        parameters=sum(_elements(tensor.shape) for tensor in tensors),
+        nbytes=sum(tensor.nbytes for tensor in tensors),
+        size=file.size,
+    )
+
+
+def _elements(shape: Iterable[int]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total
+
+
+def _weight_rows(context: Context) -> list[int]:
+    """Rows of the tensors that are weights: those of groups that are not optimizer or metric state."""
+    state = _core.GROUP_FLAGS["optimizer"] | _core.GROUP_FLAGS["metric"]
+    rows = {row for group in context.groups if not group[2] & state for _, row in group[3] if row >= 0}
+    return sorted(rows) if rows or context.groups else list(range(len(context.tensors)))
+
+
+def _phrase(context: Context) -> str:
+    known = _LAYOUTS.get(context.file.layout, "")
+    if context.file.content == "hdf5":
+        return known or "an HDF5 file"
+    phrase = _core.CONTENTS.get(context.file.content, context.file.content)
+    return f"{known}, in {phrase}" if known and context.file.layout in (*V3, *LEGACY) else phrase
+
+
+def written_by(context: Context) -> str | None:
+    """``"Keras 2.12.0, tensorflow"`` as far as the file records it."""
+    metadata = context.file.metadata
+    version, backend = metadata.get("keras_version"), metadata.get("backend")
+    parts = [f"Keras {version}" if version else None, backend, metadata.get("date_saved")]
+    return ", ".join(part for part in parts if part) or None
+
+
+def container_findings(context: Context) -> list[Finding]:
+    """One finding for each thing that is wrong with the file, and for each kind of fault of its tensors."""
+    faults: dict[int, list[ContainerFault]] = defaultdict(list)
+    for fault in context.file.faults:
+        faults[fault[0]].append(fault)
+    lost = _lost(context)
+    found: list[Finding] = []
+    for whole in (_TRUNCATED, _INTERRUPTED):
+        if whole in faults:
+            # What cannot be found behind the cut is the same cause, not another one.
+            also = [row for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT) for row in lost.pop(code, [])]
+            first = faults[whole][0]
+            found.append(_truncated(context, first, also) if whole == _TRUNCATED else _interrupted(context, first))
+            for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT):
+                faults.pop(code, None)
+            break
+    for code, several in faults.items():
+        found.append(_container(context, several, lost.pop(code, [])))
+    found += [_tensors(context, code, rows) for code, rows in lost.items()]
+    return found
+
+
+def core_error(context: Context, error: ErrorFacts, path: str = "") -> Finding:
+    """A finding for a failure of the core after the file was opened: a checksum, a change, a read that failed.
+
+    *path* names the tensor or member that was being read, where it is known.
+    """
+    return _container(context, [(error.code, error.at, error.detail, path, 0, 0)], [])
+
+
+def _lost(context: Context) -> dict[int, list[int]]:
+    """Code -> rows of the tensors that cannot be read for that reason."""
+    lost: dict[int, list[int]] = defaultdict(list)
+    for row, tensor in enumerate(context.tensors):
+        if tensor.fault is not None:
+            lost[tensor.fault[0]].append(row)
+    return lost
+
+
+def _at(at: int | None) -> str:
+    return "" if at is None else f" at byte {at:,}"
+
+
+def _place(path: str) -> str:
+    return quote(path) if path else "something in the file"
+
+
+def _survivors(context: Context, lost: Sequence[int]) -> list[str]:
+    """How many tensors are whole, and which are not."""
+    total = len(context.tensors)
+    if not total:
+        return ["no tensor can be named"]
+    lines = [f"{total - len(lost):,} of {count_of(total, 'tensor', 'is', 'are')} whole"]
+    if lost:
+        lines += listed([f"lost: {escape(context.tensors[row].path)}" for row in lost], 6)
+    return lines
+
+
+def _again(context: Context) -> str:
+    return f"delete {literal(context.path)} and download or copy it again"
+
+
+def _truncated(context: Context, fault: ContainerFault, lost: Sequence[int]) -> Finding:
+    have, expected = fault[4] or context.file.size, fault[5]
+    part = f" ({100 * have / expected:.1f} %)" if expected else ""
+    size = f"{expected:,} bytes{part}" if expected else "its bytes"
+    return finding(
+        _TRUNCATED,
+        "error",
+        headline=entry(_TRUNCATED).say(have=f"{have:,}", expected=size),
+        expected=expected or None,
+        found=have,
+        body=_survivors(context, lost),
+        notes=[f"{megabytes(expected - have)} are missing at the end"] if expected > have else [],
+        help=[_again(context)],
+        related=[context.tensors[row].path for row in lost],
+    )
+
+
+def _interrupted(context: Context, fault: ContainerFault) -> Finding:
+    return finding(
+        _INTERRUPTED,
+        "error",
+        headline=entry(_INTERRUPTED).say(),
+        found=context.file.size,
+        body=[
+            f"file      {context.file.size:,} bytes",
+            f"found     {escape(fault[2])}{_at(fault[1])}" if fault[2] else "found     no structure",
+        ],
+        notes=["no tensor can be named: HDF5 writes the names last; copying the file again does not help"],
+        help=["use the file that was saved before this one, and save to a new name, then rename"],
+    )
+
+
+def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequence[int]) -> Finding:
+    code, at, text, path, _, _ = faults[0]
+    if code in (_NOT_FOUND, _NOT_WEIGHTS, _NO_WEIGHTS) or (code == _UNSUPPORTED and not context.tensors):
+        return _instead(context, code, text)
+    names = {
+        "path": quote(context.path),
+        "where": f" in {quote(path)}{_at(at)}" if path else _at(at),
+        "detail": escape(text) or "no more is known",
+        "member": quote(path) if path else "a member of the archive",
+        "shard": quote(path) if path else "a shard",
+        "what": "a part of the file",
+    }
+    if code >= 601:
+        names["where"] = f"{_place(path)}{_at(at)}"
+    more = [f"{escape(other[3]) or 'the file'}: {escape(other[2])}{_at(other[1])}" for other in faults[1:]]
+    lost = [context.tensors[row].path for row in rows]
+    notes = [f"{count_of(len(lost), 'tensor', 'is', 'are')} affected: {named(lost)}"] if lost else []
+    if code == _CHECKSUM:
+        notes += _checksum_notes(context, text if path else "")
+    return finding(
+        code,
+        "error",
+        headline=entry(code).say(**names),
+        path=path or None,
+        body=[*(["elsewhere too:"] if more else []), *listed([f"  {line}" for line in more], 5)],
+        notes=notes,
+        help=_remedy(context, code),
+        related=lost,
+    )
+
+
+def _checksum_notes(context: Context, text: str) -> list[str]:
+    touched = f"any of its {plural(len(context.tensors), 'tensor')} may be touched"
+    return [*([escape(text)] if text else []), f"{touched}: HDF5 inside has no checksum of its own"]
+
+
+def _remedy(context: Context, code: int) -> list[str]:
+    match code:
+        case 204 | 205 | 606:
+            return [_again(context)]
+        case 207:
+            return ["put all files of the set into the folder of the map"]
+        case 211:
+            return ["wait until the writer is done and check again; save to a new name and rename when it is complete"]
+        case 213:
+            return ["close what else needs memory, or read single tensors with `kwload.open`"]
+        case 601 | 602 | 603 | 604 | 605 | 607:
+            return ["do not load this file unless you know who made it"]
+    return []
+
+
+def _instead(context: Context, code: int, text: str) -> Finding:
+    """The file is something else, and what to do then."""
+    content = context.file.content
+    phrase = _core.CONTENTS.get(content, content)
+    if code == _NOT_FOUND:
+        headline = entry(code).say(path=quote(context.path))
+    elif code == _NO_WEIGHTS:
+        headline = entry(code).say()
+    elif code == _UNSUPPORTED:
+        headline = entry(code).say(what=phrase, where="", detail=escape(text) or "not in this version")
+    else:
+        headline = entry(code).say(path=quote(context.path), content=phrase)
+    title = context.file.title
+    said = {"html": "its title: ", "git-lfs-pointer": "it points at: "}.get(content, "it says: ")
+    notes = [f"{said}{escape(title)}"] if title else []
+    if text and code not in (_UNSUPPORTED, _NOT_FOUND) and text not in phrase and text != title:
+        notes.append(escape(text))
+    if context.file.size:
+        notes.append(f"the file has {plural(context.file.size, 'byte')}")
+    return finding(
+        code,
+        "error",
+        headline=headline,
+        expected="a Keras weight file",
+        found=content,
+        notes=notes,
+        help=_INSTEAD.get(content, ()),
+    )
+
+
+def _tensors(context: Context, code: int, rows: Sequence[int]) -> Finding:
+    """Tensors that cannot be read, in a file that is otherwise sound. An error when a variable wants one of them."""
+    paired = {pair[0] for pair in context.plan.pairs} if context.plan is not None else set()
+    first = context.tensors[rows[0]]
+    fault: Fault = first.fault if first.fault is not None else (code, None, "")
+    names = {
+        "where": f" in {quote(first.path)}{_at(fault[1])}" if code < 601 else f"{quote(first.path)}{_at(fault[1])}",
+        "detail": escape(fault[2]) or "no more is known",
+        "what": plural(len(rows), "tensor"),
+        "member": quote(first.path),
+        "shard": quote(first.file or first.path),
+        "path": quote(context.path),
+        "content": "damaged",
+        "have": f"{context.file.size:,}",
+        "expected": "all its bytes",
+    }
+    wanted = context.plan is None or any(row in paired for row in rows)
+    return finding(
+        code,
+        "error" if wanted else "warning",
+        headline=entry(code).say(**names),
+        layer=first.layer,
+        variable=first.variable,
+        path=first.path,
+        body=listed([f"cannot be read: {escape(context.tensors[row].path)}" for row in rows[1:]], 6),
+        notes=[] if wanted else ["no variable of the model wants it"],
+        help=_remedy(context, code),
+        related=[context.tensors[row].path for row in rows[1:]],
+    )
+
+
+def name_and_content(context: Context, suffix: str) -> Finding | None:
+    """KW206: Keras chooses the reader by the end of the name (keras.src.saving.saving_api.load_weights)."""
+    file, layout = context.file, context.file.layout
+    if not _weight_rows(context) or layout not in (*V3, *LEGACY):
+        return None
+    zipped = file.content == "keras"
+    legacy, flavour = layout in LEGACY, context.model.keras.flavour if context.model is not None else "keras"
+    if suffix == "keras" and (zipped or file.content == "keras-folder" or (flavour == "tf_keras" and legacy)):
+        return None
+    if suffix == "weights.json" and file.content == "shards":
+        return None
+    if suffix == "weights.h5" and file.content == "hdf5" and not legacy:
+        return None
+    if suffix == "h5" and file.content == "hdf5" and legacy:
+        return None
+    if file.content in ("preset", "hf-shards", "keras-folder"):
+        return None
+    assumed = {
+        "keras": "a .keras archive",
+        "weights.json": "a map of shards",
+        "weights.h5": "weights in the Keras 3 layout",
+        "h5": "the legacy .h5 layout",
+    }.get(suffix)
+    content = f"{_core.CONTENTS[file.content]} with {_LAYOUTS[layout]}" if zipped else _LAYOUTS[layout]
+    writer = written_by(context)
+    headline = entry(206).say(content=content, assumed=assumed)
+    if assumed is None:
+        headline = f"the file is {content}, but Keras knows no weight file by such a name"
+    right = ".keras" if zipped else ".weights.h5" if not legacy else ".h5"
+    return finding(
+        206,
+        "warning",
+        headline=headline,
+        expected=assumed,
+        found=content,
+        notes=[f"it was written by {escape(writer)}"] if writer else [],
+        help=[
+            f"{context.load()}  reads it as what it is",
+            f"for Keras: rename it to {literal(_renamed(context.path, right))}",
+        ],
+    )
+
+
+def _renamed(path: str, suffix: str) -> str:
+    """The path with the suffix that makes Keras read it rightly."""
+    for known in (".weights.h5", ".weights.json", ".hdf5", ".h5", ".keras"):
+        if path.endswith(known):
+            return path[: -len(known)] + suffix
+    return path + suffix

@@ -1,0 +1,210 @@
+"""What every sentence is made from: the rows of file, model and plan, with the names that a person knows them by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from kwload.report.codes import CATALOGUE, Entry
+from kwload.report.escape import escape, literal, quote
+from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, TensorFacts
+from kwload.report.finding import Finding, Severity
+from kwload.report.text import plural
+
+MOST_ROWS: Final = 8
+"""Lines of a list in a finding; what is left is counted."""
+
+LEGACY: Final = ("legacy", "legacy-model", "keras-0", "hf-shard")
+V3: Final = ("keras-3", "tf-2.12")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One variable of the model."""
+
+    group: int
+    name: str
+    path: str
+    layer: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """The facts, and how to speak of them."""
+
+    path: str
+    file: FileFacts
+    model: ModelFacts | None
+    plan: PlanFacts | None
+    options: Options
+
+    @cached_property
+    def tensors(self) -> Sequence[TensorFacts]:
+        """The file's tensors by row; the core makes the objects anew whenever it is asked."""
+        return self.file.tensors
+
+    @cached_property
+    def groups(self) -> Sequence[FileGroup]:
+        """The file's groups by row."""
+        return self.file.groups
+
+    @cached_property
+    def variables(self) -> list[Wanted]:
+        """The model's variables by row."""
+        groups: Sequence[ModelGroup] = self.model.groups if self.model is not None else ()
+        return [
+            Wanted(row, name, path, layer, tuple(shape), dtype)
+            for row, group in enumerate(groups)
+            for name, path, layer, shape, dtype, _ in group[4]
+        ]
+
+    @cached_property
+    def rows_of(self) -> list[list[int]]:
+        """Rows of the variables of each model group."""
+        rows: list[list[int]] = [[] for _ in (self.model.groups if self.model is not None else ())]
+        for row, variable in enumerate(self.variables):
+            rows[variable.group].append(row)
+        return rows
+
+    @cached_property
+    def keras(self) -> str:
+        """``"Keras 3.15.1"``."""
+        if self.model is None:
+            return "Keras"
+        package = "Keras" if self.model.keras.flavour == "keras" else "tf_keras"
+        return f"{package} {'.'.join(map(str, self.model.keras.version))}"
+
+    @property
+    def keras_short(self) -> str:
+        """``"3.15.1"``, or ``"tf_keras 2.21.0"``."""
+        return self.keras.removeprefix("Keras ")
+
+    def load(self, *options: str) -> str:
+        """The call that a person can paste."""
+        return f"kwload.load_weights({', '.join(('model', literal(self.path), *options))})"
+
+    def tensor(self, row: int) -> TensorFacts | None:
+        """The tensor of the file, None for row -1."""
+        return self.tensors[row] if row >= 0 else None
+
+    def variable(self, row: int) -> Wanted | None:
+        """The variable of the model, None for row -1."""
+        return self.variables[row] if row >= 0 else None
+
+    def layer(self, group: int) -> str:
+        """What a person calls this layer of the model: ``"outer/dense_1"``."""
+        rows = self.rows_of[group]
+        if rows and self.variables[rows[0]].layer:
+            return self.variables[rows[0]].layer
+        path, name = self._model_group(group)[:2]
+        return name or path
+
+    def class_name(self, group: int) -> str:
+        """The class of a layer of the model."""
+        return self._model_group(group)[2] or ""
+
+    def _model_group(self, group: int) -> ModelGroup:
+        assert self.model is not None
+        return self.model.groups[group]
+
+    def file_layer(self, group: int) -> str:
+        """What a person calls this layer of the file: its recorded name, else where it is."""
+        path, name = self.groups[group][:2]
+        return name or path or "the file's top level"
+
+    def file_tensors(self, group: int) -> list[TensorFacts]:
+        """The tensors of a group of the file that are there."""
+        return [self.tensors[row] for _, row in self.groups[group][3] if row >= 0]
+
+    def source(self, group: int) -> int:
+        """The group of the file that a layer of the model takes its values from, -1 for none."""
+        sources = self.plan.source_group if self.plan is not None else ()
+        return sources[group] if 0 <= group < len(sources) else -1
+
+
+def finding(
+    number: int,
+    severity: Severity,
+    *,
+    headline: str,
+    layer: str | None = None,
+    variable: str | None = None,
+    path: str | None = None,
+    expected: object = None,
+    found: object = None,
+    cause: str | None = None,
+    body: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    keras: str | None = None,
+    help: Iterable[str] = (),
+    related: Iterable[str] = (),
+) -> Finding:
+    """A finding with the code's own slug."""
+    return Finding(
+        code=entry(number).code,
+        slug=entry(number).slug,
+        severity=severity,
+        headline=headline,
+        layer=layer,
+        variable=variable,
+        path=path,
+        expected=expected,
+        found=found,
+        cause=cause,
+        body=tuple(body),
+        notes=tuple(notes),
+        keras=keras,
+        help=tuple(help)[:4],
+        related=tuple(related),
+    )
+
+
+def entry(number: int) -> Entry:
+    """The catalogue's entry of a code."""
+    return CATALOGUE[number]
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``"(128, 10)"``, ``"(10,)"``, ``"()"``."""
+    return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
+
+
+def typed(shape: Sequence[int], dtype: str) -> str:
+    """``"(128, 10) float32"``."""
+    return f"{shape_text(shape)} {escape(dtype)}"
+
+
+def values(tensors: Iterable[TensorFacts]) -> int:
+    """How many elements."""
+    return sum(math.prod(tensor.shape) for tensor in tensors)
+
+
+def listed(lines: Sequence[str], most: int = MOST_ROWS) -> list[str]:
+    """The first lines, and how many are left out."""
+    if len(lines) <= most + 1:
+        return list(lines)
+    return [*lines[:most], f"… and {len(lines) - most:,} more"]
+
+
+def named(names: Sequence[str], most: int = 4) -> str:
+    """``"`a`, `b` and 3 more"``."""
+    shown = [quote(name) for name in names[: most if len(names) > most + 1 else most + 1]]
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and {len(names) - len(shown):,} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else "nothing"
+
+
+def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
+    """Rows as aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    return [gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def count_of(count: int, word: str, verb: str, verbs: str) -> str:
+    """``"1 layer has"``, ``"3 layers have"``."""
+    return f"{plural(count, word)} {verb if count == 1 else verbs}"

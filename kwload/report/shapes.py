@@ -1,0 +1,226 @@
+"""Findings about shapes (KW307, KW308): both side by side, a mark under the axis that differs, and what the axis is.
+
+::
+
+    file   (128, 10) float32
+    model  (128, 12) float32
+                 ^^ axis 1: units
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from kwload.report.axes import Axis, axes_of
+from kwload.report.context import Context, Wanted, entry, finding, listed, shape_text, typed
+from kwload.report.escape import literal, quote
+from kwload.report.facts import Raw, TensorFacts
+from kwload.report.finding import Finding, Severity
+from kwload.report.text import plural
+
+_CONVENTIONS: Final[tuple[tuple[int, ...], ...]] = (
+    (3, 2, 0, 1),
+    (2, 3, 1, 0),
+    (4, 3, 0, 1, 2),
+    (2, 3, 4, 1, 0),
+    (1, 0),
+    (2, 1, 0),
+)
+
+
+def differing(found: Sequence[int], expected: Sequence[int]) -> list[int]:
+    """Axes of two shapes of the same rank that differ; none when the ranks differ."""
+    if len(found) != len(expected):
+        return []
+    return [axis for axis, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
+
+
+def side_by_side(tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None = None) -> list[str]:
+    """Both shapes, and a mark under each axis that differs."""
+    lines = [f"file   {typed(tensor.shape, tensor.dtype)}", f"model  {typed(variable.shape, variable.dtype)}"]
+    apart = differing(tensor.shape, variable.shape)
+    if not apart:
+        return lines
+    marks = [" "] * len(lines[1])
+    at = len("model  (")
+    for axis, length in enumerate(variable.shape):
+        width = len(str(length))
+        if axis in apart:
+            marks[at : at + width] = "^" * width
+        at += width + len(", ")
+    meaning = [f"axis {axis}: {axes[axis].name}" if axes else f"axis {axis}" for axis in apart]
+    return [*lines, f"{''.join(marks).rstrip()} {', '.join(meaning)}"]
+
+
+def shape_findings(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """One finding for each cause: a variable, and those that differ with it."""
+    for raw in raws:
+        tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
+        if tensor is not None and variable is not None:
+            yield _shape(context, raw, tensor, variable, alone=len(raws) == 1)
+
+
+def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *, alone: bool) -> Finding:
+    kind = context.class_name(variable.group)
+    axes = axes_of(kind, variable.name, variable.path, len(variable.shape))
+    apart = differing(tensor.shape, variable.shape)
+    notes = []
+    if len(tensor.shape) != len(variable.shape):
+        notes.append(f"{_axes(tensor.shape)} in the file, {_axes(variable.shape)} in the model")
+    for axis in apart if axes else ():
+        assert axes is not None
+        said = axes[axis].lengths(tensor.shape[axis], variable.shape[axis])
+        notes += [said] if said else []
+    related = [row for row in raw.related if row != raw.model_tensor]
+    notes += _related(context, raw, related)
+    if alone and context.plan is not None:
+        matched = len({pair[1] for pair in context.plan.pairs})
+        if matched and matched + 1 + len(related) == context.plan.wanted:
+            rest = "variable fits" if matched == 1 else "variables fit"
+            notes.append(f"the other {matched:,} {rest}")
+    layers = list(dict.fromkeys([variable.layer, *(context.variables[row].layer for row in related)]))
+    severity: Severity = "error" if raw.severity == "error" else "warning" if raw.severity == "warning" else "note"
+    return finding(
+        307,
+        severity,
+        headline=entry(307).say(variable=quote(variable.path)),
+        layer=variable.layer,
+        variable=variable.name,
+        path=tensor.path,
+        expected=list(variable.shape),
+        found=list(tensor.shape),
+        body=side_by_side(tensor, variable, axes),
+        notes=notes,
+        help=_help(context, layers, tensor, variable, axes),
+        related=[context.variables[row].path for row in related],
+    )
+
+
+def _axes(shape: Sequence[int]) -> str:
+    return f"{len(shape)} {'axis' if len(shape) == 1 else 'axes'}"
+
+
+def _related(context: Context, raw: Raw, rows: Sequence[int]) -> list[str]:
+    """The variables that differ for the same reason, with both shapes where the file's is known."""
+    lines = []
+    for row in rows:
+        variable = context.variables[row]
+        tensor = _partner(context, raw, row)
+        if tensor is None:
+            lines.append(f"{quote(variable.path)} differs with it")
+        else:
+            old, new = shape_text(tensor.shape), shape_text(variable.shape)
+            lines.append(f"{quote(variable.path)} too: {old} in the file, {new} in the model")
+    return listed(lines, 3)
+
+
+def _partner(context: Context, raw: Raw, row: int) -> TensorFacts | None:
+    """The tensor that stands in the file where this variable stands in its layer."""
+    group = context.variables[row].group
+    source = raw.file_group if group == raw.model_group else context.source(group)
+    if source < 0:
+        return None
+    slots, rows = context.groups[source][3], context.rows_of[group]
+    if len(slots) != len(rows):
+        return None
+    return context.tensor(slots[rows.index(row)][1])
+
+
+def _help(
+    context: Context, layers: Sequence[str], tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None
+) -> list[str]:
+    suggestions = []
+    apart = differing(tensor.shape, variable.shape)
+    if axes and len(apart) == 1:
+        axis = axes[apart[0]]
+        length, rest = divmod(tensor.shape[apart[0]], axis.gates)
+        name = axis.name.rpartition(" x ")[2]
+        if not rest and name in ("units", "filters"):
+            suggestions.append(f"to fit the file, build {quote(variable.layer)} with {name}={length}")
+    if len(layers) <= 6:
+        skip = f"skip=[{', '.join(map(literal, layers))}]"
+        return [f"load the rest with {context.load(skip)}", *suggestions]
+    return [f"load the rest with {context.load('skip_mismatch=True')}", *suggestions]
+
+
+def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Tensors whose axes are the model's in another order."""
+    for raw in raws:
+        tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
+        if tensor is None or variable is None:
+            continue
+        order = permutation(tensor.shape, variable.shape)
+        severity: Severity = "error" if raw.severity == "error" else "warning" if raw.severity == "warning" else "note"
+        related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
+        notes = [f"numpy.transpose(value, {order}) has the model's shape"] if order else []
+        if related:
+            notes.append(f"the same is true of {plural(len(related), 'other variable')}")
+        yield finding(
+            308,
+            severity,
+            headline=entry(308).say(variable=quote(variable.path)),
+            layer=variable.layer,
+            variable=variable.name,
+            path=tensor.path,
+            expected=list(variable.shape),
+            found=list(tensor.shape),
+            body=side_by_side(tensor, variable),
+            notes=notes,
+            help=["read the tensor with `kwload.open`, transpose it, and assign it"],
+            related=related,
+        )
+
+
+def permutation(found: Sequence[int], expected: Sequence[int]) -> tuple[int, ...] | None:
+    """The order of axes that turns one shape into the other: the known conventions first."""
+    rank = len(expected)
+    if len(found) != rank:
+        return None
+    for order in _CONVENTIONS:
+        if len(order) == rank and [found[axis] for axis in order] == list(expected):
+            return order
+    left = list(range(rank))
+    found_order: list[int] = []
+    for length in expected:
+        axis = next((axis for axis in left if found[axis] == length), None)
+        if axis is None:
+            return None
+        left.remove(axis)
+        found_order.append(axis)
+    return tuple(found_order)
+
+
+def suggested_input(context: Context) -> str | None:
+    """The input shape that the file suggests for an unbuilt model: ``"(None, 784)"``; None when it says nothing clear.
+
+    The input features of the first layer are those that no other layer puts out. A convolution, where there is one,
+    stands before the dense layers.
+    """
+    kernels = [_kernel(context, group) for group in range(len(context.groups))]
+    known = [kernel for kernel in kernels if kernel is not None]
+    if any(name == "embeddings" for name, _ in known):
+        return None
+    widths = {shape[-1] for _, shape in known}
+    spatial = [shape for _, shape in known if len(shape) > 2]
+    candidates = {shape[-2] for shape in (spatial or [shape for _, shape in known]) if shape[-2] not in widths}
+    legacy = [shape for _, shape in known] if context.file.layout.startswith("legacy") else []
+    if legacy:
+        candidates = {legacy[0][-2]}
+    if len(candidates) != 1:
+        return None
+    free = {3: "length, ", 4: "height, width, ", 5: "depth, height, width, "}
+    shape = legacy[0] if legacy else spatial[0] if spatial else (0, 0)
+    return f"(None, {free.get(len(shape), '')}{candidates.pop()})"
+
+
+def _kernel(context: Context, group: int) -> tuple[str, tuple[int, ...]] | None:
+    """The first weight of a layer of the file, when it is a kernel: two axes or more."""
+    tensors = context.file_tensors(group)
+    if not tensors or not 2 <= len(tensors[0].shape) <= 5:
+        return None
+    name = "embeddings" if "embedding" in f"{context.groups[group][0]}/{tensors[0].variable}" else "kernel"
+    return name, tuple(tensors[0].shape)
+
+
+__all__ = ["differing", "permutation", "shape_findings", "side_by_side", "suggested_input", "transposed"]

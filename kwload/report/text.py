@@ -1,0 +1,169 @@
+"""A report as text: the verdict, every error in one line, details while there is room, then what Keras would do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from kwload.report.escape import escape
+from kwload.report.finding import Finding, Prediction, Report
+
+BUDGET = 40
+"""Lines of a report that was not asked for in full."""
+
+_MOST_HEADLINES = 12
+_WORDS = {"error": "errors", "warning": "warnings", "note": "notes"}
+
+
+def plural(count: int, word: str) -> str:
+    """``"1 layer"``, ``"1,200 layers"``."""
+    return f"{count:,} {word if count == 1 else word + 's'}"
+
+
+def megabytes(count: int) -> str:
+    """Bytes for a person: ``"512 bytes"``, ``"4.8 kB"``, ``"503.4 MB"``."""
+    if count < 1000:
+        return plural(count, "byte")
+    for unit, size in (("kB", 1e3), ("MB", 1e6)):
+        if count < 999.95 * size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e9:.2f} GB"
+
+
+def verdict(report: Report) -> str:
+    """The first line: the file, how many variables match, how many findings."""
+    name = escape(report.path)
+    wanted, matched = report.counts.get("wanted"), report.counts.get("matched", 0)
+    tally = ", ".join(
+        f"{len(found)} {word if len(found) == 1 else _WORDS[word]}"
+        for word, found in (("error", report.errors), ("warning", report.warnings), ("note", report.notes))
+        if found
+    )
+    if wanted is None:
+        said = report.errors[0].slug.replace("-", " ") if report.errors else "ok"
+    elif report.ok:
+        done = "loaded" if report.loaded else "ok"
+        share = "all" if matched == wanted else f"{matched:,} of"
+        said = f"{done}, {share} {plural(wanted, 'variable')} match"
+    else:
+        said = f"{matched:,} of {plural(wanted, 'variable')} match"
+    return f"{name}: {said}; {tally}" if tally else f"{name}: {said}"
+
+
+def headline(finding: Finding) -> str:
+    """``error[KW307] shape-mismatch: `dense_1/kernel` has another shape in the file``."""
+    return f"{finding.severity}[{finding.code}] {finding.slug}: {finding.headline}"
+
+
+def detail(finding: Finding, report: Report) -> list[str]:
+    """The lines of one finding, headline first."""
+    lines = [headline(finding)]
+    if finding.path is not None:
+        lines.append(f"  --> {escape(os.path.basename(report.path) or report.path)} : {escape(finding.path)}")
+    lines += [f"   |  {line}".rstrip() for line in finding.body]
+    lines += [f"   = note: {note}" for note in finding.notes]
+    if finding.cause:
+        lines.append(f"   = cause: {finding.cause}")
+    if finding.keras:
+        lines.append(f"   = keras: {finding.keras}")
+    lines += [f"   = {'help' if not i else '  or'}: {line}" for i, line in enumerate(finding.help)]
+    return lines
+
+
+def prediction(report: Report) -> str | None:
+    """The last line: what Keras would do with this call."""
+    foreseen = report.prediction
+    if foreseen is None:
+        return None
+    return f"{foreseen.keras} {_outcome(foreseen, report.counts.get('wanted', 0))}"
+
+
+def _outcome(foreseen: Prediction, wanted: int) -> str:
+    match foreseen.outcome:
+        case "loads":
+            return "would load it: each variable gets its own tensor"
+        case "loads_wrong":
+            wrong = plural(foreseen.wrong, "variable") + (" gets" if foreseen.wrong == 1 else " get")
+            return f"would load it without a word, wrongly: {wrong} the weights of another layer"
+        case "loads_part":
+            return f"would load {foreseen.assigned:,} of {plural(wanted, 'variable')} and return normally"
+        case "loads_nothing":
+            return "would return normally, having loaded nothing"
+        case "unknown":
+            return f"may load it or not, nobody can tell: {escape(foreseen.reason or 'not known')}"
+        case "raises":
+            return _raises(foreseen)
+
+
+def _raises(foreseen: Prediction) -> str:
+    error = foreseen.error
+    said = "would raise an error" if error is None else f"would raise {error.type}"
+    if error is not None and error.message:
+        said += f": {escape(error.message.strip())}…"
+    if foreseen.assigned:
+        overwritten = plural(foreseen.assigned, "variable")
+        said += f", with {overwritten} already overwritten"
+    return said
+
+
+def render(report: Report, *, all: bool = False, concise: bool = False) -> str:
+    """The whole report.
+
+    Parameters
+    ----------
+    all : bool
+        No limit on lines.
+    concise : bool
+        Verdict, headlines of errors and warnings, prediction.
+    """
+    last = [line for line in (found(report), prediction(report)) if line]
+    if concise:
+        pressing = [*report.errors, *report.warnings]
+        return "\n".join([verdict(report), *_headlines(pressing, all), *last[-1:]])
+    if not report.findings:
+        return "\n".join([verdict(report), *(f"  {line}" for line in last)])
+    lines = [verdict(report)]
+    if len(report.errors) > 1:
+        lines += _headlines(report.errors, all)
+    room = None if all else BUDGET - len(lines) - len(last) - 2
+    lines += _details(report, room)
+    return "\n".join([*lines, "", *last] if last else lines)
+
+
+def _headlines(findings: Sequence[Finding], everything: bool) -> list[str]:
+    shown = findings if everything else findings[:_MOST_HEADLINES]
+    lines = [f"  {headline(finding)}" for finding in shown]
+    if len(findings) > len(shown):
+        lines.append(f"  and {len(findings) - len(shown):,} more")
+    return lines
+
+
+def _details(report: Report, room: int | None) -> list[str]:
+    """The findings in order, each whole, as long as there is room (None: as there is need)."""
+    lines: list[str] = []
+    for i, finding in enumerate(report.findings):
+        block = ["", *detail(finding, report)]
+        if room is not None and len(lines) + len(block) > room:
+            shown = lines or block[: max(room, 2)]
+            rest = report.findings[i if lines else i + 1 :]
+            return [*shown, "", f"… not shown: {_tally(rest)} (all of it: `render(all=True)`, or `--all`)"]
+        lines += block
+    return lines
+
+
+def _tally(findings: Iterable[Finding]) -> str:
+    found = list(findings)
+    counts = ((word, sum(finding.severity == word for finding in found)) for word in _WORDS)
+    return ", ".join(plural(count, word) for word, count in counts if count)
+
+
+def found(report: Report) -> str | None:
+    """What the file holds, on a report without errors."""
+    contents = report.contents
+    if contents is None or not report.ok:
+        return None
+    parts = [contents.phrase, plural(contents.tensors, "tensor"), plural(contents.parameters, "parameter")]
+    parts.append(megabytes(contents.nbytes))
+    if contents.written_by:
+        parts.append(f"written by {escape(contents.written_by)}")
+    return ", ".join(parts)
