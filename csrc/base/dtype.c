@@ -75,7 +75,8 @@ static kw_cast cast_to_float(const struct format *from, const struct format *to)
 }
 
 /* From a float to a float.  A type with the exponent of float32 holds every
- * value that a weight has in practice, so float64 rounds to it. */
+ * value that a weight has in practice, so float64 rounds to it; nor do the few
+ * values count that lie between the largest ones of two significands. */
 static kw_cast cast_float(const struct format *from, const struct format *to) {
     bool in_range = from->low >= to->low && from->high <= to->high;
     if (in_range && from->precision <= to->precision) return KW_CAST_EXACT;

@@ -18,8 +18,9 @@ typedef struct kw_map {
     size_t len;
 } kw_map;
 
-/* Maps the whole file behind a path source.  Fails with KW_CHANGED when the
- * file is no longer the one that was opened. */
+/* Maps the whole file behind a path source or a part of one; an empty file gives
+ * NULL and 0.  Fails with KW_CHANGED when the file is no longer as it was opened,
+ * KW_UNSUPPORTED when there is no file. */
 int kw_map_open(kw_source *source, kw_map *out, kw_error *err);
 void kw_map_close(kw_map *map);
 

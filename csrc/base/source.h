@@ -57,7 +57,7 @@ void kw_source_release(kw_source *source); /* NULL is allowed */
 
 uint64_t kw_source_size(const kw_source *source);
 
-/* The path given to kw_source_open_path, or NULL (parts: the whole's). */
+/* The path that a file or folder was opened by, or NULL (parts: the whole's). */
 const char *kw_source_path(const kw_source *source);
 
 /* The outermost source and the offset of this one's first byte in it. */
@@ -75,7 +75,8 @@ int kw_source_fd(const kw_source *source);
 int kw_source_read(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err);
 int kw_source_pread(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err);
 
-/* KW_CHANGED when size or modification time differ from those at opening. */
+/* KW_CHANGED when size or modification time of the opened file differ from those
+ * at opening.  A new file moved to its path is no change: the old one is read on. */
 int kw_source_unchanged(kw_source *source, kw_error *err);
 
 #endif
