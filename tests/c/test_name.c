@@ -11,16 +11,18 @@ static void test_names_of_unknown_class(void) {
     static const char *const automatic[] = {
         "dense", "dense_1", "dense_1234567890123456789012", "conv2d_transpose_1", "conv_lst_m2d", "conv_lstm2d_3",
         "input_1", "input_layer_3", "input_layer", "convolution2d_13", "maxpooling2d_1", "batchnormalization_2",
-        "batch_normalization_v1_1", "batch_normalization_v1", "lstm", "gru_cell", "cu_dnnlstm_1", "model_1", "functional_4",
-        "sequential", "merge_1", "lambda_2", "re_lu_1", "p_re_lu", "leaky_re_lu_5", "elu", "tf_op_lambda_1",
-        "forward_lstm_1", "backward_gru", "dense_1_input", "tf.math.add_3", "tf.__operators__.getitem", "tf_op_layer_add_1",
-        "global_average_pooling2d", "time_distributed", "timedistributed_2", "activation", "zero_padding3d_1",
-        "multi_head_attention_11", "seed_generator_2", "activation_49", "up_sampling2d_9", "srelu_1",
+        "batch_normalization_v1_1", "batch_normalization_v1", "lstm", "gru_cell", "cu_dnnlstm_1", "model_1",
+        "functional_4", "sequential", "merge_1", "lambda_2", "re_lu_1", "p_re_lu", "leaky_re_lu_5", "elu",
+        "tf_op_lambda_1", "forward_lstm_1", "backward_gru", "dense_1_input", "tf.math.add_3",
+        "tf.__operators__.getitem", "tf_op_layer_add_1", "global_average_pooling2d", "time_distributed",
+        "timedistributed_2", "activation", "zero_padding3d_1", "multi_head_attention_11", "seed_generator_2",
+        "activation_49", "up_sampling2d_9", "srelu_1",
     };
     static const char *const chosen[] = {
-        "block_1", "layer_3", "layer", "fc_2", "my_dense", "my_dense_1", "dense1", "dense_", "dense_1a", "dense__1", "_1", "",
-        "1", "_", "conv1", "conv2d_1x1", "Dense_1", "conv1_relu", "bn_2", "wrapper_1", "dense_1_2", "denses", "dens",
-        "forward_", "forward_block_1", "block_1_input", "_input", "transformer_3", "encoder", "block_1_expand", "dense 1",
+        "block_1", "layer_3", "layer", "fc_2", "my_dense", "my_dense_1", "dense1", "dense_", "dense_1a", "dense__1",
+        "_1", "", "1", "_", "conv1", "conv2d_1x1", "Dense_1", "conv1_relu", "bn_2", "wrapper_1", "dense_1_2",
+        "denses", "dens", "forward_", "forward_block_1", "block_1_input", "_input", "transformer_3", "encoder",
+        "block_1_expand", "dense 1",
     };
     for (size_t i = 0; i < sizeof automatic / sizeof *automatic; i++) check_name(automatic[i], NULL, true);
     for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++) check_name(chosen[i], NULL, false);

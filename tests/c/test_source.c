@@ -98,14 +98,14 @@ static void check_reads(kw_source *source, uint64_t base) {
     uint64_t size = kw_source_size(source), state = 1, wrong = 0;
     for (uint64_t off = 0, len = 1; off < size; off += len, len = len * 5 / 3 % 70001 + 1) {
         if (len > size - off) len = size - off;
-        if (kw_source_read(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len)) wrong++;
+        wrong += kw_source_read(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len);
     }
     for (int i = 0; i < 4000; i++) {
         state = state * 6364136223846793005u + 1442695040888963407u;
         uint64_t off = (state >> 20) % size, len = (state >> 50) % (i % 100 == 0 ? 200000 : 3000);
         if (len > size - off) len = size - off;
-        if (kw_source_read(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len)) wrong++;
-        if (kw_source_pread(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len)) wrong++;
+        wrong += kw_source_read(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len);
+        wrong += kw_source_pread(source, off, bytes, (size_t)len, &err) || !is_right(bytes, base + off, (size_t)len);
     }
     CHECK_EQ(wrong, 0);
     CHECK_EQ(kw_source_read(source, size - 1, bytes, 2, &err), -1);
@@ -401,8 +401,8 @@ static void test_threads(void) {
 }
 
 int main(void) {
-    static const char *const made[] = {"plain", "pipe", "dangling", "loop", "secret", "target", "link", "empty", "whole",
-                                       "shard_0", "shard_1", "cut", "grows", "mapped", "shared"};
+    static const char *const made[] = {"plain", "pipe", "dangling", "loop", "secret", "target", "link", "empty",
+                                       "whole", "shard_0", "shard_1", "cut", "grows", "mapped", "shared"};
     strcpy(folder, "/tmp/kwload-source-XXXXXX");
     if (mkdtemp(folder) == NULL) return 1;
     RUN(test_paths_that_are_no_files);
