@@ -125,7 +125,8 @@ static int add(finder *f, const uint64_t *place, uint64_t off, uint64_t len, uin
                        (unsigned long long)grid->chunk_len, (unsigned long long)len);
     }
     if (!kw_in_range(off, len, size)) {
-        return kw_fail(err, KW_TRUNCATED, off > size ? off : size, "a chunk lies past the end of the file");
+        return kw_fail(err, f->hdf5->truncated ? KW_TRUNCATED : KW_CORRUPT, off > size ? off : size,
+                       "a chunk lies past the end of the file");
     }
     if (f->count >= grid->total) return kw_fail(err, KW_CORRUPT, at, "more chunks than the dataset has");
     if (KW_GROW(f->items, f->count, f->capacity, err) != 0) return -1;
@@ -505,7 +506,8 @@ static int find_implicit(const finder *f, kw_chunks *out, kw_error *err) {
     kw_grid_place(f->grid, f->grid->total - 1, place);
     if (!implicit_number(f->grid, place, &last) || !kw_add(last, 1, &end) || !kw_mul(end, f->grid->chunk_len, &end) ||
         !kw_in_range(at, end, size)) {
-        return kw_fail(err, KW_TRUNCATED, at > size ? at : size, "chunks lie past the end of the file");
+        return kw_fail(err, f->hdf5->truncated ? KW_TRUNCATED : KW_CORRUPT, at > size ? at : size,
+                       "chunks lie past the end of the file");
     }
     *out = (kw_chunks){.count = (size_t)f->grid->total, .implicit_at = at};
     return 0;
