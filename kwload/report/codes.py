@@ -230,7 +230,7 @@ _ENTRIES: Final = (
         303,
         "renamed",
         "fit",
-        "{what} another name in the file",
+        "{what} in the file",
         "Layers are matched by their place, so a changed name does no harm. Loading by name would skip them.",
     ),
     Entry(
@@ -284,7 +284,7 @@ _ENTRIES: Final = (
         310,
         "nothing-matched",
         "fit",
-        "nothing matches: 0 of {wanted} variables find a tensor{how}",
+        "nothing matches: 0 of {wanted} {how}",
         "Not one variable of the model has a tensor in the file. Keras can return normally in this case, having "
         "loaded nothing.",
     ),
@@ -347,7 +347,7 @@ _ENTRIES: Final = (
         318,
         "skipped",
         "fit",
-        "{what} skipped, as asked for, and {verb} as initialised",
+        "{what}, and {verb} as initialised",
         "The call asked for mismatches to be skipped. kwload skips a layer whole, never half.",
     ),
     Entry(

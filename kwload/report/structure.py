@@ -172,15 +172,18 @@ def _renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         return
     rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
     first = raws[0]
+    what = count_of(len(pairs), "layer", "has another name", "have other names")
+    if len(pairs) == 1:
+        what = f"{quote(pairs[0][1])} is called {quote(pairs[0][0])}"
     yield finding(
         303,
         _severity(first),
-        headline=entry(303).say(what=count_of(len(pairs), "layer", "has", "have")),
+        headline=entry(303).say(what=what),
         layer=pairs[0][1],
         path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
         expected=[new for _, new in pairs],
         found=[old for old, _ in pairs],
-        body=[rows[0], *listed(rows[1:])],
+        body=[rows[0], *listed(rows[1:])] if len(pairs) > 1 else [],
         notes=[_renamed_note(context)],
         related=[new for _, new in pairs],
     )
@@ -397,26 +400,26 @@ def _flag(name: str) -> int:
 
 def _nothing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Not one variable finds a tensor; by name, the rule that would match them all."""
-    raw = raws[0]
-    wanted = context.plan.wanted if context.plan is not None else len(context.variables)
     by_name = bool(context.options.by_name)
-    body, help_ = _proposal(context, raws) if by_name else ([], [])
+    body, help_ = _proposal(context) if by_name else ([], [])
     in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
     in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
+    wanted = context.plan.wanted if context.plan is not None else len(context.variables)
+    asked = plural(len(in_model), "layer") if by_name else plural(wanted, "variable")
     if not body:
         body = [f"layers in the file:   {named(in_file)}", f"layers in the model:  {named(in_model)}"]
     yield finding(
         310,
-        _severity(raw),
-        headline=entry(310).say(wanted=f"{wanted:,}", how=" by name" if by_name else ""),
-        expected=wanted,
+        _severity(raws[0]),
+        headline=entry(310).say(wanted=asked, how="by name" if by_name else "find a tensor in the file"),
+        expected=len(in_model) if by_name else wanted,
         found=0,
         body=body,
         help=help_,
     )
 
 
-def _proposal(context: Context, raws: Sequence[Raw]) -> tuple[list[str], list[str]]:
+def _proposal(context: Context) -> tuple[list[str], list[str]]:
     """The pairing by order, when all shapes agree: names of file and model side by side, and the calls that use it."""
     file = [row for row in range(len(context.groups)) if context.file_tensors(row)]
     model = [row for row, rows in enumerate(context.rows_of) if rows]
@@ -595,17 +598,26 @@ def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers that stay as initialised: by name because nothing has their name, or because they do not fit."""
     names = _layer_names(context, raws)
     rows = list(dict.fromkeys(row for raw in raws for row in _model_rows(raw)))
     groups = list(dict.fromkeys(raw.model_group for raw in raws if raw.model_group >= 0))
-    lines = [_wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+    known = [raw for raw in raws if raw.model_group >= 0 and raw.other_group >= 0]
+    fits = [(context.file_layer(raw.other_group), context.layer(raw.model_group)) for raw in known]
+    by_name = bool(context.options.by_name) and not any(raw.file_group >= 0 for raw in raws)
     one = len(names) == 1
+    why = "has no layer of its name in the file" if one else "have no layer of their name in the file"
+    if not by_name:
+        why = "is left out" if one else "are left out"
     yield finding(
         318,
         _severity(raws[0]),
-        headline=entry(318).say(what=f"{named(names)} {'is' if one else 'are'}", verb="stays" if one else "stay"),
+        headline=entry(318).say(what=f"{named(names)} {why}", verb="stays" if one else "stay"),
         layer=names[0] if names else None,
-        body=listed(lines),
+        path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
+        body=listed([_wants(context, context.layer(group), context.rows_of[group]) for group in groups]),
+        notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
+        help=[f"match them: {context.load('by_name=True', 'mapping=' + _mapping(fits))}"] if fits and by_name else [],
         related=[context.variables[row].path for row in rows],
     )
 

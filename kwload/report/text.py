@@ -39,7 +39,7 @@ def verdict(report: Report) -> str:
         for word, found in (("error", report.errors), ("warning", report.warnings), ("note", report.notes))
         if found
     )
-    if wanted is None:
+    if not wanted and (wanted is None or report.errors):
         said = report.errors[0].slug.replace("-", " ") if report.errors else "ok"
     elif report.ok:
         done = "loaded" if report.loaded else "ok"

@@ -1,0 +1,6 @@
+"""``python -m kwload``."""
+
+from kwload.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="kwload")

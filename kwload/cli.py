@@ -1,0 +1,144 @@
+"""The command: ``kwload inspect FILE`` and ``kwload check FILE --model package.module:factory``.
+
+Exit codes: 0 fine, 1 errors (or warnings under ``--strict``), 2 usage, 3 a file is damaged or unreadable; of several
+files the worst.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import Final, NoReturn
+
+import rich_click as click
+
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "blue"}
+_SEVERITY: Final = re.compile(r"^( *)(error|warning|note)(\[KW\d+\])")
+
+_FILE: Final = click.Path(exists=False, path_type=str)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(package_name="kwload")
+def main() -> None:
+    """Checks Keras weight files before they are loaded."""
+
+
+@main.command("inspect")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--tree", "as_tree", is_flag=True, help="The groups of the file as a tree instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line.")
+def inspect_command(files: tuple[str, ...], as_tree: bool, as_json: bool) -> None:
+    """What is in a weight file: layers, variables, shapes, dtypes, sizes, and who wrote it."""
+    worst = 0
+    for number, path in enumerate(files):
+        if number and not as_json:
+            click.echo()
+        worst = max(worst, _inspect(path, as_tree=as_tree, as_json=as_json))
+    sys.exit(worst)
+
+
+def _inspect(path: str, *, as_tree: bool, as_json: bool) -> int:
+    from kwload import _core, inspect
+    from kwload.report.build import build_report, path_report
+    from kwload.report.codes import exit_code
+    from kwload.report.escape import json_text
+
+    try:
+        file = _core.File(os.fsencode(path))
+    except _core.CoreError as error:
+        report = path_report(path, error)
+        click.echo(report.to_json() if as_json else _coloured(report.render()))
+        return exit_code(report)
+    report = build_report(path=path, file=file)
+    if as_json:
+        click.echo(json_text(inspect.to_dict(path, file)))
+        return exit_code(report)
+    if file.tensors:
+        click.echo(inspect.tree(path, file) if as_tree else inspect.table(path, file))
+    if report.errors:
+        click.echo(("\n" if file.tensors else "") + _coloured(report.render()))
+    return exit_code(report)
+
+
+@main.command("check")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--model",
+    "reference",
+    required=True,
+    metavar="MODULE:FACTORY",
+    help="The model: package.module:factory, with arguments m:build(10), or an instance. The current directory is on "
+    "the import path.",
+)
+@click.option(
+    "--input-shape",
+    "input_shape",
+    multiple=True,
+    metavar="SHAPE",
+    help="Builds an unbuilt model: the shape of one input as keras.Input takes it, 28,28,1. Once for each input.",
+)
+@click.option("--by-name", is_flag=True, help="Match layers by name, as load_weights(by_name=True).")
+@click.option("--skip-mismatch", is_flag=True, help="Leave out layers that do not fit, as Keras's option.")
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option("--all", "everything", is_flag=True, help="The whole report, however long.")
+@click.option("--concise", is_flag=True, help="Verdict and headlines only.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line.")
+def check_command(
+    files: tuple[str, ...],
+    reference: str,
+    input_shape: tuple[str, ...],
+    by_name: bool,
+    skip_mismatch: bool,
+    strict: bool,
+    everything: bool,
+    concise: bool,
+    as_json: bool,
+) -> None:
+    """Whether weight files fit a model, and what Keras would do with them. The model is never touched."""
+    import kwload
+    from kwload.report.codes import exit_code
+
+    model = _model(reference, input_shape)
+    worst = 0
+    for number, path in enumerate(files):
+        report = kwload.check(model, path, by_name=True if by_name else None, skip_mismatch=skip_mismatch)
+        if as_json:
+            click.echo(report.to_json())
+        else:
+            if number and not concise:
+                click.echo()
+            click.echo(_coloured(report.render(all=everything, concise=concise)))
+        worst = max(worst, exit_code(report, strict))
+    sys.exit(worst)
+
+
+def _model(reference: str, input_shape: tuple[str, ...]) -> object:
+    """The model behind ``--model``; a usage error when there is none."""
+    from kwload import modelref
+
+    try:
+        return modelref.resolve(reference, input_shape=input_shape or None)
+    except modelref.ModelRefError as error:
+        _usage(str(error))
+    except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
+        import traceback
+
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        _usage(f"{reference} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})")
+
+
+def _usage(message: str) -> NoReturn:
+    from kwload.report.escape import escape
+
+    raise click.BadParameter(escape(message, 600), param_hint="'--model'")
+
+
+def _coloured(text: str) -> str:
+    """The severities in colour; click takes it away again where the output is no terminal."""
+    return "\n".join(_SEVERITY.sub(_mark, line) for line in text.split("\n"))
+
+
+def _mark(match: re.Match[str]) -> str:
+    return match[1] + click.style(match[2] + match[3], fg=_COLOURS[match[2]], bold=True)

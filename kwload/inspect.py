@@ -1,0 +1,109 @@
+"""What is in a weight file, as a table, a tree, or JSON, without Keras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from kwload.report.container import contents
+from kwload.report.context import Context, columns, shape_text
+from kwload.report.escape import escape
+from kwload.report.facts import FileFacts, Options, TensorFacts
+from kwload.report.finding import Contents
+from kwload.report.text import megabytes, plural
+
+SCHEMA = 1
+
+
+def summary(path: str, file: FileFacts) -> list[str]:
+    """The head of both views: what the file is, who wrote it, how much is in it."""
+    held = contents(Context(path, file, None, None, Options()))
+    state = len(file.tensors) - held.tensors
+    rows = [
+        ("file", f"{escape(path)} ({megabytes(file.size)})"),
+        ("content", held.phrase),
+        ("written by", escape(held.written_by) if held.written_by else "not recorded"),
+        ("architecture", "stored in the file" if file.config is not None else "not in the file"),
+        ("weights", _amount(held)),
+    ]
+    if state > 0:
+        rows.append(("other", f"{plural(state, 'tensor')} of optimizer or metric state"))
+    return columns(rows)
+
+
+def _amount(held: Contents) -> str:
+    return f"{plural(held.tensors, 'tensor')}, {plural(held.parameters, 'parameter')}, {megabytes(held.nbytes)}"
+
+
+def table(path: str, file: FileFacts) -> str:
+    """One line a tensor, in the file's order: layer, variable, shape, dtype, size, path."""
+    head = ("layer", "variable", "shape", "dtype", "size", "path in the file")
+    lines = columns([head, *(_cells(tensor) for tensor in file.tensors)])
+    return "\n".join([*summary(path, file), *(["", *lines] if file.tensors else [])])
+
+
+def _cells(tensor: TensorFacts) -> tuple[str, ...]:
+    size = megabytes(tensor.nbytes) if tensor.fault is None else f"unreadable: {escape(tensor.fault[2])}"
+    path = f"{escape(tensor.file)} : {escape(tensor.path)}" if tensor.file else escape(tensor.path)
+    return escape(tensor.layer), escape(tensor.variable), shape_text(tensor.shape), escape(tensor.dtype), size, path
+
+
+def tree(path: str, file: FileFacts) -> str:
+    """The groups of the file as an indented tree; each level of a path is printed once."""
+    names = {group[0]: group[1] for group in file.groups if group[1]}
+    lines: list[str] = []
+    above: Sequence[str] = ()
+    for tensor in file.tensors:
+        parts = tensor.path.split("/")
+        same = 0
+        while same < min(len(above), len(parts) - 1) and above[same] == parts[same]:
+            same += 1
+        for depth in range(same, len(parts) - 1):
+            name = names.get("/".join(parts[: depth + 1]))
+            lines.append(f"{'  ' * depth}{escape(parts[depth])}/{f'  ({escape(name)})' if name else ''}")
+        lines.append(f"{'  ' * (len(parts) - 1)}{escape(parts[-1])}  {_leaf(tensor)}")
+        above = parts[:-1]
+    return "\n".join([*summary(path, file), *(["", *lines] if lines else [])])
+
+
+def _leaf(tensor: TensorFacts) -> str:
+    size = megabytes(tensor.nbytes) if tensor.fault is None else f"unreadable: {escape(tensor.fault[2])}"
+    return f"{shape_text(tensor.shape)} {escape(tensor.dtype)}, {size}"
+
+
+def to_dict(path: str, file: FileFacts) -> dict[str, Any]:
+    """The same facts as plain data, with ``"schema": 1``."""
+    held = contents(Context(path, file, None, None, Options()))
+    return {
+        "schema": SCHEMA,
+        "path": path,
+        "content": file.content,
+        "format": file.layout,
+        "size": file.size,
+        "metadata": dict(file.metadata),
+        "architecture": file.config is not None,
+        "weights": {"tensors": held.tensors, "parameters": held.parameters, "nbytes": held.nbytes},
+        "tensors": [_tensor(tensor) for tensor in file.tensors],
+        "faults": [
+            {"code": f"KW{code}", "at": at, "detail": detail, "path": where}
+            for code, at, detail, where, _, _ in file.faults
+        ],
+    }
+
+
+def _tensor(tensor: TensorFacts) -> dict[str, Any]:
+    fault = tensor.fault
+    return {
+        "path": tensor.path,
+        "layer": tensor.layer,
+        "variable": tensor.variable,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "file": tensor.file,
+        "offset": tensor.offset,
+        "nbytes": tensor.nbytes,
+        "parameters": math.prod(tensor.shape),
+        "storage": tensor.storage,
+        "fault": None if fault is None else {"code": f"KW{fault[0]}", "at": fault[1], "detail": fault[2]},
+    }

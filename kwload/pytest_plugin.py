@@ -1,0 +1,221 @@
+"""The pytest plugin: pairs of weight files and models in ``pyproject.toml`` become tests.
+
+::
+
+    [[tool.kwload.weights]]
+    path = "weights/*.weights.h5"     # relative to pyproject.toml
+    model = "mynet.models:build"      # as `kwload check --model` takes it
+    by_name = false                   # optional, with skip_mismatch and input_shape = "28,28,1"
+
+Each file is an item that fails with the report as its text. The items belong to the session, so they run whatever
+``testpaths`` says; naming test files on the command line, or ``--no-kwload``, leaves them out. A pattern that matches no
+file is a failing item.
+
+This module is imported by every run of pytest, so it imports nothing but pytest; the rest waits until an item runs.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from kwload.report.finding import Report
+
+_KEYS: Final[dict[str, tuple[type, ...]]] = {
+    "path": (str,),
+    "model": (str,),
+    "by_name": (bool,),
+    "skip_mismatch": (bool,),
+    "input_shape": (str, list),
+}
+_MODELS: Final = pytest.StashKey[dict[tuple[str, str], Any]]()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One entry of ``[[tool.kwload.weights]]``."""
+
+    path: str
+    model: str
+    by_name: bool | None = None
+    skip_mismatch: bool = False
+    input_shape: tuple[str, ...] = ()
+
+
+class WeightsFailure(Exception):
+    """The report of a file that does not fit; its text is the failure's."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds ``--no-kwload`` and ``--kwload-strict``."""
+    group = parser.getgroup("kwload", "weight files")
+    group.addoption("--no-kwload", action="store_true", help="leave out the weight files of pyproject.toml")
+    group.addoption("--kwload-strict", action="store_true", help="warnings about weight files fail too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes room for the models, each of which is built once."""
+    config.stash[_MODELS] = {}
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> WeightsToml | None:
+    """``pytest pyproject.toml`` runs the weight files and nothing else."""
+    if parent.config.getoption("no_kwload") or file_path != _toml(parent.config):
+        return None
+    return WeightsToml.from_parent(parent, path=file_path) if _pairs(file_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Adds the weight files to the session; before others choose among the items, so that ``-k`` and ``--lf`` work."""
+    if config.getoption("no_kwload") or any(isinstance(item, WeightsItem) for item in items) or _names_files(config):
+        return
+    path = _toml(config)
+    if path is not None and _pairs(path):
+        items.extend(WeightsToml.from_parent(session, path=path).collect())
+
+
+def _toml(config: pytest.Config) -> Path | None:
+    """The project's pyproject.toml."""
+    if config.inipath is not None and config.inipath.name == "pyproject.toml":
+        return config.inipath
+    path = config.rootpath / "pyproject.toml"
+    return path if path.is_file() else None
+
+
+def _names_files(config: pytest.Config) -> bool:
+    """Whether the command line names test files or single tests."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return False
+    named = (config.invocation_params.dir / str(arg).partition("::")[0] for arg in config.args)
+    return any("::" in str(arg) for arg in config.args) or any(not path.is_dir() for path in named)
+
+
+def _pairs(path: Path) -> list[Pair]:
+    """The entries, checked.
+
+    Raises
+    ------
+    pytest.UsageError
+        The table is not what it should be; the message names the entry.
+    """
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"{path}: {error}") from None
+    entries = document.get("tool", {}).get("kwload", {}).get("weights", [])
+    if not isinstance(entries, list):
+        raise pytest.UsageError(f"{path}: write [[tool.kwload.weights]], with two brackets")
+    return [_pair(f"{path}: [[tool.kwload.weights]] entry {number}", entry) for number, entry in enumerate(entries, 1)]
+
+
+def _pair(where: str, entry: dict[str, Any]) -> Pair:
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise pytest.UsageError(f"{where}: unknown key {key!r}; known are {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            raise pytest.UsageError(f"{where}: {key} is {value!r}, expected {_KEYS[key][0].__name__}")
+    for key in ("path", "model"):
+        if not entry.get(key):
+            raise pytest.UsageError(f"{where}: {key} is missing")
+    shape = entry.get("input_shape", [])
+    return Pair(
+        path=entry["path"],
+        model=entry["model"],
+        by_name=True if entry.get("by_name") else None,
+        skip_mismatch=entry.get("skip_mismatch", False),
+        input_shape=(shape,) if isinstance(shape, str) else tuple(map(str, shape)),
+    )
+
+
+class WeightsToml(pytest.File):
+    """The weight files that a pyproject.toml names."""
+
+    def collect(self) -> Iterator[WeightsItem]:
+        """One item a file, in the order of the entries and then of the names: the same on every worker."""
+        folder = self.path.parent
+        seen: dict[str, int] = {}
+        for pair in _pairs(self.path):
+            found = sorted(glob.glob(pair.path, root_dir=folder, recursive=True)) or [pair.path]
+            for name in found:
+                seen[name] = seen.get(name, 0) + 1
+                label = name if seen[name] == 1 else f"{name}[{pair.model}]"
+                yield WeightsItem.from_parent(self, name=label, pair=pair, file=folder / name)
+
+
+class WeightsItem(pytest.Item):
+    """One weight file and the model it must fit."""
+
+    def __init__(self, *, pair: Pair, file: Path, **options: Any) -> None:
+        super().__init__(**options)
+        self.pair = pair
+        self.file = file
+
+    def runtest(self) -> None:
+        """Checks the file; the model is built once for all its files."""
+        if not os.path.lexists(self.file):
+            raise WeightsFailure(self._no_file())
+        report = _check(self._model(), self.file, by_name=self.pair.by_name, skip_mismatch=self.pair.skip_mismatch)
+        if _fails(self.config, report):
+            raise WeightsFailure(report.render())
+
+    def _no_file(self) -> str:
+        from kwload.paths import nearest_names
+
+        folder = self.path.parent
+        near = [os.path.relpath(name, folder) for name in nearest_names(os.fspath(self.file))]
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        return f"{self.path.name}: the path {self.pair.path!r} matches no file in {folder}{hint}"
+
+    def _model(self) -> Any:
+        from kwload import modelref
+
+        models = self.config.stash[_MODELS]
+        key = (self.pair.model, "|".join(self.pair.input_shape))
+        if key not in models:
+            shapes = self.pair.input_shape or None
+            models[key] = modelref.resolve(self.pair.model, input_shape=shapes, folder=os.fspath(self.path.parent))
+        return models[key]
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The report itself; for what the user's own code raised, its traceback."""
+        if isinstance(excinfo.value, WeightsFailure) or type(excinfo.value).__name__ == "ModelRefError":
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """How the item is called in the output."""
+        return self.path, None, f"{self.name} fits {self.pair.model}"
+
+
+def _check(model: Any, path: str | os.PathLike[str], **options: Any) -> Report:
+    import kwload
+
+    return kwload.check(model, path, **options)
+
+
+def _fails(config: pytest.Config, report: Report) -> bool:
+    return not report.ok or bool(config.getoption("kwload_strict") and report.warnings)
+
+
+@pytest.fixture(scope="session")
+def kwload_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
+    """``kwload_check(model, path, **options)``: the report, or a failing test whose text is the report."""
+
+    def check(model: Any, path: str | os.PathLike[str], **options: Any) -> Report:
+        __tracebackhide__ = True
+        report = _check(model, path, **options)
+        if _fails(pytestconfig, report):
+            pytest.fail(report.render(), pytrace=False)
+        return report
+
+    return check
