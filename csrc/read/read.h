@@ -58,6 +58,7 @@ typedef struct kw_part {
     bool has_crc;       /* a zip member: its CRC-32 is `crc` over all of `source` */
     bool inflated;      /* source is memory that was inflated (and its CRC verified then) */
     uint32_t crc;
+    uint32_t first_tensor; /* row of this part's first dataset: rows are in the order of hdf5->datasets */
 } kw_part;
 
 /* A key and a value that the container records: "keras_version", "backend",
