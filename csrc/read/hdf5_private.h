@@ -12,6 +12,13 @@
 #include "read/hdf5.h"
 #include "read/hdf5_layout.h"
 
+/* Memory that is used again for one block after another. */
+typedef struct kw_block {
+    uint8_t *data;
+    size_t capacity;
+} kw_block;
+#define KW_BLOCK_EMPTY ((kw_block){NULL, 0})
+
 /* The children of a node: a run of kw_hdf5_private.children, in name order. */
 typedef struct kw_family {
     uint32_t first, count;
@@ -25,17 +32,12 @@ struct kw_hdf5_private {
     uint32_t *children;
     size_t node_capacity, family_count, family_capacity, children_count, children_capacity;
     size_t attr_capacity, dataset_capacity;
-    uint64_t spent;         /* bytes kept of what was read: see kw_hdf5_spend */
-    uint32_t status_flags;  /* superblock: 1 open for writing, 4 open for SWMR writing */
+    kw_block spare;          /* memory that the next B-tree walk takes */
+    uint64_t spent;          /* bytes kept of what was read: see kw_hdf5_spend */
+    uint32_t status_flags;   /* superblock: 1 open for writing, 4 open for SWMR writing */
     uint16_t leaf_k, node_k; /* superblock v0, v1: half the entries of a symbol node, of a B-tree node */
+    struct kw_libhdf5 *library; /* opened by hdf5_chunk when first needed; kw_hdf5_free closes it (read/libhdf5.h) */
 };
-
-/* Memory that is used again for one block after another. */
-typedef struct kw_block {
-    uint8_t *data;
-    size_t capacity;
-} kw_block;
-#define KW_BLOCK_EMPTY ((kw_block){NULL, 0})
 
 /* Claims [off, off + len) in `ledger` (NULL: not claimed) and reads it into
  * `block`; *out is valid until the block is loaded again or freed.  `off` is
@@ -54,12 +56,6 @@ uint64_t kw_cursor_address(kw_cursor *c, const kw_hdf5_sizes *sizes);
 static inline uint64_t kw_cursor_length(kw_cursor *c, const kw_hdf5_sizes *sizes) {
     return kw_cursor_uint(c, sizes->length_len);
 }
-
-/* Jenkins's lookup3 (hashlittle, start 0): the checksum of metadata blocks. */
-uint32_t kw_lookup3(const void *data, size_t len);
-
-/* The last 4 bytes of `view` are the checksum of those before.  0, or KW_CHECKSUM. */
-int kw_view_verify(kw_view view, const char *what, kw_error *err);
 
 /* Bytes that hold numbers up to `limit`: log2(limit) / 8 + 1 (section III.A.2). */
 unsigned kw_width_of(uint64_t limit);

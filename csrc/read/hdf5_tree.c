@@ -1,0 +1,204 @@
+/* hdf5_tree.c -- all objects of a file, depth first, and finding them again.
+ *
+ *   nodes     | root | layers | dense | vars | 0 | 1 | dense_1 | ...     parent < child
+ *   families  one a node: a run of `children`, in name order, for searching
+ */
+#include "read/hdf5_tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A group whose links are being visited. */
+typedef struct frame {
+    uint32_t node;
+    size_t first, next, end; /* its links */
+} frame;
+
+typedef struct stack {
+    frame *frames;
+    size_t count, capacity;
+} stack;
+
+/* Appends a node with the place where its children will be; KW_NONE on failure. */
+static uint32_t add_node(kw_hdf5 *hdf5, kw_node node, kw_error *err) {
+    struct kw_hdf5_private *more = hdf5->more;
+    if (hdf5->node_count >= KW_NONE - 1 || KW_GROW(hdf5->nodes, hdf5->node_count, more->node_capacity, err) != 0 ||
+        KW_GROW(more->families, more->family_count, more->family_capacity, err) != 0) {
+        kw_fail_memory(err);
+        return KW_NONE;
+    }
+    more->families[more->family_count++] = (kw_family){.same = KW_NONE};
+    hdf5->nodes[hdf5->node_count] = node;
+    return hdf5->node_count++;
+}
+
+/* Reserves the family of a node: `count` children that are not known yet. */
+static int add_family(kw_hdf5 *hdf5, uint32_t node, size_t count, kw_error *err) {
+    struct kw_hdf5_private *more = hdf5->more;
+    more->families[node].first = (uint32_t)more->children_count;
+    for (size_t i = 0; i < count; i++) {
+        if (KW_GROW(more->children, more->children_count, more->children_capacity, err) != 0) return -1;
+        more->children[more->children_count++] = KW_NONE;
+    }
+    return 0;
+}
+
+/* What an object is, as libhdf5 decides it. */
+static bool is_group(const kw_object *object) {
+    return kw_object_has(object, KW_MESSAGE_SYMBOL_TABLE) || kw_object_has(object, KW_MESSAGE_LINK_INFO) ||
+           kw_object_has(object, KW_MESSAGE_LINK);
+}
+
+static bool is_dataset(const kw_object *object) {
+    return kw_object_has(object, KW_MESSAGE_LAYOUT) || kw_object_has(object, KW_MESSAGE_SPACE);
+}
+
+/* Fills in a node from its object header; a group's links are left on the walk's list from `first` on. */
+static int visit(kw_walk *walk, uint32_t node, kw_object *object, kw_error *err) {
+    kw_hdf5 *hdf5 = walk->hdf5;
+    size_t first = walk->link_count;
+    uint64_t address = hdf5->nodes[node].address;
+    if (kw_addresses_add(&walk->objects, address, node, err) != 0) return -1;
+    object->node = node;
+    hdf5->nodes[node].first_attr = hdf5->attr_count;
+    if (kw_object_read(walk, address, object, err) != 0) return -1;
+    hdf5->nodes[node].attr_count = hdf5->attr_count - hdf5->nodes[node].first_attr;
+    if (is_group(object)) {
+        if (kw_group_read(walk, object, first, err) != 0) return -1;
+    } else if (is_dataset(object)) {
+        hdf5->nodes[node].kind = KW_NODE_DATASET;
+        if (kw_dataset_add(walk, object, err) != 0) return -1;
+    } else if (kw_object_has(object, KW_MESSAGE_TYPE)) {
+        hdf5->nodes[node].kind = KW_NODE_TYPE;
+    } else {
+        kw_error cause = {0};
+        kw_fail(&cause, KW_CORRUPT, address, "neither group nor dataset nor datatype");
+        if (kw_hdf5_note(hdf5, &object->fault, &cause, err) != 0) return -1;
+    }
+    hdf5->nodes[node].fault = object->fault;
+    return 0;
+}
+
+/* A hard link to an object that was met already: shares its attributes and dataset. */
+static void make_alias(kw_hdf5 *hdf5, uint32_t node, uint32_t same) {
+    kw_node *n = &hdf5->nodes[node];
+    const kw_node *seen = &hdf5->nodes[same];
+    n->kind = KW_NODE_ALIAS;
+    n->target = seen->path;
+    n->first_attr = seen->first_attr;
+    n->attr_count = seen->attr_count;
+    n->dataset = seen->dataset;
+    hdf5->more->families[node].same = same;
+}
+
+/* The next link of the group on top becomes a node, and a frame when it has links itself. */
+static int descend(kw_walk *walk, stack *s, kw_object *object, kw_error *err) {
+    kw_hdf5 *hdf5 = walk->hdf5;
+    frame *top = &s->frames[s->count - 1];
+    size_t place = top->next - top->first;
+    kw_link link = walk->links[top->next++];
+    uint32_t node = add_node(hdf5,
+                             (kw_node){.name = link.path + link.name_off,
+                                       .path = link.path,
+                                       .target = link.target,
+                                       .parent = top->node,
+                                       .kind = link.kind,
+                                       .address = link.address,
+                                       .dataset = KW_NONE},
+                             err);
+    if (node == KW_NONE) return -1;
+    hdf5->nodes[node].next = node + 1;
+    kw_family *family = &hdf5->more->families[top->node];
+    hdf5->more->children[family->first + place] = node;
+    family->count++;
+    if (link.kind != KW_NODE_GROUP) return 0;
+    uint32_t same = kw_addresses_find(&walk->objects, link.address);
+    if (same != KW_NONE) {
+        make_alias(hdf5, node, same);
+        return 0;
+    }
+    size_t first = walk->link_count;
+    if (visit(walk, node, object, err) != 0) return -1;
+    if (walk->link_count == first) return 0;
+    if (KW_GROW(s->frames, s->count, s->capacity, err) != 0) return -1;
+    s->frames[s->count++] = (frame){.node = node, .first = first, .next = first, .end = walk->link_count};
+    return add_family(hdf5, node, walk->link_count - first, err);
+}
+
+/* Visits the root; 0 with a frame when it has links. */
+static int start(kw_walk *walk, stack *s, uint64_t root, kw_object *object, kw_error *err) {
+    kw_hdf5 *hdf5 = walk->hdf5;
+    uint32_t node = add_node(hdf5,
+                             (kw_node){.name = "", .path = "", .parent = KW_NONE, .next = 1, .address = root,
+                                       .dataset = KW_NONE},
+                             err);
+    if (node == KW_NONE || visit(walk, node, object, err) != 0) return -1;
+    if (walk->link_count == 0) return 0;
+    if (KW_GROW(s->frames, s->count, s->capacity, err) != 0) return -1;
+    s->frames[s->count++] = (frame){.node = node, .end = walk->link_count};
+    return add_family(hdf5, node, walk->link_count, err);
+}
+
+int kw_tree_read(kw_walk *walk, uint64_t root, kw_error *err) {
+    kw_hdf5 *hdf5 = walk->hdf5;
+    stack s = {0};
+    kw_object object = {0};
+    int result = start(walk, &s, root, &object, err);
+    while (result == 0 && s.count > 0) {
+        frame top = s.frames[s.count - 1];
+        if (top.next < top.end) {
+            result = descend(walk, &s, &object, err);
+        } else {
+            hdf5->nodes[top.node].next = hdf5->node_count;
+            walk->link_count = top.first;
+            s.count--;
+        }
+    }
+    free(s.frames);
+    return result;
+}
+
+/* ---- finding ---- */
+
+/* Compares a node's name with the first `len` bytes of `name`. */
+static int compare_name(const char *node_name, const char *name, size_t len) {
+    int order = strncmp(node_name, name, len);
+    return order != 0 ? order : node_name[len] != 0;
+}
+
+/* A child by the first `len` bytes of `name`, or KW_NONE. */
+static uint32_t find_child(const kw_hdf5 *hdf5, uint32_t node, const char *name, size_t len) {
+    const struct kw_hdf5_private *more = hdf5->more;
+    if (node >= hdf5->node_count) return KW_NONE;
+    if (more->families[node].same != KW_NONE) node = more->families[node].same;
+    uint32_t low = more->families[node].first, high = low + more->families[node].count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare_name(hdf5->nodes[more->children[middle]].name, name, len);
+        if (order == 0) return more->children[middle];
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return KW_NONE;
+}
+
+uint32_t kw_hdf5_find(const kw_hdf5 *hdf5, uint32_t node, const char *name) {
+    return find_child(hdf5, node, name, strlen(name));
+}
+
+uint32_t kw_hdf5_find_path(const kw_hdf5 *hdf5, uint32_t node, const char *path) {
+    while (*path != 0 && node != KW_NONE) {
+        size_t len = strcspn(path, "/");
+        if (len > 0) node = find_child(hdf5, node, path, len);
+        path += len + (path[len] == '/');
+    }
+    return node < hdf5->node_count ? node : KW_NONE;
+}
+
+const kw_attr *kw_hdf5_attr(const kw_hdf5 *hdf5, uint32_t node, const char *name) {
+    if (node >= hdf5->node_count) return NULL;
+    const kw_node *n = &hdf5->nodes[node];
+    for (uint32_t i = 0; i < n->attr_count; i++)
+        if (strcmp(hdf5->attrs[n->first_attr + i].name, name) == 0) return &hdf5->attrs[n->first_attr + i];
+    return NULL;
+}
