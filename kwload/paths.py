@@ -67,7 +67,7 @@ def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder or ".") as entries:
             yield from islice(entries, _MOST_NAMES)
-    except OSError:
+    except (OSError, ValueError):
         return
 
 
@@ -84,6 +84,8 @@ def nearest_names(path: str) -> list[str]:
     from kwload import _core
 
     folder, name = os.path.split(path)
+    if not name.isprintable():
+        return []
     names = [item.name for item in _scan(folder) if item.name.isprintable()]
     return [os.path.join(folder, found) for found in _core.nearest(name, sorted(names), 3)]
 

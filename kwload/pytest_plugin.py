@@ -8,8 +8,8 @@
     by_name = false                   # optional, with skip_mismatch and input_shape = "28,28,1"
 
 Each file is an item that fails with the report as its text. The items belong to the session, so they run whatever
-``testpaths`` says; naming test files on the command line, or ``--no-kwload``, leaves them out. A pattern that matches no
-file is a failing item.
+``testpaths`` says; naming test files on the command line, or ``--no-kwload``, leaves them out. A pattern that matches
+no file is a failing item.
 
 This module is imported by every run of pytest, so it imports nothing but pytest; the rest waits until an item runs.
 """
@@ -50,7 +50,7 @@ class Pair:
     input_shape: tuple[str, ...] = ()
 
 
-class WeightsFailure(Exception):
+class WeightsItemError(Exception):
     """The report of a file that does not fit; its text is the failure's."""
 
 
@@ -163,10 +163,10 @@ class WeightsItem(pytest.Item):
     def runtest(self) -> None:
         """Checks the file; the model is built once for all its files."""
         if not os.path.lexists(self.file):
-            raise WeightsFailure(self._no_file())
+            raise WeightsItemError(self._no_file())
         report = _check(self._model(), self.file, by_name=self.pair.by_name, skip_mismatch=self.pair.skip_mismatch)
         if _fails(self.config, report):
-            raise WeightsFailure(report.render())
+            raise WeightsItemError(report.render())
 
     def _no_file(self) -> str:
         from kwload.paths import nearest_names
@@ -188,7 +188,7 @@ class WeightsItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report itself; for what the user's own code raised, its traceback."""
-        if isinstance(excinfo.value, WeightsFailure) or type(excinfo.value).__name__ == "ModelRefError":
+        if isinstance(excinfo.value, WeightsItemError) or type(excinfo.value).__name__ == "ModelRefError":
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from kwload import paths
 from kwload.report import container, structure
@@ -19,14 +19,23 @@ from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, 
 from kwload.report.text import plural
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
-_SILENT: Final[dict[str, str]] = {
-    "loads": "loads it, without a word",
-    "loads_wrong": "loads it, without a word",
-    "loads_part": "leaves it out, without a word",
-    "loads_nothing": "loads nothing, without a word",
+# What Keras does about a finding when it does not raise.
+_SILENT: Final = {
+    "KW301": "leaves it as initialised, without a word",
+    "KW302": "does not read it, and does not say so",
+    "KW304": "loads the wrong weights, without a word",
+    "KW305": "loads the wrong weights, without a word",
+    "KW307": "leaves it as initialised",
+    "KW309": "converts the values, without a word",
+    "KW310": "returns normally, having loaded nothing",
+    "KW313": "loads them in the wrong order, without a word",
 }
-# What Keras does not look at whatever it does otherwise.
-_NO_CONCERN: Final = frozenset({"KW206", "KW210", "KW303", "KW316", "KW317", "KW318", "KW319", "KW404"})
+_COMPLETE: Final = {
+    "A total of ": "A total of {a} objects could not be loaded…",
+    "Layer count mismatch when loading weights from file. Model expected ": (
+        "Layer count mismatch when loading weights from file. Model expected {a} layers, found {b} saved layers."
+    ),
+}
 
 
 def build_report(
@@ -179,34 +188,39 @@ def _prediction(context: Context, plan: PlanFacts) -> Prediction:
     facts = plan.prediction
     outcome = cast("Outcome", facts["outcome"])
     right = {pair[1]: pair[0] for pair in plan.pairs}
-    wrong = sum(right.get(pair[1], pair[0]) != pair[0] for pair in plan.keras_pairs)
-    kind = facts.get("error_type")
+    wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(
         keras=context.keras,
         outcome=outcome,
-        error=PredictedError(kind, facts.get("error_prefix") or "") if outcome == "raises" and kind else None,
+        error=_predicted_error(facts) if outcome == "raises" else None,
         reason=facts.get("reason") if outcome == "unknown" else None,
         assigned=facts.get("assigned", 0) if outcome == "raises" else len({pair[1] for pair in plan.keras_pairs}),
-        wrong=wrong,
+        wrong=wrong if outcome == "loads_wrong" else 0,
     )
+
+
+def _predicted_error(facts: Mapping[str, Any]) -> PredictedError | None:
+    kind, prefix = facts.get("error_type"), facts.get("error_prefix") or ""
+    if not kind:
+        return None
+    whole = _COMPLETE.get(prefix, "").format(a=facts.get("a", 0), b=facts.get("b", 0))
+    cut = "" if not prefix or prefix.endswith(".") else "…"
+    return PredictedError(kind, prefix, whole or prefix.strip() + cut)
 
 
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
     """Adds to each finding what Keras does about it, where that is certain."""
-    errors = [item for item in found if item.severity == "error"]
+    errors = sum(item.severity == "error" for item in found)
     group = plan.prediction.get("error_group", -1)
     about = context.layer(group) if group >= 0 else None
     out = []
     for item in found:
-        said = item.keras
-        if said is None and item.code not in _NO_CONCERN and item.severity != "note":
-            if prediction.outcome == "raises":
-                named = about is not None and item.layer == about
-                said = _raises(prediction) if named or (item in errors and len(errors) == 1) else None
-            else:
-                said = _SILENT.get(prediction.outcome)
-                if item.severity == "warning" and item.code not in ("KW302", "KW304", "KW305", "KW309", "KW313"):
-                    said = None
+        said = None
+        if prediction.outcome == "raises":
+            if item.severity == "error" and (errors == 1 or (about is not None and item.layer == about)):
+                said = _raises(prediction)
+        elif prediction.outcome != "unknown" and item.severity != "note":
+            said = _SILENT.get(item.code)
         out.append(replace(item, keras=f"{context.keras_short} {said}") if said and item.keras is None else item)
     return out
 

@@ -24,6 +24,13 @@ Kind = Literal["file", "fit"]
 (``ValueError``, exit code 1)."""
 
 
+class _Names(dict[str, object]):
+    """What is not known is said so: a report must come out whatever a file held."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One code.
@@ -55,7 +62,7 @@ class Entry:
 
     def say(self, **names: object) -> str:
         """The headline with its names filled in."""
-        return self.headline.format(**names)
+        return self.headline.format_map(_Names(names))
 
 
 _ENTRIES: Final = (
@@ -125,7 +132,7 @@ _ENTRIES: Final = (
         202,
         "truncated",
         "file",
-        "the file is cut short: {have} of {expected} bytes",
+        "the file is cut short: {sizes}",
         "The file says in its header how long it is, and is shorter: an interrupted download or copy. What lies "
         "before the cut is still whole.",
     ),
@@ -156,7 +163,7 @@ _ENTRIES: Final = (
         206,
         "name-and-content-disagree",
         "fit",
-        "the file is {content}, but its name makes Keras read it as {assumed}",
+        "the file {content}, but its name makes Keras look for {assumed}",
         "Keras chooses the reader by the end of the file's name, kwload by its contents. When both disagree, "
         "Keras looks for something that is not there and reports that every layer is missing.",
     ),
@@ -171,7 +178,7 @@ _ENTRIES: Final = (
         208,
         "unsupported",
         "file",
-        "{what} cannot be read{where}: {detail}",
+        "{what} cannot be read: {detail}",
         "The file is, or contains, something that this version of kwload names but does not read. Nothing is "
         "known to be wrong with it.",
     ),
@@ -216,7 +223,7 @@ _ENTRIES: Final = (
         301,
         "missing",
         "fit",
-        "{what} of the model {verb} nothing in the file",
+        "the file has no weights for {what}",
         "The model has variables for which the file has no tensor.",
     ),
     Entry(
@@ -276,7 +283,7 @@ _ENTRIES: Final = (
         309,
         "dtype",
         "fit",
-        "{what}: {found} in the file, {expected} in the model: {effect}",
+        "{what} {verb} {found} in the file and {expected} in the model: {effect}",
         "The values are converted when they are loaded. From a wider type to a narrower one, precision or range "
         "is lost.",
     ),

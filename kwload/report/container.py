@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -20,12 +21,12 @@ _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 2
 _SHARD, _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY = 207, 208, 211, 212, 213
 
 _LAYOUTS: Final = {
-    "legacy": "weights in the legacy .h5 layout",
-    "legacy-model": "a whole model in the legacy .h5 layout",
+    "legacy": "legacy .h5 weights",
+    "legacy-model": "a whole model in legacy .h5",
     "keras-0": "weights of Keras 0.x",
-    "hf-shard": "a Hugging Face shard in the legacy .h5 layout",
-    "keras-3": "weights in the Keras 3 layout",
-    "tf-2.12": "weights in the layout of TensorFlow 2.12 and 2.13",
+    "hf-shard": "a Hugging Face shard of legacy .h5 weights",
+    "keras-3": "Keras 3 weights",
+    "tf-2.12": "Keras 3 weights as TensorFlow 2.12 and 2.13 write them",
     "optimizer-only": "the state of an optimizer",
     "hdf5": "an HDF5 file that Keras did not write",
 }
@@ -133,10 +134,6 @@ def _at(at: int | None) -> str:
     return "" if at is None else f" at byte {at:,}"
 
 
-def _place(path: str) -> str:
-    return quote(path) if path else "something in the file"
-
-
 def _survivors(context: Context, lost: Sequence[int]) -> list[str]:
     """How many tensors are whole, and which are not."""
     total = len(context.tensors)
@@ -154,12 +151,13 @@ def _again(context: Context) -> str:
 
 def _truncated(context: Context, fault: ContainerFault, lost: Sequence[int]) -> Finding:
     have, expected = fault[4] or context.file.size, fault[5]
-    part = f" ({100 * have / expected:.1f} %)" if expected else ""
-    size = f"{expected:,} bytes{part}" if expected else "its bytes"
+    sizes = f"{have:,} bytes are there"
+    if expected:
+        sizes = f"{have:,} of {expected:,} bytes ({100 * have / expected:.1f} %)"
     return finding(
         _TRUNCATED,
         "error",
-        headline=entry(_TRUNCATED).say(have=f"{have:,}", expected=size),
+        headline=entry(_TRUNCATED).say(sizes=sizes),
         expected=expected or None,
         found=have,
         body=_survivors(context, lost),
@@ -186,23 +184,28 @@ def _interrupted(context: Context, fault: ContainerFault) -> Finding:
 
 def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequence[int]) -> Finding:
     code, at, text, path, _, _ = faults[0]
+    if code == _TRUNCATED:
+        return _truncated(context, faults[0], rows)
     if code in (_NOT_FOUND, _NOT_WEIGHTS, _NO_WEIGHTS) or (code == _UNSUPPORTED and not context.tensors):
         return _instead(context, code, text)
     names = {
         "path": quote(context.path),
         "where": f" in {quote(path)}{_at(at)}" if path else _at(at),
         "detail": escape(text) or "no more is known",
-        "member": quote(path) if path else "a member of the archive",
+        "member": quote(path or _member(text)) if path or _member(text) else "a member of the archive",
         "shard": quote(path) if path else "a shard",
-        "what": "a part of the file",
+        "what": quote(path) if path else "a part of the file",
+        "sizes": "bytes are missing",
     }
     if code >= 601:
-        names["where"] = f"{_place(path)}{_at(at)}"
+        names["where"] = quote(path) if path else "something in the file"
     more = [f"{escape(other[3]) or 'the file'}: {escape(other[2])}{_at(other[1])}" for other in faults[1:]]
     lost = [context.tensors[row].path for row in rows]
     notes = [f"{count_of(len(lost), 'tensor', 'is', 'are')} affected: {named(lost)}"] if lost else []
     if code == _CHECKSUM:
-        notes += _checksum_notes(context, text if path else "")
+        notes += _checksum_notes(context, text)
+    if code >= 601 and at is not None:
+        notes.append(f"at byte {at:,}")
     return finding(
         code,
         "error",
@@ -213,6 +216,12 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
         help=_remedy(context, code),
         related=lost,
     )
+
+
+def _member(text: str) -> str:
+    """The member of an archive that the core's sentence on a checksum names, or nothing."""
+    found = re.match(r"CRC-32 of (.+) is [0-9a-f]{8}", text)
+    return found[1] if found else ""
 
 
 def _checksum_notes(context: Context, text: str) -> list[str]:
@@ -244,7 +253,7 @@ def _instead(context: Context, code: int, text: str) -> Finding:
     elif code == _NO_WEIGHTS:
         headline = entry(code).say()
     elif code == _UNSUPPORTED:
-        headline = entry(code).say(what=phrase, where="", detail=escape(text) or "not in this version")
+        headline = entry(code).say(what=phrase, detail=escape(text) or "not in this version")
     else:
         headline = entry(code).say(path=quote(context.path), content=phrase)
     title = context.file.title
@@ -271,15 +280,13 @@ def _tensors(context: Context, code: int, rows: Sequence[int]) -> Finding:
     first = context.tensors[rows[0]]
     fault: Fault = first.fault if first.fault is not None else (code, None, "")
     names = {
-        "where": f" in {quote(first.path)}{_at(fault[1])}" if code < 601 else f"{quote(first.path)}{_at(fault[1])}",
+        "where": f" in {quote(first.path)}{_at(fault[1])}" if code < 601 else quote(first.path),
         "detail": escape(fault[2]) or "no more is known",
-        "what": plural(len(rows), "tensor"),
+        "what": quote(first.path),
         "member": quote(first.path),
         "shard": quote(first.file or first.path),
         "path": quote(context.path),
-        "content": "damaged",
-        "have": f"{context.file.size:,}",
-        "expected": "all its bytes",
+        "sizes": f"{quote(first.path)} is beyond its end",
     }
     wanted = context.plan is None or any(row in paired for row in rows)
     return finding(
@@ -316,25 +323,25 @@ def name_and_content(context: Context, suffix: str) -> Finding | None:
     assumed = {
         "keras": "a .keras archive",
         "weights.json": "a map of shards",
-        "weights.h5": "weights in the Keras 3 layout",
-        "h5": "the legacy .h5 layout",
+        "weights.h5": "an HDF5 file" if zipped else "Keras 3 weights",
+        "h5": "an HDF5 file" if zipped else "legacy .h5 weights",
     }.get(suffix)
-    content = f"{_core.CONTENTS[file.content]} with {_LAYOUTS[layout]}" if zipped else _LAYOUTS[layout]
-    writer = written_by(context)
+    content = f"is {_core.CONTENTS[file.content]}" if zipped else f"holds {_LAYOUTS[layout]}"
     headline = entry(206).say(content=content, assumed=assumed)
     if assumed is None:
-        headline = f"the file is {content}, but Keras knows no weight file by such a name"
+        headline = f"the file {content}, but Keras knows no weight file by such a name"
+    writer = written_by(context)
     right = ".keras" if zipped else ".weights.h5" if not legacy else ".h5"
     return finding(
         206,
         "warning",
         headline=headline,
         expected=assumed,
-        found=content,
+        found=content.partition(" ")[2],
         notes=[f"it was written by {escape(writer)}"] if writer else [],
         help=[
             f"{context.load()}  reads it as what it is",
-            f"for Keras: rename it to {literal(_renamed(context.path, right))}",
+            f"for Keras, rename it to {literal(_renamed(context.path, right))}",
         ],
     )
 

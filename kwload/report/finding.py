@@ -70,11 +70,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class PredictedError:
-    """What Keras raises: the exception's type, and its message up to the first inserted value (``""`` when the text is
-    not Keras's own)."""
+    """What Keras raises.
+
+    Attributes
+    ----------
+    type : str
+        Name of the exception's class.
+    message : str
+        Its text up to the first inserted value; ``""`` when the text is not Keras's own.
+    said : str
+        As much of the text as is foreseen, with the values that are known.
+    """
 
     type: str
     message: str
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,13 @@ def differing(found: Sequence[int], expected: Sequence[int]) -> list[int]:
     return [axis for axis, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
 
 
-def side_by_side(tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None = None) -> list[str]:
+def side_by_side(
+    tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None = None, *, marked: bool = True
+) -> list[str]:
     """Both shapes, and a mark under each axis that differs."""
     lines = [f"file   {typed(tensor.shape, tensor.dtype)}", f"model  {typed(variable.shape, variable.dtype)}"]
     apart = differing(tensor.shape, variable.shape)
-    if not apart:
+    if not apart or not marked:
         return lines
     marks = [" "] * len(lines[1])
     at = len("model  (")
@@ -137,7 +139,9 @@ def _help(
         length, rest = divmod(tensor.shape[apart[0]], axis.gates)
         name = axis.name.rpartition(" x ")[2]
         if not rest and name in ("units", "filters"):
-            suggestions.append(f"to fit the file, build {quote(variable.layer)} with {name}={length}")
+            owner, _, leaf = variable.layer.rpartition("/")
+            layer = owner if owner and leaf.rstrip("0123456789").rstrip("_").endswith("_cell") else variable.layer
+            suggestions.append(f"to fit the file, build {quote(layer)} with {name}={length}")
     if len(layers) <= 6:
         skip = f"skip=[{', '.join(map(literal, layers))}]"
         return [f"load the rest with {context.load(skip)}", *suggestions]
@@ -165,7 +169,7 @@ def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             path=tensor.path,
             expected=list(variable.shape),
             found=list(tensor.shape),
-            body=side_by_side(tensor, variable),
+            body=side_by_side(tensor, variable, marked=False),
             notes=notes,
             help=["read the tensor with `kwload.open`, transpose it, and assign it"],
             related=related,

@@ -33,9 +33,10 @@ Builder = Callable[[Context, list[Raw]], Iterator[Finding]]
 _EFFECTS: Final = {
     "same": "nothing is lost",
     "exact": "every value survives",
-    "rounds": "rounded",
-    "overflows": "out-of-range values become inf",
+    "rounds": "values are rounded",
+    "overflows": "values are rounded, and lost where they are out of range",
 }
+_AS_SAVED: Final = "give the layers of the model the order they had when the file was saved"
 
 
 def structure_findings(context: Context, raws: Sequence[Raw]) -> list[Finding]:
@@ -45,7 +46,8 @@ def structure_findings(context: Context, raws: Sequence[Raw]) -> list[Finding]:
         together[raw.code, raw.severity].append(raw)
     found: list[Finding] = []
     for (code, _), several in together.items():
-        found += _BUILDERS.get(code, _plain)(context, several)
+        # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
+        found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)
     return found
 
 
@@ -66,14 +68,14 @@ def _layer_names(context: Context, raws: Sequence[Raw]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _shape_list(names: Sequence[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     return f"[{', '.join(map(literal, names[:6]))}]"
 
 
 def _skip(context: Context, names: Sequence[str]) -> str:
     if len(names) > 6:
         return f"load the rest with {context.load('skip_mismatch=True')}"
-    return f"load the rest with {context.load(f'skip={_shape_list(names)}')}"
+    return f"load the rest with {context.load(f'skip={_names(names)}')}"
 
 
 # ---- missing, unused, renamed ---------------------------------------------------------------------------------------
@@ -85,24 +87,29 @@ def _missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     fits: list[tuple[str, str]] = []
     for raw in raws:
         rows = _model_rows(raw) or (context.rows_of[raw.model_group] if raw.model_group >= 0 else [])
+        if not rows:
+            continue
         name = context.layer(raw.model_group) if raw.model_group >= 0 else context.variables[rows[0]].layer
         groups.setdefault(name, []).extend(row for row in rows if row not in groups.get(name, ()))
         if raw.other_group >= 0:
             fits.append((context.file_layer(raw.other_group), name))
+    if not groups:
+        return
     lines = [_wants(context, name, rows) for name, rows in groups.items()]
     rows = [row for several in groups.values() for row in several]
-    what = quote(next(iter(groups))) if len(groups) == 1 else plural(len(groups), "layer")
+    what = quote(next(iter(groups))) if len(groups) == 1 else f"{plural(len(groups), 'layer')} of the model"
     if len(rows) == 1:
         what = quote(context.variables[rows[0]].path)
     first = raws[0]
     help_ = []
     if fits and context.options.by_name:
         help_.append(f"match them: {context.load('by_name=True', 'mapping=' + _mapping(fits))}")
-    help_.append(_skip(context, list(groups)).replace("the rest", "the others, and leave these as initialised,"))
+    these = "it" if len(groups) == 1 else "them"
+    help_.append(f"leave {these} as initialised and {_skip(context, list(groups))}")
     yield finding(
         301,
         _severity(first),
-        headline=entry(301).say(what=what, verb="finds" if len(groups) == 1 else "find"),
+        headline=entry(301).say(what=what),
         layer=next(iter(groups)),
         variable=context.variables[rows[0]].name if len(rows) == 1 else None,
         expected=[list(context.variables[row].shape) for row in rows],
@@ -138,6 +145,8 @@ def _unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Layers and tensors of the file that no variable takes."""
     groups = list(dict.fromkeys(raw.file_group for raw in raws if raw.file_group >= 0 and raw.file_tensor < 0))
     alone = [raw.file_tensor for raw in raws if raw.file_tensor >= 0]
+    if not groups and not alone:
+        return
     lines = [_has(context, group) for group in groups]
     lines += [
         f"{escape(tensor.path)}: {typed(tensor.shape, tensor.dtype)}" for tensor in map(context.tensor, alone) if tensor
@@ -146,6 +155,8 @@ def _unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     paths += [context.tensors[row].path for row in alone]
     count = plural(len(groups), "layer") if groups and not alone else plural(len(paths), "tensor")
     one = (len(groups) if groups and not alone else len(paths)) == 1
+    if one:
+        count = quote(context.file_layer(groups[0]) if groups else paths[0])
     yield finding(
         302,
         _severity(raws[0]),
@@ -233,10 +244,7 @@ def _swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         found=[context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0],
         body=_flow(context, raws),
         notes=["the shapes fit; the names stored in the file are the evidence"],
-        help=[
-            *_by_own_name(context, raws),
-            "or give the layers of the model the order they had when the file was saved",
-        ],
+        help=[*_by_own_name(context, raws), _AS_SAVED],
         related=names[1:],
     )
 
@@ -259,12 +267,23 @@ def _inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         expected=names,
         body=[rows[0], *listed(rows[1:])] if rows else [],
         notes=["the shapes fit; the names stored in the file are the evidence"],
-        help=[
-            *_by_own_name(context, raws),
-            f"{context.load(f'skip=[{literal(layer)}]')}  leaves the new layer as initialised",
-        ],
+        help=_around(context, layer, [name for name, _ in _shifted(context, raws)]),
         related=[name for name in names if name != layer],
     )
+
+
+def _around(context: Context, new: str, shifted: Sequence[str]) -> list[str]:
+    """The call that leaves the new layer as initialised and gives each other one the weights of its own name."""
+    if context.file.layout in LEGACY and not context.options.by_name:
+        call = context.load("by_name=True")
+    else:
+        known = {context.file_layer(row) for row in range(len(context.groups))}
+        left = [name for name in dict.fromkeys([new, *shifted]) if name not in known]
+        pairs = [(name, name) for name in shifted if name in known]
+        if not pairs or len(pairs) > 6 or len(left) > 6:
+            return [_AS_SAVED]
+        call = context.load(f"mapping={_mapping(pairs)}", f"skip={_names(left)}")
+    return [f"{call}  goes by the names, and leaves {quote(new)} as initialised"]
 
 
 def _shifted(context: Context, raws: Sequence[Raw]) -> list[tuple[str, int]]:
@@ -311,7 +330,7 @@ def _count_of_weights(context: Context, raw: Raw) -> Finding:
     wanted = [context.variables[row] for row in context.rows_of[raw.model_group]]
     slots = context.groups[raw.file_group][3] if raw.file_group >= 0 else ()
     had = [(name, context.tensors[row]) for name, row in slots if row >= 0]
-    old = ", ".join(f"{escape(_leaf(name))} {shape_text(tensor.shape)}" for name, tensor in had[:6])
+    old = ", ".join(f"{escape(_leaf(name))} {shape_text(tensor.shape)}".lstrip() for name, tensor in had[:6])
     new = ", ".join(f"{escape(item.name)} {shape_text(item.shape)}" for item in wanted[:6])
     kind = context.class_name(raw.model_group)
     return finding(
@@ -330,7 +349,9 @@ def _count_of_weights(context: Context, raw: Raw) -> Finding:
 
 
 def _leaf(name: str) -> str:
-    return name.rpartition("/")[2].removesuffix(":0")
+    """The variable's own name; nothing for the numbers of the Keras 3 layout."""
+    leaf = name.rpartition("/")[2].removesuffix(":0")
+    return "" if leaf.isdigit() else leaf
 
 
 def _count_cause(context: Context, raw: Raw, had: Sequence[TensorFacts]) -> str | None:
@@ -411,7 +432,7 @@ def _nothing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     yield finding(
         310,
         _severity(raws[0]),
-        headline=entry(310).say(wanted=asked, how="by name" if by_name else "find a tensor in the file"),
+        headline=entry(310).say(wanted=asked, how="by name" if by_name else "found in the file"),
         expected=len(in_model) if by_name else wanted,
         found=0,
         body=body,
@@ -478,7 +499,7 @@ def _not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     shape = shapes.suggested_input(context) if whole else None
     help_ = []
     if shape is not None:
-        help_.append(f"model.build({shape}), or call it on a batch, then load: the file suggests this input shape")
+        help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
     elif whole:
         help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
     else:
@@ -515,11 +536,17 @@ def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         first = context.variables[rows[0]]
         tensor = context.tensors[several[0].file_tensor]
         what = quote(first.path) if len(rows) == 1 else plural(len(rows), "variable")
-        effect = _EFFECTS.get(cast, "converted")
+        effect = _EFFECTS.get(cast, "values are converted")
         yield finding(
             309,
             _severity(several[0]),
-            headline=entry(309).say(what=what, found=escape(old), expected=escape(new), effect=effect),
+            headline=entry(309).say(
+                what=what,
+                verb="is" if len(rows) == 1 else "are",
+                found=escape(old),
+                expected=escape(new),
+                effect=effect,
+            ),
             layer=first.layer,
             variable=first.name,
             path=tensor.path,

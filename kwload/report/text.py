@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from kwload.report.escape import escape
 from kwload.report.finding import Finding, Prediction, Report
@@ -40,14 +41,32 @@ def verdict(report: Report) -> str:
         if found
     )
     if not wanted and (wanted is None or report.errors):
-        said = report.errors[0].slug.replace("-", " ") if report.errors else "ok"
+        said = _refusal(report.errors[0]) if report.errors else "ok"
     elif report.ok:
         done = "loaded" if report.loaded else "ok"
         share = "all" if matched == wanted else f"{matched:,} of"
         said = f"{done}, {share} {plural(wanted, 'variable')} match"
-    else:
+    elif matched < wanted:
         said = f"{matched:,} of {plural(wanted, 'variable')} match"
+    else:
+        said = f"refused, though all {plural(wanted, 'variable')} find a tensor"
     return f"{name}: {said}; {tally}" if tally else f"{name}: {said}"
+
+
+_REFUSALS: Final = {
+    "KW107": "could not be read",
+    "KW205": "wrong checksum",
+    "KW207": "a shard is missing",
+    "KW208": "cannot be read",
+    "KW212": "no Keras weights",
+}
+
+
+def _refusal(finding: Finding) -> str:
+    """What the verdict says of a file that could not be matched with anything."""
+    if finding.code >= "KW600":
+        return "not safe to read"
+    return _REFUSALS.get(finding.code, finding.slug.replace("-", " "))
 
 
 def headline(finding: Finding) -> str:
@@ -83,14 +102,17 @@ def _outcome(foreseen: Prediction, wanted: int) -> str:
         case "loads":
             return "would load it: each variable gets its own tensor"
         case "loads_wrong":
-            wrong = plural(foreseen.wrong, "variable") + (" gets" if foreseen.wrong == 1 else " get")
-            return f"would load it without a word, wrongly: {wrong} the weights of another layer"
+            if not foreseen.wrong:
+                return "would load it without a word, wrongly"
+            get = "gets" if foreseen.wrong == 1 else "get"
+            wrong = plural(foreseen.wrong, "variable")
+            return f"would load it without a word, wrongly: {wrong} {get} the weights of another layer"
         case "loads_part":
             return f"would load {foreseen.assigned:,} of {plural(wanted, 'variable')} and return normally"
         case "loads_nothing":
             return "would return normally, having loaded nothing"
         case "unknown":
-            return f"may load it or not, nobody can tell: {escape(foreseen.reason or 'not known')}"
+            return f"may load it or not, which cannot be foreseen: {escape(foreseen.reason or 'not known')}"
         case "raises":
             return _raises(foreseen)
 
@@ -98,8 +120,8 @@ def _outcome(foreseen: Prediction, wanted: int) -> str:
 def _raises(foreseen: Prediction) -> str:
     error = foreseen.error
     said = "would raise an error" if error is None else f"would raise {error.type}"
-    if error is not None and error.message:
-        said += f": {escape(error.message.strip())}…"
+    if error is not None and error.said:
+        said += f": {escape(error.said)}"
     if foreseen.assigned:
         overwritten = plural(foreseen.assigned, "variable")
         said += f", with {overwritten} already overwritten"

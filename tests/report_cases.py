@@ -1,0 +1,466 @@
+"""Hand-made facts for reports: files, models and plans with the attributes of the real ones, one case for each code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kwload.report.build import build_report, path_report, tensor_report
+from kwload.report.facts import CoreFailure, Fault, Options
+from kwload.report.finding import Report
+
+NAMED, OPTIMIZER, OWN_LOAD, NOT_BUILT = 1 << 0, 1 << 3, 1 << 6, 1 << 7
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class FakeTensor:
+    path: str
+    layer: str
+    variable: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    file: str = ""
+    offset: int | None = 2048
+    nbytes: int = 0
+    storage: str = "contiguous"
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class FakeFile:
+    content: str = "hdf5"
+    layout: str = "keras-3"
+    size: int = 1_234_567
+    tensors: tuple[FakeTensor, ...] = ()
+    groups: tuple[Any, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[tuple[int, int | None, str, str, int, int], ...] = ()
+    config: bytes | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class FakeKeras:
+    flavour: str = "keras"
+    version: tuple[int, int, int] = (3, 15, 1)
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    groups: list[Any]
+    keras: FakeKeras = field(default_factory=FakeKeras)
+    untracked: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FakePlan:
+    pairs: list[tuple[int, int, str, str]] = field(default_factory=list)
+    keras_pairs: list[tuple[int, int, str, str]] = field(default_factory=list)
+    findings: list[Any] = field(default_factory=list)
+    undecidable: list[list[int]] = field(default_factory=list)
+    source_group: list[int] = field(default_factory=list)
+    wanted: int = 0
+    unused: int = 0
+    prediction: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a file or a model: its name, its place in the Keras 3 layout, its class, its variables."""
+
+    name: str
+    place: str
+    kind: str
+    shapes: Shapes
+    dtype: str = "float32"
+    flags: int = NAMED
+
+
+def dense(name: str, place: str, inputs: int, units: int, dtype: str = "float32") -> Layer:
+    return Layer(name, place, "Dense", {"kernel": (inputs, units), "bias": (units,)}, dtype)
+
+
+def file(
+    *layers: Layer,
+    layout: str = "keras-3",
+    faults: Mapping[int, Fault] | None = None,
+    unnamed: bool = False,
+    **options: Any,
+) -> FakeFile:
+    """A file with these layers; *faults* by row of the tensor."""
+    tensors: list[FakeTensor] = []
+    groups = []
+    for layer in layers:
+        slots = []
+        for i, (variable, shape) in enumerate(layer.shapes.items()):
+            legacy = layout.startswith("legacy")
+            path = f"{layer.name}/{layer.name}/{variable}" if legacy else f"{layer.place}/vars/{i}"
+            fault = (faults or {}).get(len(tensors))
+            slots.append((f"{layer.name}/{variable}:0" if legacy else str(i), len(tensors)))
+            name = variable if legacy else str(i)
+            nbytes = 4 * math.prod(shape)
+            tensors.append(FakeTensor(path, layer.name, name, shape, layer.dtype, nbytes=nbytes, fault=fault))
+        path = layer.name if layout.startswith("legacy") else layer.place
+        groups.append((path, None if unnamed else layer.name, layer.flags, tuple(slots), None))
+    return FakeFile(layout=layout, tensors=tuple(tensors), groups=tuple(groups), **options)
+
+
+def model(*layers: Layer, flavour: str = "keras", untracked: Sequence[tuple[str, str]] = ()) -> FakeModel:
+    groups = []
+    for layer in layers:
+        rows = [
+            (name, f"{layer.name}/{name}", layer.name, shape, layer.dtype, True) for name, shape in layer.shapes.items()
+        ]
+        groups.append((layer.place, layer.name, layer.kind, layer.flags, tuple(rows)))
+    version = (3, 15, 1) if flavour == "keras" else (2, 21, 0)
+    return FakeModel(groups, FakeKeras(flavour, version), list(untracked))
+
+
+def raw(
+    code: int,
+    severity: str = "error",
+    *,
+    file_group: int = -1,
+    group: int = -1,
+    tensor: int = -1,
+    variable: int = -1,
+    other: int = -1,
+    axis: int = -1,
+    a: int = 0,
+    b: int = 0,
+    related: Sequence[int] = (),
+) -> tuple[Any, ...]:
+    return (code, severity, file_group, group, tensor, variable, other, axis, a, b, list(related))
+
+
+def same(count: int, *without: int, cast: str = "same") -> list[tuple[int, int, str, str]]:
+    return [(row, row, "path", cast) for row in range(count) if row not in without]
+
+
+def predicts(outcome: str, **more: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "error_group": -1, "error_tensor": -1, "a": 0, "b": 0, "assigned": 0, **more}
+
+
+TOTAL = {"error_type": "ValueError", "error_prefix": "A total of ", "inner_prefix": "Layer '", "a": 1}
+A, B, C = dense("a", "layers/dense", 10, 16), dense("b", "layers/dense_1", 16, 16), dense("c", "layers/dense_2", 16, 16)
+HEAD10, HEAD12 = dense("head", "layers/dense_1", 128, 10), dense("head", "layers/dense_1", 128, 12)
+PATH = "model.weights.h5"
+PLAIN = Options()
+
+
+def report(
+    held: FakeFile,
+    wanted: FakeModel | None = None,
+    *findings: Any,
+    path: str = PATH,
+    options: Options = PLAIN,
+    prediction: dict[str, Any] | None = None,
+    **plan: Any,
+) -> Report:
+    """The report on hand-made facts, with a plan when there is a model."""
+    made = None
+    if wanted is not None:
+        plan.setdefault("wanted", sum(len(group[4]) for group in wanted.groups))
+        plan.setdefault("pairs", same(min(plan["wanted"], len(held.tensors))))
+        plan.setdefault("keras_pairs", plan["pairs"])
+        plan.setdefault("source_group", list(range(len(wanted.groups))))
+        made = FakePlan(findings=list(findings), prediction=prediction or predicts("loads"), **plan)
+    return build_report(path=path, file=held, model=wanted, plan=made, options=options)
+
+
+def _paths() -> Iterator[tuple[str, Report]]:
+    for code in (101, 102, 103, 104):
+        yield f"KW{code}", path_report("no/such/folder/model.weights.h5", CoreFailure(code, errno=2))
+    yield "KW106", path_report("/dev/null", CoreFailure(106, detail="a character device"))
+    yield "KW107", path_report(PATH, CoreFailure(107, detail="Input/output error", errno=5))
+    yield "KW213", path_report(PATH, CoreFailure(213, detail="out of memory"))
+
+
+def _containers() -> Iterator[tuple[str, Report]]:
+    def other(content: str, code: int, detail: str = "", title: str | None = None, size: int = 134) -> Report:
+        fault = (code, 0, detail, "", 0, 0)
+        return report(FakeFile(content=content, layout="unknown", size=size, faults=(fault,), title=title))
+
+    yield "KW105", other("empty", 105, size=0)
+    yield "KW201-lfs", other("git-lfs-pointer", 201, title="oid sha256:4d7a214614ab2935c943f9e0ff69d22e size 12345")
+    yield "KW201-html", other("html", 201, title="Google Drive - Virus scan warning", size=2441)
+    yield "KW201-text", other("text", 201, size=29)
+    yield "KW208-container", other("tf-checkpoint", 208, "this is for a later version")
+    yield "KW212", other("hdf5", 212, "no layer_names, no vars")
+    lost = {4: (202, 9_000, "past the end"), 5: (202, 9_900, "past the end")}
+    cut = (202, 8_608, "superblock", "", 8_608, 17_216)
+    broken = (204, 8_000, "local heap signature", "layers", 0, 0)
+    fault = predicts("raises", error_type="OSError", error_prefix="")
+    held = file(A, B, C, size=8_608, faults=lost)
+    yield (
+        "KW202",
+        report(
+            FakeFile(**{**vars(held), "faults": (cut, broken)}), model(A, B, C), pairs=same(6, 4, 5), prediction=fault
+        ),
+    )
+    yield "KW203", report(FakeFile(size=36_000, faults=((203, 800, "root object header is zero", "", 0, 0),)))
+    heap = (204, 4_096, "local heap signature", "layers/dense", 0, 0)
+    yield "KW204", report(FakeFile(**{**vars(file(A, B)), "faults": (heap,)}), model(A, B), prediction=fault)
+    damaged = {2: (204, 5_000, "datatype message")}
+    yield "KW204-tensor", report(file(A, B, faults=damaged), model(A, B))
+    sums = CoreFailure(205, detail="CRC-32 of model.weights.h5 is 1f00c0de, the archive records 4d7a2146")
+    zipped = file(A, B, content="keras", metadata={"keras_version": "3.15.1", "date_saved": "2026-03-01@10:00:00"})
+    yield "KW205", build_report(path="model.keras", file=zipped, errors=[sums])
+    missing = (207, None, "No such file or directory", "big_00001.weights.h5", 0, 0)
+    yield (
+        "KW207",
+        report(FakeFile(**{**vars(file(A)), "content": "shards", "faults": (missing,)}), path="big.weights.json"),
+    )
+    yield "KW208", report(file(A, B, faults={1: (208, 5_000, "compound of 3")}), model(A, B))
+    yield "KW211", build_report(path=PATH, file=file(A), errors=[CoreFailure(211)])
+    for code, detail in (
+        (601, "external link to /etc/passwd"),
+        (602, "external file list"),
+        (603, "virtual layout"),
+        (604, "16 GiB declared, 4784 bytes in the file"),
+        (605, "hard link to layers"),
+        (606, "bytes 800 to 900 are claimed already"),
+        (607, "../../outside"),
+    ):
+        yield f"KW{code}", report(FakeFile(**{**vars(file(A)), "faults": ((code, 800, detail, "layers/dense", 0, 0),)}))
+    yield "KW601-name", report(file(A, faults={0: (601, None, "external link to \x1b[2J\u202e/etc")}), model(A))
+    yield "tensor", tensor_report(PATH, file(A), file(A).tensors[0], CoreFailure(208, 5_000, "compound of 3"))
+
+
+def _names() -> Iterator[tuple[str, Report]]:
+    legacy = {"layout": "legacy", "metadata": {"keras_version": "2.12.0", "backend": "tensorflow"}}
+    raises = predicts("raises", **TOTAL)
+    yield "KW206-legacy", report(file(A, B, **legacy), model(A, B), prediction=raises)
+    yield "KW206-v3", report(file(A, B), model(A, B), path="v3.h5", prediction=raises)
+    yield "KW206-zip", report(file(A, content="keras"), model(A), prediction=raises)
+    yield "KW206-other", report(file(A, B), model(A, B), path="weights.bin", prediction=raises)
+    yield "KW209", report(file(A, B), model(A, B), raw(209, "note"))
+    whole = {**legacy, "layout": "legacy-model", "config": b"{}"}
+    yield "KW210", report(file(A, B, **whole), model(A, B), path="model_save.hdf5")
+
+
+def _fits() -> Iterator[tuple[str, Report]]:
+    yield "good", report(file(A, B, C), model(A, B, C))
+    yield "good-loads-part", report(file(A, B), model(A, B), prediction=predicts("loads_part"), keras_pairs=same(2))
+    nobody = predicts("unknown", reason="a class loads its own variables")
+    yield "good-unknown", report(file(A), model(A), prediction=nobody)
+    yield "good-own-options", report(file(A), model(A), options=Options(own=True))
+    gone = raw(301, group=2, related=[4, 5])
+    stops = predicts("raises", **TOTAL, assigned=4, error_group=2)
+    yield "KW301", report(file(A, B), model(A, B, C), gone, pairs=same(4), prediction=stops)
+    many = [dense(f"layer_{i}", f"layers/dense_{i}", 8, 8) for i in range(30)]
+    lost = [raw(301, group=i, related=[2 * i, 2 * i + 1]) for i in range(1, 30)]
+    yield "KW301-many", report(file(many[0]), model(*many), *lost, pairs=same(2), prediction={**stops, "assigned": 2})
+    yield "KW302", report(file(A, B, C), model(A, B), raw(302, "warning", file_group=2), unused=2)
+    old, new = dense("dense_layer_1", "layers/dense", 10, 64), dense("dense_layer_one", "layers/dense", 10, 64)
+    yield "KW303", report(file(old), model(new), raw(303, "note", file_group=0, group=0))
+    renamed = [raw(303, "note", file_group=i, group=i) for i in range(30)]
+    yield (
+        "KW303-many",
+        report(file(*many), model(*(dense(f"block_{i}", f"layers/dense_{i}", 8, 8) for i in range(30))), *renamed),
+    )
+    wrong = predicts("loads_wrong")
+    swap = [raw(304, file_group=0, group=0, other=1), raw(304, file_group=1, group=1, other=0)]
+    d, e = dense("decoder", "layers/dense", 8, 8), dense("encoder", "layers/dense_1", 8, 8)
+    crossed = [(0, 2, "path", "same"), (1, 3, "path", "same"), (2, 0, "path", "same"), (3, 1, "path", "same")]
+    held = file(dense("encoder", "layers/dense", 8, 8), dense("decoder", "layers/dense_1", 8, 8))
+    yield "KW304", report(held, model(d, e), *swap, prediction=wrong, pairs=crossed, keras_pairs=same(4))
+    new = dense("new", "layers/dense_1", 16, 16)
+    shifted = raw(305, file_group=1, group=1, other=2, related=[4, 5])
+    yield (
+        "KW305",
+        report(
+            file(A, B, C),
+            model(A, new, dense("b", "layers/dense_2", 16, 16)),
+            shifted,
+            prediction=wrong,
+            pairs=same(2),
+            keras_pairs=same(6),
+        ),
+    )
+    no_bias = Layer("b", "layers/dense_1", "Dense", {"kernel": (16, 16)})
+    fewer = raw(306, file_group=1, group=1, a=1, b=2)
+    yield "KW306", report(file(A, no_bias), model(A, B), fewer, pairs=same(2), prediction={**stops, "error_group": 1})
+    three = file(dense("first", "", 10, 64), dense("second", "", 64, 32), dense("third", "", 32, 10), layout="legacy")
+    two = model(dense("first", "first", 10, 64), dense("third", "third", 64, 10))
+    count = {
+        "error_type": "ValueError",
+        "error_prefix": "Layer count mismatch when loading weights from file. Model expected ",
+        "a": 2,
+        "b": 3,
+    }
+    yield (
+        "KW306-layers",
+        report(three, two, raw(306, a=3, b=2), path="w.h5", pairs=[], prediction=predicts("raises", **count)),
+    )
+
+
+def _shapes() -> Iterator[tuple[str, Report]]:
+    base = [dense(f"dense_{i}", f"layers/dense_{i}", 128, 128) for i in range(31)]
+    wide = raw(307, file_group=31, group=31, tensor=62, variable=62, axis=1, related=[63])
+    stops = predicts("raises", **TOTAL, assigned=62, error_group=31)
+    yield "KW307", report(file(*base, HEAD10), model(*base, HEAD12), wide, pairs=same(62), prediction=stops)
+    kernel = {"kernel": (3, 3, 16, 32), "bias": (32,)}
+    conv, more = (
+        Layer("conv", "layers/conv2d", "Conv2D", kernel),
+        Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (3, 3, 16, 64), "bias": (64,)}),
+    )
+    one = raw(307, file_group=0, group=0, tensor=0, variable=0, axis=3, related=[1])
+    yield "KW307-conv", report(file(conv), model(more), one, pairs=[], prediction=predicts("raises", **TOTAL))
+    cell = {"kernel": (8, 256), "recurrent_kernel": (64, 256), "bias": (256,)}
+    lstm = Layer("lstm/lstm_cell", "layers/lstm/cell", "LSTMCell", cell)
+    wide_cell = {"kernel": (8, 512), "recurrent_kernel": (128, 512), "bias": (512,)}
+    one = raw(307, file_group=0, group=0, tensor=0, variable=0, axis=1, related=[1, 2])
+    yield (
+        "KW307-lstm",
+        report(
+            file(lstm),
+            model(Layer(lstm.name, lstm.place, lstm.kind, wide_cell)),
+            one,
+            pairs=[],
+            prediction=predicts("raises", **TOTAL),
+        ),
+    )
+    flat, deep = Layer("x", "layers/my", "My", {"w": (1, 10)}), Layer("x", "layers/my", "My", {"w": (10,)})
+    rank = raw(307, file_group=0, group=0, tensor=0, variable=0)
+    yield "KW307-rank", report(file(flat), model(deep), rank, pairs=[], prediction=predicts("raises", **TOTAL))
+    layers = [dense(f"block_{i}", f"layers/dense_{i}", 64, 64) for i in range(30)]
+    grown = [dense(f"block_{i}", f"layers/dense_{i}", 64, 65 + i) for i in range(30)]
+    all_ = [
+        raw(307, file_group=i, group=i, tensor=2 * i, variable=2 * i, axis=1, related=[2 * i + 1]) for i in range(30)
+    ]
+    yield (
+        "KW307-many",
+        report(file(*layers), model(*grown), *all_, pairs=[], prediction=predicts("raises", **TOTAL, error_group=0)),
+    )
+    torch = Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (255, 1024, 1, 1)})
+    keras = Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (1, 1, 1024, 255)})
+    yield (
+        "KW308",
+        report(
+            file(torch),
+            model(keras),
+            raw(308, file_group=0, group=0, tensor=0, variable=0),
+            pairs=[],
+            prediction=predicts("raises", **TOTAL),
+        ),
+    )
+    gru = {"kernel": (8, 6), "recurrent_kernel": (2, 6)}
+    old, new = (
+        Layer("gru", "layers/gru/cell", "GRUCell", {**gru, "bias": (6,)}),
+        Layer("gru", "layers/gru/cell", "GRUCell", {**gru, "bias": (2, 6)}),
+    )
+    yield (
+        "KW314",
+        report(
+            file(old),
+            model(new),
+            raw(314, file_group=0, group=0, tensor=2, variable=2),
+            pairs=same(2),
+            prediction=predicts("raises", **TOTAL),
+        ),
+    )
+    small = Layer("b", "layers/dense_1", "Dense", {"kernel": (16, 16), "bias": (16,), "scale": (16,)}, "int8")
+    yield (
+        "KW315",
+        report(
+            file(A, small),
+            model(A, B),
+            raw(315, file_group=1, group=1),
+            pairs=same(2),
+            prediction=predicts("raises", **TOTAL),
+        ),
+    )
+
+
+def _others() -> Iterator[tuple[str, Report]]:
+    double = [dense(name, f"layers/{name}", 8, 8, "float64") for name in "ab"]
+    single = [dense(name, f"layers/{name}", 8, 8) for name in "ab"]
+    rounds = [raw(309, "warning", file_group=i // 2, group=i // 2, tensor=i, variable=i) for i in range(4)]
+    yield "KW309", report(file(*double), model(*single), *rounds, pairs=same(4, cast="rounds"))
+    enc = file(dense("enc", "", 8, 8), dense("dec", "", 8, 8), layout="legacy")
+    swa = model(dense("swa_enc", "swa_enc", 8, 8), dense("swa_dec", "swa_dec", 8, 8))
+    by_name = Options(by_name=True)
+    nothing = predicts("loads_nothing")
+    yield "KW310", report(enc, swa, raw(310, a=2, b=2), path="w.h5", options=by_name, pairs=[], prediction=nothing)
+    far = model(Layer("x", "layers/my", "My", {"w": (3,)}))
+    yield "KW310-order", report(file(A, B), far, raw(310), pairs=[], prediction=predicts("raises", **TOTAL))
+    built = predicts(
+        "raises",
+        error_type="ValueError",
+        error_prefix="You are loading weights into a model that has not yet been built.",
+    )
+    yield (
+        "KW311",
+        report(file(dense("a", "layers/dense", 784, 128), HEAD10), model(), raw(311), pairs=[], prediction=built),
+    )
+    yield (
+        "KW312",
+        report(
+            file(dense("swa/a", "", 8, 8), layout="legacy"),
+            model(dense("a", "a", 8, 8)),
+            raw(312, file_group=0, group=0),
+            path="w.h5",
+        ),
+    )
+    norms = {"bn1/gamma": (4,), "bn2/gamma": (4,), "bn1/mean": (4,), "bn2/mean": (4,)}
+    turned = dict(sorted(norms.items()))
+    yield (
+        "KW313",
+        report(
+            file(Layer("inner", "", "Functional", turned), layout="legacy"),
+            model(Layer("inner", "inner", "Functional", norms)),
+            raw(313, file_group=0, group=0),
+            path="w.h5",
+            pairs=[],
+            prediction=predicts("loads_wrong"),
+        ),
+    )
+    yield "KW316", report(file(A, B), model(A, B), raw(316, "note", a=5))
+    yield "KW316-fresh", report(file(A, B), model(A, B), raw(316, "note", a=9, b=10))
+    yield "KW317", report(file(A), model(A, untracked=[("scale", "factor"), ("scale", "offset")]))
+    skipped = raw(318, "warning", file_group=1, group=1, related=[2, 3])
+    yield (
+        "KW318",
+        report(file(A, HEAD10), model(A, HEAD12), skipped, options=Options(skip_mismatch=True), pairs=same(2)),
+    )
+    named = raw(318, "warning", group=1, other=1, related=[2, 3])
+    yield (
+        "KW318-name",
+        report(
+            enc,
+            model(dense("enc", "enc", 8, 8), dense("new", "new", 8, 8)),
+            named,
+            path="w.h5",
+            options=by_name,
+            pairs=same(2),
+            prediction=predicts("loads_part"),
+            keras_pairs=same(2),
+        ),
+    )
+    yield "KW319", report(file(A, B, C, unnamed=True), model(A, B, C), raw(319, "note", group=1), undecidable=[[1, 2]])
+    option = predicts(
+        "raises",
+        error_type="ValueError",
+        error_prefix="`by_name` only supports loading legacy '.h5' or '.hdf5' files. Received: ",
+    )
+    yield "KW320", report(file(A), model(A), raw(320), options=by_name, prediction=option)
+    gapped = FakeFile(**{**vars(file(A)), "groups": (("layers/dense", "a", NAMED, (("0", 0), ("2", 1)), None),)})
+    yield (
+        "KW321",
+        report(gapped, model(A), raw(321, file_group=0, group=0), pairs=[], prediction=predicts("raises", **TOTAL)),
+    )
+    for code in (401, 402, 403, 404, 405):
+        yield f"KW{code}", report(file(A), model(A), raw(code, "note", file_group=0, group=0))
+
+
+def cases() -> dict[str, Report]:
+    """Every case by name."""
+    made: dict[str, Report] = {}
+    for several in (_paths, _containers, _names, _fits, _shapes, _others):
+        made.update(several())
+    return made

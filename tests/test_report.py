@@ -1,0 +1,274 @@
+"""Reports: the catalogue is complete, the text is short, safe and as the golden files show it.
+
+The golden files are in ``tests/reports``; ``KWLOAD_REWRITE_REPORTS=1`` writes them anew, to be read before they are
+committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_cases
+from report_cases import A, file, model, predicts, raw, report
+
+import kwload
+from kwload import errors
+from kwload.report import axes, codes, text
+from kwload.report.facts import CoreFailure
+from kwload.report.finding import Finding, Report
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "reports"
+CASES = report_cases.cases()
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def shown(name: str) -> str:
+    """The text of a case; what depends on the machine is replaced."""
+    return CASES[name].render().replace(os.getcwd(), "/here") + "\n"
+
+
+def test_every_code_of_the_core_has_a_sentence_and_an_explanation() -> None:
+    header = (ROOT / "csrc" / "base" / "codes.h").read_text()
+    declared = {int(number): slug for number, slug in re.findall(r"X\((\d+), \w+, \"([^\"]+)\"\)", header)}
+    assert len(declared) > 50
+    assert {number: entry.slug for number, entry in codes.CATALOGUE.items()} == declared
+    for entry in codes.CATALOGUE.values():
+        assert len(entry.headline) > 5
+        assert entry.explanation.endswith(".")
+        assert entry.code == f"KW{entry.number}"
+
+
+def test_every_code_has_a_report() -> None:
+    covered = {finding.code for case in CASES.values() for finding in case.findings}
+    assert covered == {entry.code for entry in codes.CATALOGUE.values()}
+
+
+@each_case
+def test_the_text_is_the_golden_one(name: str) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("KWLOAD_REWRITE_REPORTS"):
+        path.write_text(shown(name), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == shown(name)
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(CASES)
+
+
+@each_case
+def test_the_text_is_short_and_safe(name: str) -> None:
+    made = CASES[name]
+    lines = made.render().split("\n")
+    assert len(lines) <= text.BUDGET
+    assert all(line.isprintable() for line in made.render(all=True).split("\n"))
+    assert not re.search(r"<[\w.]+ object at|array\(|\{[a-z]+\}", made.render(all=True))
+    assert " ? " not in made.render(all=True), "a headline was filled in without all of its names"
+    assert len(made.render(concise=True).split("\n")) <= min(len(lines), 15)
+
+
+@each_case
+def test_each_finding_can_be_told_from_others(name: str) -> None:
+    for finding in CASES[name].findings:
+        assert re.fullmatch(r"KW\d\d\d", finding.code)
+        assert finding.headline
+        assert len(finding.help) <= 4
+        assert "\n" not in "".join([finding.headline, *finding.body, *finding.notes, *finding.help])
+
+
+@each_case
+def test_json_is_ascii_and_says_all(name: str) -> None:
+    made = CASES[name]
+    written = made.to_json()
+    assert written.isascii() and "\n" not in written
+    data = json.loads(written)
+    assert data == json.loads(made.to_json(indent=1))
+    assert data["schema"] == 1
+    assert data["ok"] is made.ok
+    assert [item["code"] for item in data["findings"]] == [finding.code for finding in made.findings]
+    assert set(data) >= {"path", "format", "counts", "prediction", "pairs", "undecidable", "times"}
+
+
+@each_case
+def test_html_has_no_script_and_is_balanced(name: str) -> None:
+    written = CASES[name]._repr_html_()
+    assert "<script" not in written and "onclick" not in written and "javascript:" not in written
+    for tag in ("div", "details", "summary", "span", "table", "tr", "td", "b"):
+        assert len(re.findall(f"<{tag}[ >]", written)) == written.count(f"</{tag}>"), tag
+    assert "\x1b" not in written and "\u202e" not in written
+
+
+def test_html_escapes_names() -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    layer = report_cases.Layer(hostile, "layers/dense", "Dense", {"kernel": (1, 1)})
+    written = report(file(layer), model(A), raw(302, "warning", file_group=0))._repr_html_()
+    assert "<img" not in written
+    assert "&lt;img" in written
+
+
+def test_errors_come_first_and_all_their_headlines_are_shown() -> None:
+    lines = CASES["KW307-many"].render().split("\n")
+    assert "30 errors" in lines[0]
+    assert lines[1].startswith("  error[KW307] shape-mismatch: `block_0/kernel`")
+    assert "  and 18 more" in lines
+    whole = CASES["KW307-many"].render(all=True)
+    assert "`block_29/kernel`" in whole and "not shown" not in whole
+
+
+def test_the_report_of_the_product_page() -> None:
+    lines = CASES["KW307"].render().split("\n")
+    at = lines.index("error[KW307] shape-mismatch: `head/kernel` has another shape in the file")
+    assert lines[at + 1 : at + 5] == [
+        "  --> model.weights.h5 : layers/dense_1/vars/0",
+        "   |  file   (128, 10) float32",
+        "   |  model  (128, 12) float32",
+        "   |               ^^ axis 1: units",
+    ]
+
+
+def test_a_report_is_data() -> None:
+    made = CASES["KW307"]
+    assert not made.ok
+    assert [finding.code for finding in made.errors] == ["KW307"]
+    assert made.warnings == made.notes == ()
+    shape = made.errors[0]
+    assert (shape.layer, shape.variable, shape.path) == ("head", "kernel", "layers/dense_1/vars/0")
+    assert (shape.expected, shape.found) == ([128, 12], [128, 10])
+    assert shape.related == ("head/bias",)
+    assert made.pairs[0] == ("layers/dense_0/vars/0", "dense_0/kernel")
+    assert made.counts["wanted"] == 64 and made.counts["matched"] == 62 and made.counts["missing"] == 2
+    assert made.prediction is not None and made.prediction.error is not None
+    assert made.prediction.keras == "Keras 3.15.1"
+    assert made.prediction.error.message == "A total of "
+    assert repr(made) == "<kwload.Report model.weights.h5: 62 of 64 variables match; 1 error>"
+
+
+def test_options_that_only_kwload_has_leave_keras_unasked() -> None:
+    assert CASES["good-own-options"].prediction is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "status"),
+    [
+        ("KW101", (errors.WeightsNotFoundError, FileNotFoundError), 3),
+        ("KW102", (errors.WeightsPermissionError, PermissionError), 3),
+        ("KW103", (errors.WeightsIsADirectoryError, IsADirectoryError), 3),
+        ("KW104", (errors.WeightsNotFoundError, FileNotFoundError), 3),
+        ("KW105", (errors.WeightsFileError, OSError), 3),
+        ("KW201-lfs", (errors.WeightsFileError, OSError), 3),
+        ("KW202", (errors.WeightsFileError, OSError), 3),
+        ("KW601", (errors.WeightsFileError, OSError), 3),
+        ("KW307", (errors.WeightsMismatchError, ValueError), 1),
+        ("KW310", (errors.WeightsMismatchError, ValueError), 1),
+    ],
+)
+def test_a_refusal_is_an_exception_that_users_catch(name: str, kinds: tuple[type, ...], status: int) -> None:
+    made = CASES[name]
+    with pytest.raises(errors.WeightsError) as caught:
+        made.raise_if_failed()
+    error = caught.value
+    assert all(isinstance(error, kind) for kind in kinds)
+    assert isinstance(error, OSError) is (status == 3)
+    assert error.report is made
+    assert str(error) == str(made)
+    assert codes.exit_code(made) == status
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error) and str(again) == str(error)
+    if isinstance(error, OSError):
+        assert error.filename == made.path
+    if isinstance(error, FileNotFoundError):
+        assert error.errno == 2
+
+
+def test_warnings_refuse_when_strict() -> None:
+    made = CASES["KW302"]
+    made.raise_if_failed()
+    assert made.ok and codes.exit_code(made) == 0
+    with pytest.raises(errors.WeightsMismatchError):
+        made.raise_if_failed(strict=True)
+    assert codes.exit_code(made, strict=True) == 1
+    CASES["good"].raise_if_failed(strict=True)
+
+
+def test_a_good_file_is_three_lines() -> None:
+    assert len(str(CASES["good"]).split("\n")) == 3
+    loaded = Report(
+        **{**{name: getattr(CASES["good"], name) for name in CASES["good"].__dataclass_fields__}, "loaded": True}
+    )
+    assert str(loaded).startswith("model.weights.h5: loaded, all 6 variables match")
+
+
+def test_names_with_control_characters_do_not_reach_the_text() -> None:
+    evil = report_cases.Layer("a\nerror[KW000] forged: \x1b[31m\u202e", "layers/x\r\n", "Dense", {"kernel": (2, 2)})
+    made = report(file(evil), model(evil), raw(302, "warning", file_group=0), raw(303, "note", file_group=0, group=0))
+    for written in (made.render(all=True), made.render(concise=True), repr(made)):
+        assert "\x1b" not in written and "\u202e" not in written and "\r" not in written
+        assert not any(line.startswith("error[KW000]") for line in written.split("\n"))
+    assert made.findings[0].layer == evil.name, "data keeps the name as it is"
+
+
+def test_a_code_that_is_new_to_a_builder_still_makes_a_report() -> None:
+    for number in codes.CATALOGUE:
+        made = report(file(A), model(A), raw(number))
+        assert made.findings and made.render(all=True)
+        after = kwload.report.build.build_report(path="x.h5", file=file(A), errors=[CoreFailure(number)])
+        assert after.findings and after.render(all=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable", "path", "rank", "expected"),
+    [
+        ("Dense", "kernel", "d/kernel", 2, ["input features", "units"]),
+        ("Conv2D", "kernel", "c/kernel", 4, ["kernel height", "kernel width", "input channels", "filters"]),
+        ("Conv1DTranspose", "kernel", "c/kernel", 3, ["kernel length", "filters", "input channels"]),
+        (
+            "DepthwiseConv2D",
+            "depthwise_kernel",
+            "c/k",
+            4,
+            ["kernel height", "kernel width", "input channels", "depth multiplier"],
+        ),
+        ("Embedding", "embeddings", "e/embeddings", 2, ["vocabulary size (input_dim)", "embedding size (output_dim)"]),
+        ("LSTMCell", "recurrent_kernel", "l/lstm_cell/recurrent_kernel", 2, ["units", "4 x units"]),
+        ("Bidirectional", "kernel", "b/forward_gru/gru_cell/kernel", 2, ["input features", "3 x units"]),
+        ("BatchNormalization", "moving_mean", "bn/moving_mean", 1, ["channels"]),
+        ("EinsumDense", "kernel", "mha/query/kernel", 3, ["query features", "heads", "key size (key_dim)"]),
+        ("EinsumDense", "kernel", "mha/attention_output/kernel", 3, ["heads", "value size", "output features"]),
+        ("My", "w", "my/w", 2, None),
+        ("Dense", "kernel", "d/kernel", 3, None),
+    ],
+)
+def test_axes_have_a_meaning(kind: str, variable: str, path: str, rank: int, expected: list[str] | None) -> None:
+    found = axes.axes_of(kind, variable, path, rank)
+    assert (None if found is None else [axis.name for axis in found]) == expected
+
+
+def test_a_prediction_of_wrong_loading_counts_the_variables() -> None:
+    made = report(
+        file(A),
+        model(A),
+        pairs=[(0, 0, "path", "same")],
+        keras_pairs=[(1, 0, "path", "same")],
+        prediction=predicts("loads_wrong"),
+    )
+    assert made.prediction is not None and made.prediction.wrong == 1
+
+
+def test_findings_are_ordered_by_severity() -> None:
+    made = report(
+        file(A), model(A), raw(316, "note", a=1), raw(302, "warning", file_group=0), raw(301, group=0, related=[0])
+    )
+    assert [finding.severity for finding in made.findings] == ["error", "warning", "note"]
+
+
+def test_findings_are_hashable_data() -> None:
+    finding: Any = CASES["KW303"].findings[0]
+    assert isinstance(finding, Finding)
+    with pytest.raises(AttributeError):
+        finding.code = "KW000"
