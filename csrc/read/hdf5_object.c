@@ -288,19 +288,34 @@ int kw_object_read(kw_walk *walk, uint64_t address, kw_object *object, kw_error 
 
 /* ---- shared messages ---- */
 
-/* Reads the datatype message of the header at `address`, from its first chunk. */
+/* Looks for a datatype message in a chunk, and keeps the places of further ones. */
+static int find_type(kw_walk *walk, const header *h, kw_cursor c, kw_type *out, bool *found, kw_error *err) {
+    message m;
+    while (!*found && next_message(h, &c, &m)) {
+        if (m.flags & MESSAGE_SHARED) continue;
+        if (m.type == KW_MESSAGE_CONTINUATION && read_continuation(walk, m.body, err) != 0) return -1;
+        *found = m.type == KW_MESSAGE_TYPE;
+        if (*found && kw_type_read(m.body, &walk->hdf5->arena, out, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* Reads the datatype message of the header at `address`. */
 static int read_committed_type(kw_walk *walk, uint64_t address, kw_type *out, kw_error *err) {
     kw_block block = KW_BLOCK_EMPTY;
     header h = {.hdf5 = walk->hdf5, .block = &block, .ledger = &walk->type_ledger};
     kw_cursor c = {0};
-    message m;
-    int result = load_first(&h, address, &c, err);
     bool found = false;
-    while (result == 0 && !found && next_message(&h, &c, &m))
-        found = m.type == KW_MESSAGE_TYPE && !(m.flags & MESSAGE_SHARED);
-    if (result == 0 && found) result = kw_type_read(m.body, &walk->hdf5->arena, out, err);
-    else if (result == 0) result = kw_fail(err, KW_CORRUPT, address, "no datatype where a message refers to");
+    size_t outer = walk->chunk_count; /* those of the header that refers to this one come before */
+    int result = load_first(&h, address, &c, err);
+    if (result == 0) result = find_type(walk, &h, c, out, &found, err);
+    for (size_t i = outer; result == 0 && !found && i < walk->chunk_count; i++) {
+        result = load_more(&h, walk->chunks[i], &c, err);
+        if (result == 0) result = find_type(walk, &h, c, out, &found, err);
+    }
+    walk->chunk_count = outer;
     kw_block_free(&block);
+    if (result == 0 && !found) return kw_fail(err, KW_CORRUPT, address, "no datatype where a message refers to");
     return result;
 }
 
@@ -312,7 +327,7 @@ int kw_shared_type(kw_walk *walk, kw_view body, kw_type *out, kw_error *err) {
         if (kw_shared_load(walk, KW_MESSAGE_TYPE, kw_cursor_view(&c, 8), &real, err) != 0) return -1;
         return kw_type_read(real, &walk->hdf5->arena, out, err);
     }
-    if (version == 1) kw_cursor_skip(&c, 6);
+    if (version == 1) kw_cursor_skip(&c, 6u + walk->hdf5->more->sizes.length_len);
     uint64_t address = kw_cursor_address(&c, &walk->hdf5->more->sizes);
     if (c.short_ || version < 1 || version > 3) return kw_fail(err, KW_CORRUPT, body.off, "shared message");
     uint32_t known = kw_addresses_find(&walk->type_addresses, address);
