@@ -34,6 +34,7 @@ typedef struct kw_rules {
     bool skip_mismatch;
     bool is_zip;    /* the file really is a zip: .keras loading needs that */
     bool is_hdf5;   /* the file really is HDF5 */
+    bool keras_1;   /* legacy layout: no keras_version is recorded (tf_keras then converts) */
     /* kwload's own options, on the model's side, already resolved to rows: */
     const uint8_t *selected;         /* one byte a model group: 0 = not asked for; NULL = all */
     const uint32_t *mapped;          /* one a model group: file group it is mapped to, or KW_NONE; NULL */

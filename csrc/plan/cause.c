@@ -1,0 +1,243 @@
+/* cause.c -- what is wrong with the join: one finding for each cause.
+ *
+ *     nothing matched at all            one finding, and no other about layers
+ *     names, numbers of layers          evidence.c, layers.c: they explain what follows
+ *     missing, count, keys, order       one a layer
+ *     shapes                            shape.c
+ *     unused, optimizer, types          what is left over, what is cast
+ */
+#include <string.h>
+
+#include "plan/join.h"
+
+/* True when the call asks for variables of this group. */
+static bool is_wanted(const kw_join *join, uint32_t g) {
+    const kw_group *group = &join->model->groups[g];
+    return group->count > 0 && !kw_group_is_state(group) && kw_join_selects(join, g);
+}
+
+static bool is_own(const kw_join *join, uint32_t g) {
+    return join->v3 && (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0;
+}
+
+/* The file has weights and the model wants some, and none came together. */
+static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
+    uint32_t wanted = 0, tried = 0, found = 0, saved = 0;
+    bool skips = join->rules->skip_mismatch;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        if (!is_wanted(join, g)) continue;
+        uint32_t f = join->matches[g].candidate;
+        wanted++;
+        tried += f != KW_NONE && join->file->groups[f].count > 0;
+        found += join->matches[g].source != KW_NONE;
+    }
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        saved += join->file->groups[f].count > 0 && !kw_group_is_state(&join->file->groups[f]);
+    }
+    bool ordered = join->legacy && !join->rules->by_name && saved > 0; /* then the number of layers is the cause */
+    *nothing = wanted > 0 && !ordered && (skips ? found : tried) == 0;
+    if (!*nothing) return 0;
+    kw_finding *finding = kw_join_add(join, KW_NOTHING_MATCHED, KW_ERROR, err);
+    if (finding == NULL) return -1;
+    finding->a = saved;
+    finding->b = wanted;
+    return 0;
+}
+
+static int find_options(kw_join *join, kw_error *err) {
+    bool skip = join->legacy && join->rules->flavour == KW_FLAVOUR_TF_KERAS && join->rules->skip_mismatch &&
+                !join->rules->by_name;
+    if (!skip && !join->names_missing) return 0;
+    return kw_join_add(join, KW_OPTION, KW_ERROR, err) == NULL ? -1 : 0;
+}
+
+/* The model as a whole, or layers that the file has variables for. */
+static int find_unbuilt(kw_join *join, kw_error *err) {
+    bool whole = kw_model_is_unbuilt(join);
+    if (whole && kw_join_add(join, KW_NOT_BUILT, KW_ERROR, err) == NULL) return -1;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        const kw_group *group = &join->model->groups[g];
+        kw_match *match = &join->matches[g];
+        bool unbuilt = (group->flags & KW_GROUP_NOT_BUILT) != 0 && group->count == 0 && !kw_group_is_state(group);
+        if (!unbuilt || match->candidate == KW_NONE || join->file->groups[match->candidate].count == 0) continue;
+        match->explained = true;
+        if (whole || !kw_join_selects(join, g)) continue;
+        kw_finding *finding = kw_join_add(join, KW_NOT_BUILT, KW_ERROR, err);
+        if (finding == NULL) return -1;
+        finding->model_group = g;
+        finding->file_group = match->candidate;
+        finding->a = join->file->groups[match->candidate].count;
+    }
+    return 0;
+}
+
+/* Which finding a fit is; 0: none, or another file's affair. */
+static int code_of(const kw_fit *fit) {
+    switch ((kw_fit_kind)fit->kind) {
+        case KW_FIT_NONE:
+        case KW_FIT_HOLE: return KW_MISSING;
+        case KW_FIT_COUNT: return KW_COUNT;
+        case KW_FIT_KEYS: return KW_KEYS;
+        case KW_FIT_ORDER: return KW_ORDER;
+        case KW_FIT_OK:
+        case KW_FIT_SHAPE: break;
+    }
+    return 0;
+}
+
+static int find_misfit(kw_join *join, uint32_t g, uint32_t best, kw_error *err) {
+    kw_match *match = &join->matches[g];
+    const kw_group *group = &join->model->groups[g];
+    int code = code_of(&match->fit);
+    kw_severity severity = KW_ERROR;
+    if (code == 0) return 0;
+    if (join->rules->by_name && match->candidate == KW_NONE) severity = KW_WARNING; /* by name, others stay as they are */
+    if (join->rules->skip_mismatch && code != KW_ORDER) {
+        severity = KW_WARNING;
+        code = KW_SKIPPED;
+    }
+    kw_finding *finding = kw_join_add(join, code, severity, err);
+    if (finding == NULL) return -1;
+    finding->model_group = g;
+    finding->file_group = match->candidate;
+    finding->other_group = best;
+    finding->a = match->candidate == KW_NONE ? 0 : join->file->groups[match->candidate].count;
+    finding->b = group->count;
+    match->wrong = code == KW_ORDER;
+    if (match->fit.kind < KW_FIT_KEYS || group->count == 0) return 0;
+    finding->model_tensor = kw_join_variable(join, g, match->fit.at);
+    if (match->fit.kind == KW_FIT_ORDER) finding->file_tensor = kw_join_tensor(join, match->candidate, match->fit.at);
+    return 0;
+}
+
+/* A layer whose own code loads it: whether it fits is its own affair. */
+static int note_own(kw_join *join, uint32_t g, kw_error *err) {
+    uint32_t f = join->matches[g].candidate;
+    uint32_t have = f == KW_NONE ? 0 : join->file->groups[f].count;
+    if (have == 0 && join->model->groups[g].count == 0) return 0;
+    kw_finding *finding = kw_join_add(join, have == 0 ? KW_MISSING : KW_NOT_VERIFIABLE, have == 0 ? KW_WARNING : KW_NOTE, err);
+    if (finding == NULL) return -1;
+    finding->model_group = g;
+    finding->file_group = f;
+    finding->a = have;
+    finding->b = join->model->groups[g].count;
+    return 0;
+}
+
+static int find_misfits(kw_join *join, const uint32_t *best_file, kw_error *err) {
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        const kw_group *group = &join->model->groups[g];
+        const kw_match *match = &join->matches[g];
+        if (match->explained || kw_group_is_state(group) || !kw_join_selects(join, g)) continue;
+        if (is_own(join, g)) {
+            if (note_own(join, g, err) < 0) return -1;
+        } else if (group->count > 0 || match->fit.kind == KW_FIT_COUNT) {
+            if (find_misfit(join, g, best_file[g], err) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+/* One warning a file group that nobody takes. */
+static int find_unused(kw_join *join, const uint8_t *unused, const uint32_t *best_model, kw_error *err) {
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        if (!unused[f]) continue;
+        kw_finding *finding = kw_join_add(join, KW_UNUSED, KW_WARNING, err);
+        if (finding == NULL) return -1;
+        finding->file_group = f;
+        finding->other_group = best_model[f];
+        finding->a = join->file->groups[f].count;
+    }
+    return 0;
+}
+
+/* The model's group of optimizer state (or of metrics) with variables; KW_NONE. */
+static uint32_t find_state(const kw_table *model, uint32_t flag) {
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        if ((model->groups[g].flags & flag) != 0 && model->groups[g].count > 0) return g;
+    }
+    return KW_NONE;
+}
+
+/* One finding for all optimizer state that is not loaded, one for all state of metrics. */
+static int find_state_left(kw_join *join, uint32_t flag, kw_error *err) {
+    uint32_t first = KW_NONE, tensors = 0, g = find_state(join->model, flag);
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        const kw_group *group = &join->file->groups[f];
+        if ((group->flags & flag) == 0 || group->count == 0 || join->loaded[f]) continue;
+        if (first == KW_NONE) first = f;
+        tensors += group->count;
+    }
+    if (first == KW_NONE) return 0;
+    bool differs = g != KW_NONE && join->v3; /* a legacy file's is never loaded by load_weights */
+    kw_finding *finding = kw_join_add(join, KW_OPTIMIZER, differs ? KW_WARNING : KW_NOTE, err);
+    if (finding == NULL) return -1;
+    finding->file_group = first;
+    finding->model_group = g;
+    finding->a = tensors;
+    finding->b = g == KW_NONE ? 0 : join->model->groups[g].count;
+    return 0;
+}
+
+/* One finding for each change of type: all tensors that it happens to. */
+static int find_casts(kw_join *join, kw_error *err) {
+    static const uint8_t none = UINT8_MAX;
+    const kw_plan *plan = join->plan;
+    uint8_t done[KW_DTYPE_COUNT][KW_DTYPE_COUNT] = {{0}};
+    for (uint32_t first = 0; first < plan->pair_count; first++) {
+        const kw_tensor *from = &join->file->tensors[plan->pairs[first].file_tensor];
+        const kw_tensor *to = &join->model->tensors[plan->pairs[first].model_tensor];
+        if (plan->pairs[first].cast == KW_CAST_SAME || done[from->dtype][to->dtype] == none) continue;
+        if (kw_group_is_state(&join->model->groups[to->group])) continue;
+        done[from->dtype][to->dtype] = none;
+        bool exact = plan->pairs[first].cast == KW_CAST_EXACT;
+        kw_finding *finding = kw_join_add(join, KW_DTYPE, exact ? KW_NOTE : KW_WARNING, err);
+        if (finding == NULL) return -1;
+        finding->file_tensor = plan->pairs[first].file_tensor;
+        finding->model_tensor = plan->pairs[first].model_tensor;
+        finding->file_group = from->group;
+        finding->model_group = to->group;
+        uint32_t count = 1, at = plan->finding_count - 1;
+        for (uint32_t i = first + 1; i < plan->pair_count; i++) {
+            const kw_tensor *other = &join->model->tensors[plan->pairs[i].model_tensor];
+            if (join->file->tensors[plan->pairs[i].file_tensor].dtype != from->dtype || other->dtype != to->dtype) continue;
+            if (kw_group_is_state(&join->model->groups[other->group])) continue;
+            count++;
+            if (kw_join_relate(join, plan->pairs[i].model_tensor, err) < 0) return -1;
+        }
+        plan->findings[at].a = plan->findings[at].b = count;
+    }
+    return 0;
+}
+
+/* What nobody takes, and what gets nothing. */
+static void mark_left(kw_join *join, uint8_t *missing, uint8_t *unused) {
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        const kw_group *group = &join->file->groups[f];
+        unused[f] = group->count > 0 && !kw_group_is_state(group) && !join->used[f];
+        join->spare_files = join->spare_files || unused[f];
+    }
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        const kw_match *match = &join->matches[g];
+        missing[g] = is_wanted(join, g) && !is_own(join, g) && !match->explained && match->fit.kind == KW_FIT_NONE;
+    }
+}
+
+int kw_find_causes(kw_join *join, kw_error *err) {
+    uint8_t *missing = kw_arena_alloc(&join->work, join->model->group_count);
+    uint8_t *unused = kw_arena_alloc(&join->work, join->file->group_count);
+    uint32_t *best_file = kw_arena_alloc(&join->work, join->model->group_count * sizeof *best_file);
+    uint32_t *best_model = kw_arena_alloc(&join->work, join->file->group_count * sizeof *best_model);
+    bool nothing;
+    if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
+    if (find_options(join, err) < 0 || find_unbuilt(join, err) < 0 || find_nothing(join, &nothing, err) < 0) return -1;
+    if (!nothing) {
+        if (kw_find_layers(join, err) < 0 || kw_find_evidence(join, err) < 0) return -1;
+        mark_left(join, missing, unused);
+        if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;
+        if (find_misfits(join, best_file, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
+        if (find_unused(join, unused, best_model, err) < 0) return -1;
+    }
+    if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0 || find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
+    return find_casts(join, err) < 0 || kw_find_undecidable(join, err) < 0 ? -1 : 0;
+}

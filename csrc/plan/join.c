@@ -1,0 +1,241 @@
+/* join.c -- look-ups in the two tables, and how a file group fits a model group.
+ *
+ *     file group  slots  "10" "0" "1"  --by key-->  ordered  0 1 10     (V3)
+ *                 slots  kernel bias   --as is-->   ordered  kernel bias  (legacy)
+ *
+ * Keras: keras/src/layers/layer.py, load_own_variables: as many keys as
+ * variables, then store["0"], store["1"], ... and their shapes.
+ */
+#include "plan/join.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/seed.h"
+
+bool kw_group_is_state(const kw_group *group) {
+    return (group->flags & (KW_GROUP_OPTIMIZER | KW_GROUP_METRIC)) != 0;
+}
+
+bool kw_group_is_layer(const kw_group *group) {
+    return !kw_group_is_state(group) && (group->flags & KW_GROUP_TOP_LEVEL) == 0;
+}
+
+uint32_t kw_layers_list(const kw_table *table, uint32_t *rows, uint32_t *top) {
+    uint32_t count = 0;
+    *top = KW_NONE;
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        const kw_group *group = &table->groups[g];
+        if ((group->flags & KW_GROUP_TOP_LEVEL) != 0) *top = g;
+        if (kw_group_is_layer(group) && group->count > 0) rows[count++] = g;
+    }
+    return count;
+}
+
+bool kw_join_selects(const kw_join *join, uint32_t model_group) {
+    return join->rules->selected == NULL || join->rules->selected[model_group] != 0;
+}
+
+/* A legacy table has rows for layers only, so there the row of the top-level
+ * variables stands for the model, or all layers together do. */
+bool kw_model_is_unbuilt(const kw_join *join) {
+    const kw_table *model = join->model;
+    if (model->group_count == 0) return false;
+    if (join->graph != NULL) return (model->groups[0].flags & KW_GROUP_NOT_BUILT) != 0;
+    bool all = true;
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        bool unbuilt = (model->groups[g].flags & KW_GROUP_NOT_BUILT) != 0;
+        if ((model->groups[g].flags & KW_GROUP_TOP_LEVEL) != 0) return unbuilt;
+        all = all && unbuilt;
+    }
+    return all;
+}
+
+bool kw_file_name_given(const kw_group *group) {
+    return group->name != NULL && group->name[0] != '\0' && (group->flags & KW_GROUP_NAMED) != 0 &&
+           (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0;
+}
+
+bool kw_model_name_given(const kw_group *group) {
+    return group->name != NULL && group->name[0] != '\0' &&
+           (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0;
+}
+
+uint32_t kw_join_find_path(const kw_join *join, const char *path) { return kw_index_find(&join->paths, path); }
+
+/* Order of two paths, as qsort and the search below see it. */
+static int compare_paths(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool kw_join_has_path(const kw_join *join, const char *path) {
+    size_t len = strlen(path);
+    uint32_t low = 0, high = join->sorted_count;
+    if (kw_join_find_path(join, path) != KW_NONE) return true;
+    while (low < high) { /* the first that is not below "path/" */
+        uint32_t middle = low + (high - low) / 2;
+        const char *text = join->sorted_paths[middle];
+        int order = strncmp(text, path, len);
+        if (order == 0) order = (int)(unsigned char)text[len] - '/';
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < join->sorted_count && strncmp(join->sorted_paths[low], path, len) == 0 &&
+           join->sorted_paths[low][len] == '/';
+}
+
+/* The number that a key "0", "1", ... says; KW_NONE when it is not one that Keras writes. */
+static uint32_t parse_key(const char *key) {
+    uint32_t number = 0;
+    if (key[0] == '\0' || (key[0] == '0' && key[1] != '\0')) return KW_NONE;
+    for (; *key != '\0'; key++) {
+        if (*key < '0' || *key > '9' || number > 99999999) return KW_NONE;
+        number = number * 10 + (uint32_t)(*key - '0');
+    }
+    return number;
+}
+
+uint32_t kw_join_tensor(const kw_join *join, uint32_t file_group, uint32_t i) {
+    const kw_group *group = &join->file->groups[file_group];
+    return i < group->count ? join->ordered[group->first + i] : KW_NONE;
+}
+
+uint32_t kw_join_variable(const kw_join *join, uint32_t model_group, uint32_t i) {
+    return join->model->slots[join->model->groups[model_group].first + i].tensor;
+}
+
+bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b) {
+    return a->rank == b->rank && (a->rank == 0 || memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0);
+}
+
+kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_group) {
+    const kw_group *to = &join->model->groups[model_group];
+    uint32_t have = file_group == KW_NONE ? 0 : join->file->groups[file_group].count;
+    bool counted = (to->flags & KW_GROUP_NO_COUNT) == 0;
+    if (have == 0 && to->count > 0) return (kw_fit){KW_FIT_NONE, 0};
+    if (have != to->count && counted) return (kw_fit){KW_FIT_COUNT, 0};
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint32_t tensor = kw_join_tensor(join, file_group, i);
+        if (tensor == KW_NONE) return (kw_fit){join->v3 ? KW_FIT_KEYS : KW_FIT_HOLE, i};
+        const kw_tensor *wanted = &join->model->tensors[kw_join_variable(join, model_group, i)];
+        if (!kw_shapes_equal(&join->file->tensors[tensor], wanted)) return (kw_fit){KW_FIT_SHAPE, i};
+    }
+    return (kw_fit){KW_FIT_OK, 0};
+}
+
+bool kw_text_equal(kw_text a, kw_text b) { return a.len == b.len && memcmp(a.data, b.data, a.len) == 0; }
+
+uint64_t kw_text_hash(kw_text text, uint64_t seed) {
+    uint64_t hash = seed ^ 0xcbf29ce484222325u; /* FNV-1a, then mixed: the tables' own hash needs NUL-terminated keys */
+    for (size_t i = 0; i < text.len; i++) hash = (hash ^ (unsigned char)text.data[i]) * 0x100000001b3u;
+    hash ^= hash >> 32;
+    return hash * 0x9e3779b97f4a7c15u;
+}
+
+kw_text kw_name_last(const char *path) {
+    const char *slash = strrchr(path, '/');
+    kw_text text = {slash == NULL ? path : slash + 1, 0};
+    text.len = strlen(text.data);
+    if (text.len > 2 && text.data[text.len - 2] == ':' && text.data[text.len - 1] == '0') text.len -= 2;
+    return text;
+}
+
+kw_text kw_name_prefix(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return (kw_text){path, slash == NULL ? 0 : (size_t)(slash - path)};
+}
+
+kw_finding *kw_join_add(kw_join *join, int code, kw_severity severity, kw_error *err) {
+    kw_plan *plan = join->plan;
+    if (KW_GROW(plan->findings, plan->finding_count, join->finding_capacity, err) < 0) return NULL;
+    kw_finding *finding = &plan->findings[plan->finding_count++];
+    *finding = (kw_finding){.code = code, .severity = severity, .axis = -1};
+    finding->file_group = finding->model_group = finding->file_tensor = finding->model_tensor = KW_NONE;
+    finding->other_group = KW_NONE;
+    finding->related_first = (uint32_t)join->related_count;
+    return finding;
+}
+
+int kw_join_relate(kw_join *join, uint32_t model_tensor, kw_error *err) {
+    kw_plan *plan = join->plan;
+    if (KW_GROW(plan->related, join->related_count, join->related_capacity, err) < 0) return -1;
+    plan->related[join->related_count++] = model_tensor;
+    plan->findings[plan->finding_count - 1].related_count++;
+    return 0;
+}
+
+/* Puts the tensors of one V3 group into the order of their keys. */
+static void order_by_key(kw_join *join, const kw_group *group) {
+    for (uint32_t s = 0; s < group->count; s++) join->ordered[group->first + s] = KW_NONE;
+    for (uint32_t s = 0; s < group->count; s++) {
+        const kw_slot *slot = &join->file->slots[group->first + s];
+        uint32_t number = parse_key(slot->name);
+        if (number < group->count) join->ordered[group->first + number] = slot->tensor;
+    }
+}
+
+static int open_slots(kw_join *join, kw_error *err) {
+    const kw_table *file = join->file;
+    join->ordered = kw_arena_alloc(&join->work, file->slot_count * sizeof *join->ordered);
+    if (join->ordered == NULL) return kw_fail_memory(err);
+    for (uint32_t s = 0; s < file->slot_count; s++) join->ordered[s] = file->slots[s].tensor;
+    for (uint32_t g = 0; join->v3 && g < file->group_count; g++) order_by_key(join, &file->groups[g]);
+    return 0;
+}
+
+/* Paths of groups: as Keras's store sees them, without "vars". */
+static int open_paths(kw_join *join, kw_error *err) {
+    const kw_table *file = join->file;
+    join->sorted_paths = kw_arena_alloc(&join->work, file->group_count * sizeof *join->sorted_paths);
+    if (join->sorted_paths == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; g < file->group_count; g++) {
+        const char *path = file->groups[g].path;
+        size_t len = strlen(path);
+        if (len == 4 && strcmp(path, "vars") == 0) len = 0;
+        if (len > 5 && strcmp(path + len - 5, "/vars") == 0) len -= 5;
+        if (path[len] != '\0' && (path = kw_arena_text(&join->work, path, len)) == NULL) return kw_fail_memory(err);
+        if (kw_index_add(&join->paths, path, g, NULL, err) < 0) return -1;
+        /* A shard map lists only what owns variables. */
+        if (join->loader != KW_LOADER_V3_SHARDS || file->groups[g].count > 0) {
+            join->sorted_paths[join->sorted_count++] = path;
+        }
+    }
+    qsort(join->sorted_paths, join->sorted_count, sizeof *join->sorted_paths, compare_paths);
+    return 0;
+}
+
+static int open_results(kw_join *join, kw_error *err) {
+    const kw_table *model = join->model;
+    join->matches = kw_arena_alloc(&join->work, model->group_count * sizeof *join->matches);
+    join->used = kw_arena_alloc(&join->work, join->file->group_count);
+    join->assigned = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->assigned);
+    join->plan->source_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
+    if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL) {
+        return kw_fail_memory(err);
+    }
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        join->matches[g].candidate = join->matches[g].source = join->plan->source_group[g] = KW_NONE;
+        join->matches[g].fit.kind = KW_FIT_NONE;
+    }
+    for (uint32_t t = 0; t < model->tensor_count; t++) join->assigned[t] = KW_NONE;
+    return 0;
+}
+
+int kw_join_open(kw_join *join, kw_error *err) {
+    kw_layout layout = join->file->layout;
+    join->seed = kw_seed();
+    join->does = kw_rules_find_does(join->rules);
+    join->loader = kw_rules_find_loader(join->rules);
+    join->v3 = layout == KW_LAYOUT_V3 || layout == KW_LAYOUT_V3_TF212;
+    join->legacy = layout == KW_LAYOUT_LEGACY || layout == KW_LAYOUT_LEGACY_MODEL;
+    if (open_slots(join, err) < 0 || open_results(join, err) < 0) return -1;
+    return join->v3 ? open_paths(join, err) : 0;
+}
+
+void kw_join_close(kw_join *join) {
+    kw_index_free(&join->paths);
+    kw_arena_free(&join->work);
+}

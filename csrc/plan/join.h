@@ -1,0 +1,173 @@
+/* join.h -- the join while it is made: the two tables, what is looked up in them,
+ * what each model group was matched with, and the findings so far.
+ *
+ *   join.c    look-ups, how a file group fits a model group
+ *   walk.c    V3: the walk over the model's graph, for Keras and for kwload
+ *   replay_v3.c, replay_legacy.c, predict.c    what Keras does
+ *   match.c   what kwload pairs
+ *   cause.c, evidence.c, shape.c    what is wrong, and why
+ *
+ * Everything here lives as long as one call of kw_plan_make.
+ */
+#ifndef KW_PLAN_JOIN_H
+#define KW_PLAN_JOIN_H
+
+#include "plan/plan.h"
+#include "plan/rules.h"
+
+typedef enum kw_fit_kind {
+    KW_FIT_OK,    /* each variable has its tensor, of its shape */
+    KW_FIT_NONE,  /* no tensors at all, variables wanted */
+    KW_FIT_COUNT, /* another number of them */
+    KW_FIT_KEYS,  /* V3: a key is missing ("0" ... "n-1") */
+    KW_FIT_HOLE,  /* legacy: listed, not in the file */
+    KW_FIT_SHAPE, /* the first that differs is `at` */
+    KW_FIT_ORDER  /* legacy: shapes may fit, names say that the order is another */
+} kw_fit_kind;
+
+typedef struct kw_fit {
+    uint8_t kind; /* kw_fit_kind */
+    uint32_t at;  /* variable of the group */
+} kw_fit;
+
+/* One a model group: what kwload matches it with. */
+typedef struct kw_match {
+    uint32_t candidate; /* file group that the rule gives it, fitting or not; KW_NONE */
+    uint32_t source;    /* file group that its values come from; KW_NONE */
+    kw_fit fit;         /* of the candidate */
+    uint8_t rule;       /* kw_pair_rule */
+    bool by_order;      /* the place in a list decided, not a name in the code */
+    bool reached;       /* V3: the walk came to it */
+    bool explained;     /* some finding says already what is wrong with it */
+    bool wrong;         /* the evidence gives its tensors to another */
+    bool below_wrong;   /* it is inside such a one */
+} kw_match;
+
+typedef struct kw_join {
+    const kw_table *file, *model;
+    const kw_graph *graph; /* NULL: a legacy model */
+    const kw_rules *rules;
+    uint32_t does;      /* KW_DOES_* */
+    kw_loader loader;
+    bool v3;            /* the file's own layout, whatever its name */
+    bool legacy;
+    kw_plan *plan;
+    kw_arena work;
+    kw_index paths;     /* V3: path of a file group -> row */
+    uint32_t *ordered;  /* one a file slot: the tensor in its place (V3: by key) */
+    const char **sorted_paths; /* V3: of groups that are there, sorted */
+    uint32_t sorted_count;
+    kw_match *matches;
+    uint8_t *used;      /* one a file group: some model group is matched with it */
+    uint8_t *loaded;    /* one a file group: it is the source of pairs */
+    bool spare_files;   /* some file group is used by nobody */
+    uint32_t *assigned; /* one a model tensor: the file tensor that Keras leaves in it, or KW_NONE */
+    bool names_missing; /* V3: by_name was asked for, and the file does not record every name */
+    uint64_t seed;       /* of the hashes of names */
+    bool converted;     /* legacy: Keras transposed a kernel blindly */
+    size_t finding_capacity, related_count, related_capacity;
+} kw_join;
+
+int kw_join_open(kw_join *join, kw_error *err);
+void kw_join_close(kw_join *join);
+
+/* State that is neither wanted nor missed: optimizer, metrics. */
+bool kw_group_is_state(const kw_group *group);
+bool kw_group_is_layer(const kw_group *group); /* legacy: neither state nor the top-level variables */
+bool kw_join_selects(const kw_join *join, uint32_t model_group);
+bool kw_model_is_unbuilt(const kw_join *join);
+
+/* A name that a person gave: the only kind that is evidence. */
+bool kw_file_name_given(const kw_group *group);
+bool kw_model_name_given(const kw_group *group);
+
+/* The file group at a V3 path; KW_NONE. */
+uint32_t kw_join_find_path(const kw_join *join, const char *path);
+
+/* True when the file has anything at or below a V3 path. */
+bool kw_join_has_path(const kw_join *join, const char *path);
+
+/* The i-th tensor of a file group; KW_NONE. */
+uint32_t kw_join_tensor(const kw_join *join, uint32_t file_group, uint32_t i);
+
+/* The i-th variable of a model group. */
+uint32_t kw_join_variable(const kw_join *join, uint32_t model_group, uint32_t i);
+
+bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b);
+
+/* How file group `f` (or KW_NONE) fits model group `g`. */
+kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_group);
+
+/* Text of the last component of a path; without ":0". */
+typedef struct kw_text {
+    const char *data;
+    size_t len;
+} kw_text;
+kw_text kw_name_last(const char *path);
+kw_text kw_name_prefix(const char *path); /* all before the last component */
+bool kw_text_equal(kw_text a, kw_text b);
+uint64_t kw_text_hash(kw_text text, uint64_t seed);
+
+/* A new finding with every row KW_NONE; NULL: KW_MEMORY. */
+kw_finding *kw_join_add(kw_join *join, int code, kw_severity severity, kw_error *err);
+
+/* One more related model tensor of the finding that was added last. */
+int kw_join_relate(kw_join *join, uint32_t model_tensor, kw_error *err);
+
+/* walk.c: what happens at an object of the model, with the path that leads to it. */
+typedef enum kw_visit { KW_VISIT_FINE, KW_VISIT_FAILED, KW_VISIT_STOP, KW_VISIT_MEMORY } kw_visit;
+typedef struct kw_walker {
+    void *context;
+    /* Loads the object's own variables.  `loud` is false where Keras swallows what fails. */
+    kw_visit (*enter)(void *context, uint32_t node, const char *path, bool in_list, bool loud);
+    void (*forgive)(void *context, uint32_t node); /* it failed before and is fine now */
+    bool retry, nested, skip_seen;
+    bool own;   /* kwload's: never enters an object inside itself, nor one too often */
+    bool tf212; /* lists of layers are named and numbered as TensorFlow 2.12 did */
+} kw_walker;
+typedef enum kw_walk_end { KW_WALK_DONE, KW_WALK_STOPPED, KW_WALK_TOO_DEEP, KW_WALK_TOO_LONG, KW_WALK_MEMORY } kw_walk_end;
+kw_walk_end kw_walk(kw_join *join, const kw_walker *walker);
+
+/* One byte a node: some object at or below it has variables.  NULL: no memory. */
+uint8_t *kw_graph_weighted(kw_join *join);
+
+/* What Keras does: plan->prediction and join->assigned. */
+int kw_predict(kw_join *join, kw_error *err);
+int kw_replay_v3(kw_join *join, kw_error *err);
+int kw_replay_legacy(kw_join *join, kw_error *err);
+void kw_predict_raise(kw_join *join, kw_raise raise, uint32_t group, uint32_t tensor, uint32_t a, uint32_t b);
+void kw_predict_unknown(kw_join *join, const char *reason);
+
+/* Keras reads a tensor of the file.  False with *raise when it raises; with the
+ * outcome KW_OUTCOME_UNKNOWN when that cannot be told. */
+bool kw_predict_read(kw_join *join, uint32_t file_tensor, kw_raise *raise);
+
+/* Keras assigns a tensor that it has read (shapes are not looked at).  False with *raise. */
+bool kw_predict_take(kw_join *join, uint32_t file_tensor, uint32_t model_tensor, kw_raise *raise);
+
+/* What kwload does: join->matches. */
+int kw_match_all(kw_join *join, kw_error *err);
+
+/* Rows of the legacy layers that have weights, in order; their number.  The row of the top-level variables in *top. */
+uint32_t kw_layers_list(const kw_table *table, uint32_t *rows, uint32_t *top);
+
+/* Legacy: true when the names of the weights say that file group `f` holds the
+ * variables of model group `g` in another order; *at is the first wrong one. */
+int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, uint32_t *at, kw_error *err);
+
+/* What is wrong, and why: plan->findings. */
+int kw_find_causes(kw_join *join, kw_error *err);
+int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
+int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
+int kw_find_shapes(kw_join *join, kw_error *err);      /* shape and transposed, one finding a cause */
+int kw_find_undecidable(kw_join *join, kw_error *err);
+
+/* Pairs unused file groups with missing model groups of equal shapes by how alike
+ * their names are: best_file[g], best_model[f], each a row or KW_NONE. */
+int kw_find_best(kw_join *join, const uint8_t *missing, const uint8_t *unused, uint32_t *best_file,
+                 uint32_t *best_model, kw_error *err);
+
+/* One a model group: it or something below it has variables that are no state. */
+int kw_join_weighted(kw_join *join, uint8_t **out, kw_error *err);
+
+#endif

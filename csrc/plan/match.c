@@ -1,0 +1,159 @@
+/* match.c -- which file group kwload gives to each model group.
+ *
+ *     V3, path     the walk of Keras, with all its second tries
+ *     V3, name     the names that the file records, i-th of a name to i-th
+ *     legacy       k-th to k-th of those with weights, or by_name
+ *     mapped       whatever the caller says
+ *
+ * A file is read by what it holds, so the suffix does not matter here.
+ */
+#include "plan/join.h"
+
+static void set_match(kw_join *join, uint32_t g, uint32_t f, kw_pair_rule rule, bool by_order) {
+    kw_match *match = &join->matches[g];
+    match->candidate = f;
+    match->fit = kw_join_fit(join, f, g);
+    match->rule = (uint8_t)rule;
+    match->by_order = by_order;
+}
+
+static uint32_t count_tensors(const kw_join *join, uint32_t file_group) {
+    return file_group == KW_NONE ? 0 : join->file->groups[file_group].count;
+}
+
+/* kw_walker.enter: keeps the first path that fits, else the first that has something. */
+static kw_visit enter(void *context, uint32_t node, const char *path, bool in_list, bool loud) {
+    kw_join *join = context;
+    uint32_t g = join->graph->nodes[node].group, f = kw_join_find_path(join, path);
+    kw_match *match = &join->matches[g];
+    const kw_group *group = &join->model->groups[g];
+    (void)loud;
+    uint32_t had = count_tensors(join, match->candidate), has = count_tensors(join, f);
+    bool fits = kw_join_fit(join, f, g).kind == KW_FIT_OK;
+    bool better = match->fit.kind != KW_FIT_OK && ((had == 0 && has > 0) || (fits && group->count > 0));
+    better = better || !match->reached;
+    if (better) set_match(join, g, f, KW_PAIR_PATH, in_list);
+    match->reached = true;
+    bool wanted = (group->flags & (KW_GROUP_OWN_LOAD | KW_GROUP_NOT_LOADABLE)) == 0 && !kw_group_is_state(group);
+    return fits || !wanted ? KW_VISIT_FINE : KW_VISIT_FAILED;
+}
+
+static void forgive(void *context, uint32_t node) {
+    (void)context; /* what fits is kept when it is entered */
+    (void)node;
+}
+
+static int match_paths(kw_join *join, kw_error *err) {
+    kw_walker walker = {.context = join, .enter = enter, .forgive = forgive, .retry = true, .nested = true, .own = true};
+    if (join->graph == NULL) return 0;
+    walker.skip_seen = (join->does & KW_DOES_SKIP_SEEN) != 0;
+    walker.tf212 = join->file->layout == KW_LAYOUT_V3_TF212;
+    return kw_walk(join, &walker) == KW_WALK_MEMORY ? kw_fail_memory(err) : 0;
+}
+
+/* The groups of a table that can be asked for by name. */
+static bool has_name(const kw_join *join, const kw_group *group) {
+    bool layer = join->v3 ? group->count > 0 && !kw_group_is_state(group) : kw_group_is_layer(group);
+    return layer && group->name != NULL && group->name[0] != '\0';
+}
+
+/* Each model group to the file group of its name; of equal names the i-th to the i-th. */
+static int match_names(kw_join *join, kw_error *err) {
+    const kw_table *file = join->file, *model = join->model;
+    kw_index names = KW_INDEX_EMPTY;
+    uint32_t *next = kw_arena_alloc(&join->work, file->group_count * sizeof *next);
+    uint32_t *last = kw_arena_alloc(&join->work, file->group_count * sizeof *last);
+    uint32_t *take = kw_arena_alloc(&join->work, file->group_count * sizeof *take);
+    int result = next == NULL || last == NULL || take == NULL ? kw_fail_memory(err) : 0;
+    for (uint32_t f = 0; result == 0 && f < file->group_count; f++) { /* chains of equal names, by their first */
+        uint32_t first = KW_NONE;
+        next[f] = KW_NONE;
+        last[f] = take[f] = f;
+        if (!has_name(join, &file->groups[f])) continue;
+        result = kw_index_add(&names, file->groups[f].name, f, &first, err);
+        if (first == KW_NONE) continue;
+        next[last[first]] = f;
+        last[first] = f;
+    }
+    for (uint32_t g = 0; result == 0 && g < model->group_count; g++) {
+        if (!has_name(join, &model->groups[g])) continue;
+        uint32_t first = kw_index_find(&names, model->groups[g].name);
+        if (first == KW_NONE || take[first] == KW_NONE) continue;
+        set_match(join, g, take[first], KW_PAIR_NAME, false);
+        take[first] = next[take[first]];
+    }
+    kw_index_free(&names);
+    return result;
+}
+
+/* When the numbers of layers differ, places say nothing: only names that people gave do. */
+static int match_given_names(kw_join *join, kw_error *err) {
+    if (match_names(join, err) < 0) return -1;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        kw_match *match = &join->matches[g];
+        if (match->candidate == KW_NONE || kw_model_name_given(&join->model->groups[g])) continue;
+        match->candidate = KW_NONE;
+        match->fit.kind = KW_FIT_NONE;
+    }
+    return 0;
+}
+
+static int match_layers(kw_join *join, kw_error *err) {
+    uint32_t *from = kw_arena_alloc(&join->work, join->file->group_count * sizeof *from);
+    uint32_t *to = kw_arena_alloc(&join->work, join->model->group_count * sizeof *to);
+    uint32_t from_top, to_top;
+    if (from == NULL || to == NULL) return kw_fail_memory(err);
+    uint32_t from_count = kw_layers_list(join->file, from, &from_top);
+    uint32_t to_count = kw_layers_list(join->model, to, &to_top);
+    if (from_top != KW_NONE && to_top != KW_NONE) set_match(join, to_top, from_top, KW_PAIR_NAME, false);
+    if (join->rules->by_name) return match_names(join, err);
+    if (from_count != to_count) return match_given_names(join, err);
+    for (uint32_t k = 0; k < to_count; k++) set_match(join, to[k], from[k], KW_PAIR_ORDER, true);
+    return 0;
+}
+
+/* Layers whose weights are named in another order fit in shape only. */
+static int find_orders(kw_join *join, kw_error *err) {
+    for (uint32_t g = 0; join->legacy && g < join->model->group_count; g++) {
+        kw_match *match = &join->matches[g];
+        if (match->candidate == KW_NONE || (match->fit.kind != KW_FIT_OK && match->fit.kind != KW_FIT_SHAPE)) continue;
+        uint32_t at = 0;
+        int differs = kw_order_differs(join, match->candidate, g, &at, err);
+        if (differs < 0) return -1;
+        if (differs) match->fit = (kw_fit){KW_FIT_ORDER, at};
+    }
+    return 0;
+}
+
+/* True when every tensor of the file can be asked for by name. */
+static bool has_all_names(const kw_table *file) {
+    bool any = false;
+    for (uint32_t f = 0; f < file->group_count; f++) {
+        const kw_group *group = &file->groups[f];
+        if (group->count == 0 || kw_group_is_state(group)) continue;
+        if ((group->flags & KW_GROUP_NAMED) == 0 || group->name == NULL) return false;
+        any = true;
+    }
+    return any;
+}
+
+int kw_match_all(kw_join *join, kw_error *err) {
+    const uint32_t *mapped = join->rules->mapped;
+    bool by_name = join->rules->by_name && (join->legacy || has_all_names(join->file));
+    join->names_missing = join->rules->by_name && join->v3 && !by_name;
+    int result = join->legacy ? match_layers(join, err) : !join->v3 ? 0 : by_name ? match_names(join, err)
+                                                                                 : match_paths(join, err);
+    if (result < 0) return -1;
+    for (uint32_t g = 0; mapped != NULL && g < join->model->group_count; g++) {
+        if (mapped[g] != KW_NONE) set_match(join, g, mapped[g], KW_PAIR_MAPPED, false);
+    }
+    if (find_orders(join, err) < 0) return -1;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        kw_match *match = &join->matches[g];
+        bool own = (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0 && join->v3;
+        if (match->fit.kind == KW_FIT_OK || own) match->source = match->candidate;
+        join->plan->source_group[g] = match->source;
+        if (match->candidate != KW_NONE) join->used[match->candidate] = 1;
+    }
+    return 0;
+}

@@ -1,0 +1,328 @@
+/* replay_legacy.c -- what Keras's legacy HDF5 loading code does.
+ *
+ *     layer_names    conv  pool  dense         those with weights, k-th to k-th
+ *     model.layers   conv  drop  fc            (by_name: those of equal names)
+ *
+ * keras/src/legacy/saving/legacy_h5_format.py and
+ * tf_keras/src/saving/legacy/hdf5_format.py: load_weights_from_hdf5_group,
+ * load_weights_from_hdf5_group_by_name, preprocess_weights_for_loading.  Keras 3
+ * assigns layer by layer; tf_keras converts first, and assigns all at the end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/view.h"
+#include "plan/join.h"
+
+/* One layer's saved weights as Keras holds them: the file's, perhaps converted. */
+typedef struct saved_layer {
+    uint32_t group;      /* of the file */
+    uint32_t count;
+    bool transposed[2];  /* the first two, by the permutation (3, 2, 0, 1) */
+    bool flattened;      /* the third: (2, n) <-> (2n,), or two halves added or doubled */
+} saved_layer;
+
+typedef struct step {
+    uint32_t model_group;
+    saved_layer saved;
+} step;
+
+typedef struct legacy_replay {
+    kw_join *join;
+    kw_error *err;
+    bool compares; /* it looks at shapes itself */
+    bool skips;    /* skip_mismatch is honoured */
+    step *steps;   /* tf_keras: assigned at the end */
+    size_t step_count, step_capacity;
+} legacy_replay;
+
+static bool is_class(const kw_group *group, const char *const *classes) {
+    for (; group->class_name != NULL && *classes != NULL; classes++) {
+        if (strcmp(group->class_name, *classes) == 0) return true;
+    }
+    return false;
+}
+
+static const kw_tensor *saved_tensor(const kw_join *join, const saved_layer *saved, uint32_t i) {
+    return &join->file->tensors[join->file->slots[join->file->groups[saved->group].first + i].tensor];
+}
+
+/* True when the i-th saved weight, as converted, has the shape of the model's i-th. */
+static bool shapes_fit(const kw_join *join, const saved_layer *saved, uint32_t group, uint32_t i) {
+    static const uint8_t axes[] = {3, 2, 0, 1};
+    const kw_tensor *have = saved_tensor(join, saved, i);
+    const kw_tensor *wanted = &join->model->tensors[kw_join_variable(join, group, i)];
+    if (i == 2 && saved->flattened) return true;
+    if (i >= 2 || !saved->transposed[i]) return kw_shapes_equal(have, wanted);
+    for (unsigned axis = 0; wanted->rank == 4 && axis < 4; axis++) {
+        if (have->shape[axes[axis]] != wanted->shape[axis]) return false;
+    }
+    return wanted->rank == 4;
+}
+
+/* load_subset_weights_from_hdf5_group: every listed weight is read; false when that does not end well. */
+static bool read_weights(kw_join *join, uint32_t file_group, uint32_t model_group, saved_layer *out) {
+    const kw_group *group = &join->file->groups[file_group];
+    *out = (saved_layer){.group = file_group, .count = group->count};
+    kw_raise raise = KW_RAISE_KEY;
+    for (uint32_t i = 0; i < group->count; i++) {
+        uint32_t tensor = join->file->slots[group->first + i].tensor;
+        if (tensor != KW_NONE && kw_predict_read(join, tensor, &raise)) continue;
+        if (join->plan->prediction.outcome != KW_OUTCOME_UNKNOWN) {
+            kw_predict_raise(join, raise, model_group, KW_NONE, 0, 0);
+        }
+        return false;
+    }
+    return true;
+}
+
+/* A kernel whose shape differs is transposed without a second look. */
+static bool convert_kernels(kw_join *join, uint32_t model_group, saved_layer *saved) {
+    static const char *const classes[] = {"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D", NULL};
+    const kw_group *to = &join->model->groups[model_group];
+    if (!is_class(to, classes) || to->count == 0) return true;
+    bool both = strcmp(to->class_name, "ConvLSTM2D") == 0;
+    if (saved->count > 0 && shapes_fit(join, saved, model_group, 0)) return true;
+    for (uint32_t i = 0; i < (both ? 2u : 1u); i++) {
+        if (i >= saved->count) {
+            kw_predict_raise(join, KW_RAISE_INDEX, model_group, KW_NONE, 0, 0);
+            return false;
+        }
+        if (saved_tensor(join, saved, i)->rank != 4) {
+            kw_predict_raise(join, KW_RAISE_VALUE, model_group, kw_join_variable(join, model_group, 0), 0, 0);
+            return false;
+        }
+        saved->transposed[i] = true;
+    }
+    join->converted = true;
+    return true;
+}
+
+/* How many gates' worth of bias the third weight has: 8 of a CuDNNLSTM, 4 of an
+ * LSTM; 6 of a CuDNNGRU, 7 for the (2, 3u) of a GRU(reset_after=True), 3; or 0. */
+static unsigned count_gates(const kw_tensor *recurrent, const kw_tensor *bias, unsigned gates) {
+    uint64_t units = recurrent->rank > 0 ? recurrent->shape[0] : 0, one, two;
+    if (!kw_mul(units, gates, &one) || !kw_mul(one, 2, &two)) return 0;
+    if (bias->rank == 1 && bias->shape[0] == two) return 2 * gates;
+    if (gates == 3 && bias->rank == 2 && bias->shape[0] == 2 && bias->shape[1] == one) return 7;
+    return bias->rank == 1 && bias->shape[0] == one ? gates : 0;
+}
+
+/* cuDNN weights become plain ones and back. */
+static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *saved) {
+    static const char *const lstm[] = {"LSTM", "CuDNNLSTM", NULL}, *const gru[] = {"GRU", "CuDNNGRU", NULL};
+    const kw_group *to = &join->model->groups[model_group];
+    bool is_lstm = is_class(to, lstm);
+    if ((!is_lstm && !is_class(to, gru)) || saved->count != 3) return true;
+    bool cudnn = strncmp(to->class_name, "CuDNN", 5) == 0;
+    unsigned have = count_gates(saved_tensor(join, saved, 1), saved_tensor(join, saved, 2), is_lstm ? 4 : 3);
+    unsigned wanted = is_lstm ? (cudnn ? 8 : 4) : cudnn ? 6 : 3;
+    if (!is_lstm && !cudnn && to->count == 3) {
+        wanted = join->model->tensors[kw_join_variable(join, model_group, 2)].rank == 2 ? 7 : 3;
+    }
+    kw_raise raise = KW_RAISE_BIAS;
+    if (have == wanted) return true;
+    if (have != 0 && (is_lstm || (have != 3 && wanted != 3))) {
+        saved->flattened = true;
+        return true;
+    }
+    if (have != 0) raise = have == 7 ? KW_RAISE_GRU_AFTER : have == 3 ? KW_RAISE_GRU_BEFORE : KW_RAISE_GRU_CUDNN;
+    kw_predict_raise(join, raise, model_group, kw_join_variable(join, model_group, to->count - 1), 0, 0);
+    return false;
+}
+
+/* preprocess_weights_for_loading. */
+static bool convert(kw_join *join, uint32_t model_group, saved_layer *saved) {
+    static const char *const models[] = {"Model", "Sequential", "Functional", NULL};
+    static const char *const old[] = {"Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "GRU", "LSTM", "ConvLSTM2D",
+                                      "TimeDistributed", "Bidirectional", NULL};
+    const kw_group *to = &join->model->groups[model_group];
+    if ((join->does & KW_DOES_CONVERT) == 0) return true;
+    if (join->rules->keras_1 && saved->count > 0 && (is_class(to, old) || is_class(to, models))) {
+        kw_predict_unknown(join, "it converts the weights of a layer that Keras 1 saved");
+        return false;
+    }
+    /* A nested model's weights are dealt out to its layers; what is left over is dropped. */
+    if (is_class(to, models) && saved->count > to->count) saved->count = to->count;
+    return convert_kernels(join, model_group, saved) && convert_recurrent(join, model_group, saved);
+}
+
+/* The error of a weight whose shape differs. */
+static kw_raise find_shape_raise(const legacy_replay *replay, bool top) {
+    bool tf = replay->join->rules->flavour == KW_FLAVOUR_TF_KERAS;
+    bool own = (replay->join->does & KW_DOES_ORDER_SHAPES) != 0;
+    if (!replay->compares) return tf ? KW_RAISE_TF_SHAPE : KW_RAISE_SHAPE;
+    if (!top) return KW_RAISE_LAYER_SHAPE;
+    return own ? KW_RAISE_TOP_SHAPE : KW_RAISE_TOP_SHAPE_NAME;
+}
+
+/* Compares (unless `assigns` alone is asked for) and assigns the weights of one
+ * layer, one after another; false when it raises. */
+static bool set_weights(legacy_replay *replay, uint32_t model_group, const saved_layer *saved, bool assigns) {
+    kw_join *join = replay->join;
+    bool top = (join->model->groups[model_group].flags & KW_GROUP_TOP_LEVEL) != 0;
+    kw_raise raise;
+    for (uint32_t i = 0; i < saved->count; i++) {
+        uint32_t wanted = kw_join_variable(join, model_group, i);
+        bool fits = shapes_fit(join, saved, model_group, i);
+        if (!fits && replay->skips) continue;
+        if (!fits) {
+            kw_predict_raise(join, find_shape_raise(replay, top), model_group, wanted, 0, 0);
+            return false;
+        }
+        if (!assigns) continue;
+        uint32_t have = join->file->slots[join->file->groups[saved->group].first + i].tensor;
+        if (kw_predict_take(join, have, wanted, &raise)) continue;
+        kw_predict_raise(join, raise, model_group, wanted, 0, 0);
+        return false;
+    }
+    return true;
+}
+
+/* One layer whose weights were read and have the right number; false when it raises. */
+static bool put_layer(legacy_replay *replay, uint32_t model_group, const saved_layer *saved) {
+    bool later = (replay->join->does & KW_DOES_CONVERT) != 0;
+    if (!later) return set_weights(replay, model_group, saved, true);
+    if (replay->compares && !set_weights(replay, model_group, saved, false)) return false;
+    if (KW_GROW(replay->steps, replay->step_count, replay->step_capacity, replay->err) < 0) return false;
+    replay->steps[replay->step_count++] = (step){model_group, *saved};
+    return true;
+}
+
+/* True when asking the layer for its variables raises. */
+static bool holds_tables(kw_join *join, uint32_t model_group) {
+    if ((join->model->groups[model_group].flags & KW_GROUP_NOT_LOADABLE) == 0) return false;
+    kw_predict_raise(join, KW_RAISE_NOT_VARIABLE, model_group, KW_NONE, 0, 0);
+    return true;
+}
+
+/* k-th layer of the file to k-th layer of the model; false when it raises. */
+static bool replay_order(legacy_replay *replay, const uint32_t *from, uint32_t from_count, const uint32_t *to,
+                         uint32_t to_count) {
+    kw_join *join = replay->join;
+    saved_layer saved;
+    if (from_count != to_count) {
+        kw_predict_raise(join, KW_RAISE_LAYERS, KW_NONE, KW_NONE, to_count, from_count);
+        return false;
+    }
+    for (uint32_t k = 0; k < to_count; k++) {
+        if (!read_weights(join, from[k], to[k], &saved) || !convert(join, to[k], &saved)) return false;
+        if (saved.count != join->model->groups[to[k]].count) {
+            kw_predict_raise(join, KW_RAISE_WEIGHTS, to[k], KW_NONE, join->model->groups[to[k]].count, saved.count);
+            return false;
+        }
+        if (!put_layer(replay, to[k], &saved)) return false;
+    }
+    return true;
+}
+
+/* One layer of the file to the model's layers of that name; false when it raises. */
+static bool replay_named(legacy_replay *replay, uint32_t file_group, uint32_t first, const uint32_t *next) {
+    kw_join *join = replay->join;
+    saved_layer saved;
+    if (!read_weights(join, file_group, KW_NONE, &saved)) return false;
+    for (uint32_t g = first; g != KW_NONE; g = next[g]) {
+        if (holds_tables(join, g) || !convert(join, g, &saved)) return false;
+        if (saved.count == join->model->groups[g].count) {
+            if (!put_layer(replay, g, &saved)) return false;
+        } else if (!replay->skips) {
+            kw_predict_raise(join, KW_RAISE_WEIGHTS, g, KW_NONE, join->model->groups[g].count, saved.count);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* By name, every layer of the file in turn; false when it raises or memory is short. */
+static bool replay_names(legacy_replay *replay) {
+    kw_join *join = replay->join;
+    const kw_table *model = join->model, *file = join->file;
+    kw_index names = KW_INDEX_EMPTY;
+    uint32_t *next = kw_arena_alloc(&join->work, model->group_count * sizeof *next);
+    bool fine = next != NULL;
+    if (!fine) (void)kw_fail_memory(replay->err);
+    for (uint32_t g = model->group_count; fine && g-- > 0;) { /* backwards, so that chains run forwards */
+        uint32_t first = KW_NONE;
+        next[g] = KW_NONE;
+        if (!kw_group_is_layer(&model->groups[g]) || model->groups[g].name == NULL) continue;
+        fine = kw_index_add(&names, model->groups[g].name, g, &first, replay->err) == 0;
+        if (first == KW_NONE) continue;
+        next[g] = next[first]; /* the index keeps the last; the others hang on it */
+        next[first] = g;
+    }
+    for (uint32_t f = 0; fine && f < file->group_count; f++) {
+        if (!kw_group_is_layer(&file->groups[f])) continue;
+        uint32_t first = file->groups[f].name == NULL ? KW_NONE : kw_index_find(&names, file->groups[f].name);
+        fine = replay_named(replay, f, first, next);
+    }
+    kw_index_free(&names);
+    return fine;
+}
+
+/* The model's own variables, which no layer holds; false when it raises. */
+static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t model_group) {
+    kw_join *join = replay->join;
+    bool named = join->rules->by_name;
+    uint32_t wanted = model_group == KW_NONE ? 0 : join->model->groups[model_group].count;
+    saved_layer saved;
+    if (named && (join->does & KW_DOES_TOP_ALL) != 0) {
+        wanted = 0;
+        for (uint32_t g = 0; g < join->model->group_count; g++) {
+            if (!kw_group_is_state(&join->model->groups[g])) wanted += join->model->groups[g].count;
+        }
+    }
+    if (!read_weights(join, file_group, model_group, &saved)) return false;
+    if (saved.count == wanted) return model_group == KW_NONE || put_layer(replay, model_group, &saved);
+    if (named && replay->skips) return true;
+    kw_predict_raise(join, named ? KW_RAISE_TOP_WEIGHTS_NAME : KW_RAISE_TOP_WEIGHTS, model_group, KW_NONE, wanted,
+                     saved.count);
+    return false;
+}
+
+/* A layer that is listed and has no group is asked for before anything is counted; true when there is none. */
+static bool find_absent(kw_join *join) {
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        if ((join->file->groups[f].flags & KW_GROUP_ABSENT) == 0) continue;
+        kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
+        return false;
+    }
+    return true;
+}
+
+/* By order, tf_keras asks every layer for its variables; one that holds a lookup
+ * table raises.  True when there is none. */
+static bool find_tables(kw_join *join) {
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        if (!kw_group_is_layer(&join->model->groups[g]) || !holds_tables(join, g)) continue;
+        return false;
+    }
+    return true;
+}
+
+/* Assigns what was put off. */
+static void finish(legacy_replay *replay) {
+    replay->compares = false;
+    for (size_t i = 0; i < replay->step_count; i++) {
+        if (!set_weights(replay, replay->steps[i].model_group, &replay->steps[i].saved, true)) return;
+    }
+}
+
+int kw_replay_legacy(kw_join *join, kw_error *err) {
+    const kw_rules *rules = join->rules;
+    uint32_t *from = kw_arena_alloc(&join->work, join->file->group_count * sizeof *from);
+    uint32_t *to = kw_arena_alloc(&join->work, join->model->group_count * sizeof *to);
+    uint32_t from_top, to_top;
+    legacy_replay replay = {.join = join, .err = err};
+    if (from == NULL || to == NULL) return kw_fail_memory(err);
+    uint32_t from_count = join->legacy ? kw_layers_list(join->file, from, &from_top) : 0;
+    uint32_t to_count = kw_layers_list(join->model, to, &to_top);
+    if (!join->legacy) from_top = KW_NONE;
+    replay.compares = rules->by_name || (join->does & KW_DOES_ORDER_SHAPES) != 0;
+    replay.skips = rules->skip_mismatch && (rules->by_name || (join->does & KW_DOES_ORDER_SKIP) != 0);
+    bool fine = (rules->by_name || find_tables(join)) && (!join->legacy || find_absent(join)) &&
+                (rules->by_name ? replay_names(&replay) : replay_order(&replay, from, from_count, to, to_count));
+    if (fine && from_top != KW_NONE) fine = replay_top(&replay, from_top, to_top);
+    if (fine) finish(&replay);
+    free(replay.steps);
+    return err->code == KW_MEMORY ? -1 : 0;
+}

@@ -1,0 +1,119 @@
+/* undecidable.c -- layers that nothing in file or model can tell apart.
+ *
+ *     layers/dense, layers/dense_1     Dense, kernel (8, 8), bias (8,)     by place only
+ *
+ * They are in one run when place decided their pairs, their class, shapes and
+ * types are the same, and no name that a person gave, the same on both sides,
+ * tells them apart.  A note is made of a run only when something hints that the
+ * order may have changed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/join.h"
+
+typedef struct kind_row {
+    uint64_t kind;
+    uint32_t group;
+} kind_row;
+
+static int compare_kinds(const void *a, const void *b) {
+    const kind_row *x = a, *y = b;
+    if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
+    return (x->group > y->group) - (x->group < y->group);
+}
+
+/* A hash of the path with the numbers "_3" of its components left out. */
+static uint64_t hash_place(const char *path, uint64_t hash) {
+    for (const char *at = path; *at != '\0';) {
+        size_t len = strcspn(at, "/"), end = len;
+        while (end > 0 && at[end - 1] >= '0' && at[end - 1] <= '9') end--;
+        bool numbered = end < len && end > 1 && at[end - 1] == '_';
+        hash = kw_text_hash((kw_text){at, numbered ? end - 1 : len}, hash);
+        at += len + (at[len] == '/');
+    }
+    return hash;
+}
+
+static uint64_t hash_kind(const kw_join *join, const kw_group *group) {
+    uint64_t hash = join->seed;
+    if (group->class_name != NULL) hash = kw_text_hash((kw_text){group->class_name, strlen(group->class_name)}, hash);
+    if (join->v3) hash = hash_place(group->path, hash);
+    for (uint32_t i = 0; i < group->count; i++) {
+        const kw_tensor *tensor = &join->model->tensors[join->model->slots[group->first + i].tensor];
+        hash = kw_text_hash((kw_text){(const char *)&tensor->dtype, sizeof tensor->dtype}, hash);
+        hash = kw_text_hash((kw_text){(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape}, hash);
+    }
+    return hash;
+}
+
+/* True when nothing but its place gave the group its tensors. */
+static bool is_open(const kw_join *join, uint32_t g) {
+    const kw_match *match = &join->matches[g];
+    const kw_group *to = &join->model->groups[g];
+    if (to->count == 0 || match->source == KW_NONE || match->explained || !kw_join_selects(join, g)) return false;
+    if (kw_group_is_state(to) || (match->rule != KW_PAIR_PATH && match->rule != KW_PAIR_ORDER)) return false;
+    const kw_group *from = &join->file->groups[match->source];
+    return !kw_file_name_given(from) || !kw_model_name_given(to) || strcmp(from->name, to->name) != 0;
+}
+
+/* True when one side records names that people gave, and the other automatic ones. */
+static bool has_hint(const kw_join *join, const kind_row *rows, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const kw_group *to = &join->model->groups[rows[i].group];
+        const kw_group *from = &join->file->groups[join->matches[rows[i].group].source];
+        bool recorded = (from->flags & KW_GROUP_NAMED) != 0 && from->name != NULL && to->name != NULL;
+        if (recorded && kw_file_name_given(from) != kw_model_name_given(to)) return true;
+    }
+    return false;
+}
+
+/* True when the file has layers of these shapes that nobody takes. */
+static bool has_more(const kw_join *join, const kind_row *rows) {
+    const kw_group *known = &join->file->groups[join->matches[rows[0].group].source];
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        const kw_group *group = &join->file->groups[f];
+        if (join->used[f] || group->count != known->count || kw_group_is_state(group)) continue;
+        bool same = true;
+        for (uint32_t i = 0; same && i < group->count; i++) {
+            uint32_t a = kw_join_tensor(join, f, i), b = kw_join_tensor(join, join->matches[rows[0].group].source, i);
+            same = a != KW_NONE && b != KW_NONE && kw_shapes_equal(&join->file->tensors[a], &join->file->tensors[b]);
+        }
+        if (same) return true;
+    }
+    return false;
+}
+
+static int report_run(kw_join *join, const kind_row *rows, uint32_t count, kw_error *err) {
+    kw_plan *plan = join->plan;
+    if (plan->undecidable_count > 0) plan->undecidable[plan->undecidable_count++] = KW_NONE;
+    for (uint32_t i = 0; i < count; i++) plan->undecidable[plan->undecidable_count++] = rows[i].group;
+    bool hint = has_hint(join, rows, count) || (join->spare_files && has_more(join, rows));
+    if (!hint) return 0;
+    kw_finding *finding = kw_join_add(join, KW_UNDECIDABLE, KW_NOTE, err);
+    if (finding == NULL) return -1;
+    finding->model_group = rows[0].group;
+    finding->file_group = join->matches[rows[0].group].source;
+    finding->a = finding->b = count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (kw_join_relate(join, kw_join_variable(join, rows[i].group, 0), err) < 0) return -1;
+    }
+    return 0;
+}
+
+int kw_find_undecidable(kw_join *join, kw_error *err) {
+    uint32_t groups = join->model->group_count, count = 0, end;
+    kind_row *rows = kw_arena_alloc(&join->work, groups * sizeof *rows);
+    join->plan->undecidable = kw_arena_alloc(&join->plan->arena, 2 * (size_t)groups * sizeof(uint32_t));
+    if (rows == NULL || join->plan->undecidable == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; g < groups; g++) {
+        if (is_open(join, g)) rows[count++] = (kind_row){hash_kind(join, &join->model->groups[g]), g};
+    }
+    qsort(rows, count, sizeof *rows, compare_kinds);
+    for (uint32_t i = 0; i < count; i = end) {
+        end = i + 1;
+        while (end < count && rows[end].kind == rows[i].kind) end++;
+        if (end - i >= 2 && report_run(join, rows + i, end - i, err) < 0) return -1;
+    }
+    return 0;
+}
