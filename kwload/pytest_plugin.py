@@ -37,6 +37,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "input_shape": (str, list),
 }
 _MODELS: Final = pytest.StashKey[dict[tuple[str, str], Any]]()
+_PAIRS: Final = pytest.StashKey["tuple[Path | None, list[Pair]]"]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +63,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes room for the models, each of which is built once."""
+    """Reads the table, so that a mistake in it is said before anything runs."""
+    path = None if config.getoption("no_kwload") else _toml(config)
+    config.stash[_PAIRS] = (path, _pairs(path) if path is not None else [])
     config.stash[_MODELS] = {}
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> WeightsToml | None:
     """``pytest pyproject.toml`` runs the weight files and nothing else."""
-    if parent.config.getoption("no_kwload") or file_path != _toml(parent.config):
-        return None
-    return WeightsToml.from_parent(parent, path=file_path) if _pairs(file_path) else None
+    path, pairs = parent.config.stash[_PAIRS]
+    return WeightsToml.from_parent(parent, path=file_path) if pairs and file_path == path else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Adds the weight files to the session; before others choose among the items, so that ``-k`` and ``--lf`` work."""
-    if config.getoption("no_kwload") or any(isinstance(item, WeightsItem) for item in items) or _names_files(config):
-        return
-    path = _toml(config)
-    if path is not None and _pairs(path):
+    path, pairs = config.stash[_PAIRS]
+    if (
+        path is not None
+        and pairs
+        and not (_names_files(config) or any(isinstance(item, WeightsItem) for item in items))
+    ):
         items.extend(WeightsToml.from_parent(session, path=path).collect())
 
 
@@ -144,7 +148,7 @@ class WeightsToml(pytest.File):
         """One item a file, in the order of the entries and then of the names: the same on every worker."""
         folder = self.path.parent
         seen: dict[str, int] = {}
-        for pair in _pairs(self.path):
+        for pair in self.config.stash[_PAIRS][1]:
             found = sorted(glob.glob(pair.path, root_dir=folder, recursive=True)) or [pair.path]
             for name in found:
                 seen[name] = seen.get(name, 0) + 1

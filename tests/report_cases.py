@@ -264,24 +264,21 @@ def _fits() -> Iterator[tuple[str, Report]]:
         report(file(*many), model(*(dense(f"block_{i}", f"layers/dense_{i}", 8, 8) for i in range(30))), *renamed),
     )
     wrong = predicts("loads_wrong")
-    swap = [raw(304, file_group=0, group=0, other=1), raw(304, file_group=1, group=1, other=0)]
+    swap = [raw(304, file_group=0, group=0, other=1, related=[0, 1, 2, 3])]
     d, e = dense("decoder", "layers/dense", 8, 8), dense("encoder", "layers/dense_1", 8, 8)
     crossed = [(0, 2, "path", "same"), (1, 3, "path", "same"), (2, 0, "path", "same"), (3, 1, "path", "same")]
     held = file(dense("encoder", "layers/dense", 8, 8), dense("decoder", "layers/dense_1", 8, 8))
     yield "KW304", report(held, model(d, e), *swap, prediction=wrong, pairs=crossed, keras_pairs=same(4))
     new = dense("new", "layers/dense_1", 16, 16)
-    shifted = raw(305, file_group=1, group=1, other=2, related=[4, 5])
-    yield (
-        "KW305",
-        report(
-            file(A, B, C),
-            model(A, new, dense("b", "layers/dense_2", 16, 16)),
-            shifted,
-            prediction=wrong,
-            pairs=same(2),
-            keras_pairs=same(6),
-        ),
-    )
+    shifted = raw(305, file_group=2, group=1, other=2, related=[2, 3, 4, 5])
+    moved = model(A, new, dense("b", "layers/dense_2", 16, 16))
+    silent = {"prediction": wrong, "pairs": same(2), "keras_pairs": same(6)}
+    yield "KW305", report(file(A, B, C), moved, shifted, **silent)
+    legacy = [dense(layer.name, layer.name, 16, 16) for layer in (A, new, B)]
+    yield "KW305-legacy", report(file(A, B, C, layout="legacy"), model(*legacy), shifted, path="w.h5", **silent)
+    removed = raw(305, file_group=0, other=0, related=[0, 1, 2, 3])
+    fewer = model(dense("b", "layers/dense", 16, 16), dense("c", "layers/dense_1", 16, 16))
+    yield "KW305-removed", report(file(A, B, C), fewer, removed, prediction=wrong, pairs=[], keras_pairs=same(4))
     no_bias = Layer("b", "layers/dense_1", "Dense", {"kernel": (16, 16)})
     fewer = raw(306, file_group=1, group=1, a=1, b=2)
     yield "KW306", report(file(A, no_bias), model(A, B), fewer, pairs=same(2), prediction={**stops, "error_group": 1})
@@ -423,7 +420,7 @@ def _others() -> Iterator[tuple[str, Report]]:
     yield "KW316", report(file(A, B), model(A, B), raw(316, "note", a=5))
     yield "KW316-fresh", report(file(A, B), model(A, B), raw(316, "note", a=9, b=10))
     yield "KW317", report(file(A), model(A, untracked=[("scale", "factor"), ("scale", "offset")]))
-    skipped = raw(318, "warning", file_group=1, group=1, related=[2, 3])
+    skipped = raw(318, "warning", file_group=1, group=1, tensor=2, variable=2, related=[3])
     yield (
         "KW318",
         report(file(A, HEAD10), model(A, HEAD12), skipped, options=Options(skip_mismatch=True), pairs=same(2)),

@@ -252,7 +252,7 @@ _ENTRIES: Final = (
         305,
         "inserted",
         "fit",
-        "a layer was inserted at {layer}: from there on each layer would receive the weights of its neighbour",
+        "{what}: the layers after it would receive the weights of their neighbours",
         "A layer with the same shapes was added or removed in the middle. Keras matches by place and class, so "
         "everything after it shifts by one, silently.",
     ),

@@ -121,6 +121,22 @@ class Context:
         """The tensors of a group of the file that are there."""
         return [self.tensors[row] for _, row in self.groups[group][3] if row >= 0]
 
+    @cached_property
+    def group_of_tensor(self) -> dict[int, int]:
+        """Row of a tensor of the file -> row of its group."""
+        return {row: number for number, group in enumerate(self.groups) for _, row in group[3] if row >= 0}
+
+    @cached_property
+    def _keras_sources(self) -> dict[int, int]:
+        """Row of a model group -> row of the file's group that Keras would fill it from."""
+        pairs = self.plan.keras_pairs if self.plan is not None else ()
+        return {self.variables[new].group: self.group_of_tensor.get(old, -1) for old, new, *_ in pairs}
+
+    def giver(self, group: int) -> int:
+        """The group of the file whose weights Keras would give to a layer of the model, -1 when that is not known."""
+        found = self._keras_sources.get(group, -1)
+        return found if found >= 0 else self.source(group)
+
     def source(self, group: int) -> int:
         """The group of the file that a layer of the model takes its values from, -1 for none."""
         sources = self.plan.source_group if self.plan is not None else ()

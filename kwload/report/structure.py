@@ -36,6 +36,7 @@ _EFFECTS: Final = {
     "rounds": "values are rounded",
     "overflows": "values are rounded, and lost where they are out of range",
 }
+_EVIDENCE: Final = "the shapes fit; the names given to the layers, stored in the file, are the evidence"
 _AS_SAVED: Final = "give the layers of the model the order they had when the file was saved"
 
 
@@ -209,88 +210,87 @@ def _renamed_note(context: Context) -> str:
 # ---- order ----------------------------------------------------------------------------------------------------------
 
 
-def _flow(context: Context, raws: Sequence[Raw]) -> list[str]:
+def _chain(context: Context, raw: Raw) -> list[tuple[int, int]]:
+    """The layers of a chain of layers that get each other's weights, each with the group of the file it would get."""
+    groups = [raw.model_group] if raw.model_group >= 0 else []
+    groups = list(dict.fromkeys([*groups, *(context.variables[row].group for row in raw.related)]))
+    if not raw.related and raw.other_group >= 0:
+        groups.append(raw.other_group)
+    givers = [(group, context.giver(group)) for group in groups]
+    return [(group, raw.file_group if giver < 0 and group == raw.model_group else giver) for group, giver in givers]
+
+
+def _flow(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     """Which layer of the model would receive whose weights."""
     rows = [("layer of the model", "", "would receive the weights of")]
     rows += [
-        (escape(context.layer(raw.model_group)), "<-", escape(context.file_layer(raw.file_group)))
-        for raw in raws
-        if raw.model_group >= 0 and raw.file_group >= 0
+        (escape(context.layer(group)), "<-", escape(context.file_layer(giver))) for group, giver in chain if giver >= 0
     ]
     lines = columns(rows)
-    return [lines[0], *listed(lines[1:])]
+    return [lines[0], *listed(lines[1:])] if len(lines) > 1 else []
 
 
-def _by_own_name(context: Context, raws: Sequence[Raw]) -> list[str]:
-    """The call that gives each layer the weights which carry its own name."""
+def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
+    """The call that gives each layer of a chain the weights of its own name, and leaves out what has none."""
+    layers = [context.layer(group) for group, _ in chain]
+    known = {context.file_layer(row) for row in range(len(context.groups))}
+    left = [name for name in layers if name not in known]
+    pairs = [(name, name) for name in layers if name in known]
     if context.file.layout in LEGACY and not context.options.by_name:
-        return [f"{context.load('by_name=True')}  gives each layer the weights of its own name"]
-    known = [raw for raw in raws if raw.file_group >= 0 and raw.other_group >= 0]
-    pairs = [(context.file_layer(raw.file_group), context.layer(raw.other_group)) for raw in known]
-    if not pairs or len(pairs) > 6:
+        call = context.load("by_name=True")
+    elif not pairs or len(pairs) > 6 or len(left) > 6:
         return []
-    return [f"{context.load('mapping=' + _mapping(pairs))}  gives each layer the weights of its own name"]
+    else:
+        call = context.load(f"mapping={_mapping(pairs)}", *([f"skip={_names(left)}"] if left else []))
+    rest = f", and leaves {named(left)} as initialised" if left else ""
+    return [f"{call}  gives each layer the weights of its own name{rest}"]
 
 
 def _swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    names = _layer_names(context, raws)
+    """Layers that would get each other's weights."""
+    chain = [link for raw in raws for link in _chain(context, raw)]
+    names = [context.layer(group) for group, _ in chain]
+    if not names:
+        return
     yield finding(
         304,
         _severity(raws[0]),
         headline=entry(304).say(what=named(names, 3)),
-        layer=names[0] if names else None,
+        layer=names[0],
         path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
         expected=names,
-        found=[context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0],
-        body=_flow(context, raws),
-        notes=["the shapes fit; the names stored in the file are the evidence"],
-        help=[*_by_own_name(context, raws), _AS_SAVED],
+        found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
+        body=_flow(context, chain),
+        notes=[_EVIDENCE],
+        help=[*_by_names(context, chain), _AS_SAVED],
         related=names[1:],
     )
 
 
 def _inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    names = _layer_names(context, raws)
-    first = raws[0]
-    layer = context.layer(first.model_group) if first.model_group >= 0 else names[0] if names else "the model"
-    flow = [
-        (escape(name), "<-", escape(context.file_layer(context.source(group))))
-        for name, group in _shifted(context, raws)
-    ]
-    rows = columns([("layer of the model", "", "would receive the weights of"), *flow]) if flow else []
-    yield finding(
-        305,
-        _severity(first),
-        headline=entry(305).say(layer=quote(layer)),
-        layer=layer,
-        path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
-        expected=names,
-        body=[rows[0], *listed(rows[1:])] if rows else [],
-        notes=["the shapes fit; the names stored in the file are the evidence"],
-        help=_around(context, layer, [name for name, _ in _shifted(context, raws)]),
-        related=[name for name in names if name != layer],
-    )
-
-
-def _around(context: Context, new: str, shifted: Sequence[str]) -> list[str]:
-    """The call that leaves the new layer as initialised and gives each other one the weights of its own name."""
-    if context.file.layout in LEGACY and not context.options.by_name:
-        call = context.load("by_name=True")
-    else:
-        known = {context.file_layer(row) for row in range(len(context.groups))}
-        left = [name for name in dict.fromkeys([new, *shifted]) if name not in known]
-        pairs = [(name, name) for name in shifted if name in known]
-        if not pairs or len(pairs) > 6 or len(left) > 6:
-            return [_AS_SAVED]
-        call = context.load(f"mapping={_mapping(pairs)}", f"skip={_names(left)}")
-    return [f"{call}  goes by the names, and leaves {quote(new)} as initialised"]
-
-
-def _shifted(context: Context, raws: Sequence[Raw]) -> list[tuple[str, int]]:
-    """Layers, with their groups, that an insertion shifts."""
-    groups = {raw.model_group for raw in raws if raw.model_group >= 0}
-    groups |= {context.variables[row].group for raw in raws for row in raw.related if row < len(context.variables)}
-    return [(context.layer(group), group) for group in sorted(groups) if context.source(group) >= 0]
+    """A layer that one side has and the other has not, so that those after it get the weights of their neighbours."""
+    for raw in raws:
+        chain = _chain(context, raw)
+        names = [context.layer(group) for group, _ in chain]
+        if not names:
+            continue
+        new = context.layer(raw.model_group) if raw.model_group >= 0 else None
+        gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
+        what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
+        notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
+        yield finding(
+            305,
+            _severity(raw),
+            headline=entry(305).say(what=what),
+            layer=new or names[0],
+            path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+            expected=names,
+            found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
+            body=_flow(context, chain),
+            notes=[*notes, _EVIDENCE],
+            help=[*_by_names(context, chain), _AS_SAVED],
+            related=[name for name in names if name != (new or names[0])],
+        )
 
 
 def _order(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -635,18 +635,32 @@ def _skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     one = len(names) == 1
     why = "has no layer of its name in the file" if one else "have no layer of their name in the file"
     if not by_name:
-        why = "is left out" if one else "are left out"
+        why = "does not fit and is left out" if one else "do not fit and are left out"
     yield finding(
         318,
         _severity(raws[0]),
         headline=entry(318).say(what=f"{named(names)} {why}", verb="stays" if one else "stay"),
         layer=names[0] if names else None,
         path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
-        body=listed([_wants(context, context.layer(group), context.rows_of[group]) for group in groups]),
+        body=listed(
+            _unlike(context, raws)
+            or [_wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+        ),
         notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
         help=[f"match them: {context.load('by_name=True', 'mapping=' + _mapping(fits))}"] if fits and by_name else [],
         related=[context.variables[row].path for row in rows],
     )
+
+
+def _unlike(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """``head/kernel: (128, 10) in the file, (128, 12) in the model``."""
+    lines = []
+    for raw in raws:
+        tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
+        if tensor is not None and variable is not None:
+            old, new = shape_text(tensor.shape), shape_text(variable.shape)
+            lines.append(f"{escape(variable.path)}: {old} in the file, {new} in the model")
+    return lines
 
 
 def _undecidable(context: Context, raws: list[Raw]) -> Iterator[Finding]:
