@@ -11,6 +11,8 @@ Two descriptions exist, one a family of layouts:
   Keras's own over a grid of models.
 * every other layout: ``model.layers`` in order with ``trainable_weights + non_trainable_weights`` of each, and the
   model's own weights last (``legacy_h5_format._legacy_weights``; tf_keras: ``hdf5_format._legacy_weights``).
+  A layer with a weight that is no variable (a lookup table of tf_keras, which makes its loader raise
+  ``NotImplementedError``) is flagged as not loadable.
 """
 
 import enum
@@ -196,7 +198,7 @@ def describe(model: Any, layout: str) -> Model:
     else:
         _describe_legacy(keras, model, result)
     if keras.flavour == "keras":
-        result.untracked.extend(_untracked(model, result.variables))
+        result.untracked.extend(_untracked(keras, model, result.variables))
     return result
 
 
@@ -253,7 +255,14 @@ def _rule_keras3(layer: Any) -> tuple[list[Any], int]:
 def _rule_tf_keras(layer: Any) -> tuple[list[Any], int]:
     if layer._self_tracked_trackables:  # as load_own_variables: variables in lists count
         layer._update_trackables()
-    return [*layer._trainable_weights, *layer._non_trainable_weights], 0
+    weights = [*layer._trainable_weights, *layer._non_trainable_weights]
+    variables = _assignable(weights)
+    return variables, 0 if len(variables) == len(weights) else _OWN_LOAD
+
+
+def _assignable(weights: list[Any]) -> list[Any]:
+    """Those that are variables: tf_keras lists lookup tables among the weights too."""
+    return [weight for weight in weights if hasattr(weight, "assign")]
 
 
 def _rule_nothing(_: Any) -> tuple[list[Any], int]:
@@ -289,7 +298,8 @@ def _rule_stated(layer: Any) -> tuple[list[Any], int]:
     """Dense, EinsumDense, Embedding, convolutions: an order of their own when quantized, no count check under LoRA."""
     tracked = _tracked(layer)
     lora = bool(getattr(layer, "lora_enabled", False))
-    mode = getattr(layer, "quantization_mode", None)
+    policy = getattr(layer, "dtype_policy", None)  # up to 3.4 only the policy knows the mode
+    mode = getattr(layer if hasattr(layer, "quantization_mode") else policy, "quantization_mode", None)
     if not layer.built or (mode is None and not lora and len(tracked) < 2):
         return tracked, _NO_COUNT if lora else 0
     try:
@@ -382,31 +392,40 @@ def _rule_of(cls: type, flavour: str) -> _Rule:
 
 # --- the walk of the V3 layouts --------------------------------------------------------------------------------------
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # Properties of Keras's own classes that never hold anything that is saved, and that cost time (`kernel` of a quantized
 # layer unpacks it), warn, or write to the object (`jit_compile` resolves "auto").  A property that is not listed is
 # evaluated, as Keras does.
-_BARREN_KERAS3: Final = frozenset(
-    "kernel embeddings variable_serialization_spec jit_compile compiled_metrics distribute_strategy"
-    " distribute_reduction_method _default_save_signature learning_rate iterations loss_scale_factor metrics_names"
-    " input_shape output_shape inputs outputs state_size output_size states torch_params run_eagerly variables"
-    " kernel_size kernel_initializer kernel_regularizer kernel_constraint recurrent_initializer recurrent_regularizer"
-    " recurrent_constraint bias_initializer bias_regularizer bias_constraint dropout recurrent_dropout units use_bias"
-    " unit_forget_bias reset_after filters strides padding data_format dilation_rate num_heads key_dim value_dim"
-    " attention_axes output_dtype batch_shape thresholds".split()  # noqa: SIM905
+_BARREN_KERAS3: Final = _words(
+    """
+    kernel embeddings variable_serialization_spec jit_compile compiled_metrics distribute_strategy
+    distribute_reduction_method _default_save_signature learning_rate iterations loss_scale_factor metrics_names
+    input_shape output_shape inputs outputs state_size output_size states torch_params run_eagerly variables
+    kernel_size kernel_initializer kernel_regularizer kernel_constraint recurrent_initializer
+    recurrent_regularizer recurrent_constraint bias_initializer bias_regularizer bias_constraint dropout
+    recurrent_dropout units use_bias unit_forget_bias reset_after filters strides padding data_format
+    dilation_rate num_heads key_dim value_dim attention_axes output_dtype batch_shape thresholds
+    """
 )
-_BARREN_TF_KERAS: Final = frozenset(
-    "_compile_was_called _compute_dtype _conv_func _dtype _eager_losses _expects_mask_arg _expects_training_arg"
-    " _inbound_nodes _object_identifier _obj_reference_counts _outbound_nodes _param_dtype _should_compute_mask"
-    " _trackable_saved_model_saver _tracking_metadata _undeduplicated_weights _use_input_spec_as_call_signature"
-    " activity_regularizer autotune_steps_per_execution compute_dtype distribute_reduction_method distribute_strategy"
-    " dtype dtype_policy dynamic inbound_nodes input input_mask input_shape input_spec iterations jit_compile"
-    " learning_rate losses lr metrics_names name name_scope non_trainable_variables non_trainable_weights"
-    " outbound_nodes output output_mask output_shape output_size run_eagerly state_size state_updates stateful"
-    " steps_per_execution submodules supports_masking trainable trainable_variables trainable_weights updates"
-    " variable_dtype variables weights kernel_size kernel_initializer kernel_regularizer kernel_constraint"
-    " recurrent_initializer recurrent_regularizer recurrent_constraint bias_initializer bias_regularizer"
-    " bias_constraint dropout recurrent_dropout units use_bias unit_forget_bias reset_after implementation filters"
-    " strides padding data_format dilation_rate states constraints thresholds total count".split()  # noqa: SIM905
+_BARREN_TF_KERAS: Final = _words(
+    """
+    _compile_was_called _compute_dtype _conv_func _dtype _eager_losses _expects_mask_arg _expects_training_arg
+    _inbound_nodes _object_identifier _obj_reference_counts _outbound_nodes _param_dtype _should_compute_mask
+    _trackable_saved_model_saver _tracking_metadata _undeduplicated_weights _use_input_spec_as_call_signature
+    activity_regularizer autotune_steps_per_execution compute_dtype distribute_reduction_method
+    distribute_strategy dtype dtype_policy dynamic inbound_nodes input input_mask input_shape input_spec
+    iterations jit_compile learning_rate losses lr metrics_names name name_scope non_trainable_variables
+    non_trainable_weights outbound_nodes output output_mask output_shape output_size run_eagerly state_size
+    state_updates stateful steps_per_execution submodules supports_masking trainable trainable_variables
+    trainable_weights updates variable_dtype variables weights kernel_size kernel_initializer kernel_regularizer
+    kernel_constraint recurrent_initializer recurrent_regularizer recurrent_constraint bias_initializer
+    bias_regularizer bias_constraint dropout recurrent_dropout units use_bias unit_forget_bias reset_after
+    implementation filters strides padding data_format dilation_rate states constraints thresholds total count
+    """
 )
 
 _FUNCTIONS: Final = frozenset(
@@ -817,12 +836,15 @@ def _find_owners(keras: Keras, top: Any, path: str, found: dict[int, tuple[Any, 
         todo.extend((child, f"{at}/{_name_of(child)}") for child in reversed(_sublayers(keras, layer)))
 
 
-def _legacy_weights(layer: Any) -> list[Any] | None:
-    """``trainable_weights + non_trainable_weights``; None when the layer has none yet and says so by raising."""
+def _legacy_weights(layer: Any) -> tuple[list[Any], int]:
+    """``(trainable_weights + non_trainable_weights, flags)``."""
+    flags = _NOT_BUILT if getattr(layer, "built", True) is False else 0
     try:
-        return [*layer.trainable_weights, *layer.non_trainable_weights]
+        weights = [*layer.trainable_weights, *layer.non_trainable_weights]
     except Exception:  # noqa: BLE001 - tf_keras: "Weights for model ... have not yet been created"
-        return None
+        return [], _NOT_BUILT
+    variables = _assignable(weights)
+    return variables, flags if len(variables) == len(weights) else flags | _NOT_LOADABLE
 
 
 def _describe_legacy(keras: Keras, model: Any, result: Model) -> None:
@@ -844,20 +866,18 @@ def _describe_legacy(keras: Keras, model: Any, result: Model) -> None:
         snake = snakes.get(type(layer))
         if snake is None:
             snake = snakes[type(layer)] = to_snake_case(type(layer).__name__)
-        flags = _NAMED
+        weights, flags = _legacy_weights(layer)
+        flags |= _NAMED
         if name.startswith(snake) and _is_counter(name[len(snake) :]):
             flags |= _AUTO_NAME
-        weights = _legacy_weights(layer)
-        if weights is None or getattr(layer, "built", True) is False:
-            flags |= _NOT_BUILT
         owners: dict[int, tuple[Any, str]] = {}
         if weights and _sublayers(keras, layer):
             _find_owners(keras, layer, name, owners)
-        add(name, name, layer, flags, weights or [], owners)
+        add(name, name, layer, flags, weights, owners)
 
     own = _own(keras, model)
     if keras.flavour == "keras" and own:
-        listed = {id(v) for v in _legacy_weights(model) or ()}
+        listed = {id(v) for v in _legacy_weights(model)[0]}
         own = [v for v in own if id(v) in listed]
     add("top_level_model_weights", None, model, int(Flag.TOP_LEVEL), own, {})
 
@@ -865,7 +885,7 @@ def _describe_legacy(keras: Keras, model: Any, result: Model) -> None:
 # --- what Keras 3 does not track -------------------------------------------------------------------------------------
 
 
-def _untracked(model: Any, tracked: Iterable[Any]) -> list[tuple[str, str]]:
+def _untracked(keras: Keras, model: Any, tracked: Iterable[Any]) -> list[tuple[str, str]]:
     """``(layer path, attribute)`` of raw ``tf.Variable`` objects that layers of the user's own classes keep."""
     tensorflow = sys.modules.get("tensorflow")
     variable_type = getattr(tensorflow, "Variable", None)
@@ -882,6 +902,8 @@ def _untracked(model: Any, tracked: Iterable[Any]) -> list[tuple[str, str]]:
         seen.add(id(layer))
         if _package(type(layer)) not in _PACKAGES:
             for name, value in list(vars(layer).items()):
+                if name in _skipped(keras, "Layer"):  # Keras's own bookkeeping
+                    continue
                 raw = _raw_variables(value, variable_type)
                 if raw and known is None:
                     known = {id(getattr(v, "_value", None)) for v in tracked}
