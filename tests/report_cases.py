@@ -290,6 +290,13 @@ def _fits() -> Iterator[tuple[str, Report]]:
         "a": 2,
         "b": 3,
     }
+    extra, stops = raw(305, file_group=1, other=1, a=1, b=1), predicts("raises", **count)
+    yield "KW305-file", report(three, two, extra, path="w.h5", pairs=[], prediction=stops)
+    one = file(dense("first", "", 10, 64), dense("third", "", 64, 10), layout="legacy")
+    more = model(dense("first", "first", 10, 64), dense("new", "new", 64, 64), dense("third", "third", 64, 10))
+    extra = raw(305, group=1, other=2, a=1, b=1)
+    yield "KW305-model", report(one, more, extra, path="w.h5", pairs=[], prediction={**stops, "a": 3, "b": 2})
+    yield "KW301-lost", report(three, two, raw(301, file_group=1), path="w.h5", pairs=[], prediction=stops)
     yield (
         "KW306-layers",
         report(three, two, raw(306, a=3, b=2), path="w.h5", pairs=[], prediction=predicts("raises", **count)),

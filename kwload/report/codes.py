@@ -252,8 +252,8 @@ _ENTRIES: Final = (
         305,
         "inserted",
         "fit",
-        "{what}: the layers after it would receive the weights of their neighbours",
-        "A layer with the same shapes was added or removed in the middle. Keras matches by place and class, so "
+        "{what}",
+        "A layer was added or removed in the middle. Keras matches by place, so "
         "everything after it shifts by one, silently.",
     ),
     Entry(

@@ -11,7 +11,6 @@ from kwload.report import shapes
 from kwload.report.container import written_by
 from kwload.report.context import (
     LEGACY,
-    V3,
     Context,
     columns,
     count_of,
@@ -86,6 +85,9 @@ def _missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Layers and variables of the model that find nothing in the file."""
     groups: dict[str, list[int]] = {}
     fits: list[tuple[str, str]] = []
+    lost = [raw.file_group for raw in raws if raw.file_group >= 0 and raw.model_group < 0]
+    if lost:
+        yield _lost(context, raws[0], lost)
     for raw in raws:
         rows = _model_rows(raw) or (context.rows_of[raw.model_group] if raw.model_group >= 0 else [])
         if not rows:
@@ -106,7 +108,8 @@ def _missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     if fits and context.options.by_name:
         help_.append(f"match them: {context.load('by_name=True', 'mapping=' + _mapping(fits))}")
     these = "it" if len(groups) == 1 else "them"
-    help_.append(f"leave {these} as initialised and {_skip(context, list(groups))}")
+    if first.severity == "error":
+        help_.append(f"leave {these} as initialised and {_skip(context, list(groups))}")
     yield finding(
         301,
         _severity(first),
@@ -118,6 +121,21 @@ def _missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
         help=help_,
         related=[context.variables[row].path for row in rows],
+    )
+
+
+def _lost(context: Context, raw: Raw, groups: Sequence[int]) -> Finding:
+    """Layers that the file lists and whose weights are not in it."""
+    names = [context.file_layer(group) for group in groups]
+    return finding(
+        301,
+        _severity(raw),
+        headline=f"the file lists {named(names)}, but {'its' if len(names) == 1 else 'their'} weights are not in it",
+        layer=names[0],
+        path=context.groups[groups[0]][0],
+        notes=["layers are matched by order, so nothing after it can be trusted"],
+        help=["use another copy of the file: this one was changed after it was saved"],
+        related=names[1:],
     )
 
 
@@ -166,9 +184,16 @@ def _unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         path=context.groups[groups[0]][0] if groups else context.tensors[alone[0]].path if alone else None,
         found=len(paths),
         body=listed(lines),
-        notes=["a layer may be missing from the model, or the file may belong to a larger one"],
+        notes=[*_like(context, raws), "a layer may be missing from the model, or the file may belong to a larger one"],
         related=paths,
     )
+
+
+def _like(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """Layers of the model without weights that these would fit."""
+    fits = [raw for raw in raws if raw.file_group >= 0 and raw.other_group >= 0]
+    pairs = [(context.file_layer(raw.file_group), context.layer(raw.other_group)) for raw in fits[:3]]
+    return [f"{quote(old)} has the shapes of {quote(new)} of the model" for old, new in pairs]
 
 
 def _renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -239,7 +264,7 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     if context.file.layout in LEGACY and not context.options.by_name:
         call = context.load("by_name=True")
     elif not pairs or len(pairs) > 6 or len(left) > 6:
-        return []
+        return [f"{context.load('by_name=True')}  gives each layer the weights of its own name"] if pairs else []
     else:
         call = context.load(f"mapping={_mapping(pairs)}", *([f"skip={_names(left)}"] if left else []))
     rest = f", and leaves {named(left)} as initialised" if left else ""
@@ -268,29 +293,96 @@ def _swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """A layer that one side has and the other has not, so that those after it get the weights of their neighbours."""
+    """A layer that one side has and the other has not."""
     for raw in raws:
-        chain = _chain(context, raw)
-        names = [context.layer(group) for group, _ in chain]
-        if not names:
-            continue
-        new = context.layer(raw.model_group) if raw.model_group >= 0 else None
-        gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
-        what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
-        notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
-        yield finding(
-            305,
-            _severity(raw),
-            headline=entry(305).say(what=what),
-            layer=new or names[0],
-            path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
-            expected=names,
-            found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
-            body=_flow(context, chain),
-            notes=[*notes, _EVIDENCE],
-            help=[*_by_names(context, chain), _AS_SAVED],
-            related=[name for name in names if name != (new or names[0])],
-        )
+        if raw.related:
+            yield from _shifted(context, raw)
+    alone = [raw for raw in raws if not raw.related]
+    if alone:
+        yield from _extra(context, alone)
+
+
+def _shifted(context: Context, raw: Raw) -> Iterator[Finding]:
+    """The number of layers is the same, so those after it get the weights of their neighbours."""
+    chain = _chain(context, raw)
+    names = [context.layer(group) for group, _ in chain]
+    new = context.layer(raw.model_group) if raw.model_group >= 0 else None
+    gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
+    what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
+    notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
+    yield finding(
+        305,
+        _severity(raw),
+        headline=entry(305).say(what=f"{what}: the layers after it would receive the weights of their neighbours"),
+        layer=new or names[0],
+        path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+        expected=names,
+        found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
+        body=_flow(context, chain),
+        notes=[*notes, _EVIDENCE],
+        help=[*_by_names(context, chain), _AS_SAVED],
+        related=[name for name in names if name != (new or names[0])],
+    )
+
+
+def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
+    """File and model have another number of layers: which stand on one side only, and where (by order, legacy)."""
+    first = raws[0]
+    in_file = first.file_group >= 0
+    if in_file:
+        names = [context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0]
+        lines = [_has(context, raw.file_group) for raw in raws if raw.file_group >= 0]
+        what = f"{_of(names, 'of the file')} {'has no layer' if len(names) == 1 else 'have no layers'} in the model"
+    else:
+        groups = [raw.model_group for raw in raws if raw.model_group >= 0]
+        names = [context.layer(group) for group in groups]
+        lines = [_wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+        what = f"{_of(names, 'of the model')} {'is' if len(names) == 1 else 'are'} not in the file"
+    if not names:
+        return
+    place = f"before {quote(context.layer(first.other_group))}" if first.other_group >= 0 else "at the end"
+    counts = [sum(bool(context.file_tensors(row)) for row in _layers(context)), sum(map(bool, context.rows_of))]
+    yield finding(
+        305,
+        _severity(first),
+        headline=entry(305).say(what=what),
+        layer=names[0],
+        path=context.groups[first.file_group][0] if in_file else None,
+        expected=counts[1],
+        found=counts[0],
+        body=listed(lines),
+        notes=[
+            f"{'it stands' if len(names) == 1 else 'they stand'} {place}; layers are matched by order",
+            f"layers with weights: {counts[0]:,} in the file, {counts[1]:,} in the model",
+        ],
+        help=_rest_by_name(context, [] if in_file else names),
+        related=names[1:],
+    )
+
+
+def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
+    """The call that loads by name what order cannot, when names agree."""
+    layers = _layers(context)
+    by_name = {context.file_layer(row): [tensor.shape for tensor in context.file_tensors(row)] for row in layers}
+    groups = [row for row, rows in enumerate(context.rows_of) if rows]
+    wanted = {context.layer(row): [context.variables[i].shape for i in context.rows_of[row]] for row in groups}
+    rest = [name for name in wanted if name not in new]
+    if not rest or any(name not in by_name for name in rest):
+        return []
+    left = f", and leaves {named(new)} as initialised" if new else ""
+    if all(by_name[name] == wanted[name] for name in rest):
+        return [f"{context.load('by_name=True')}  loads the others by their names{left}"]
+    return [f"{context.load('by_name=True', 'skip_mismatch=True')}  loads by name what fits{left}"]
+
+
+def _of(names: Sequence[str], whose: str) -> str:
+    return f"{named(names)} {whose}"
+
+
+def _layers(context: Context) -> list[int]:
+    """The groups of the file that are layers, not state of an optimizer or a metric."""
+    state = _flag("optimizer") | _flag("metric")
+    return [row for row, group in enumerate(context.groups) if not group[2] & state]
 
 
 def _order(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -426,7 +518,7 @@ def _nothing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
     in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
     wanted = context.plan.wanted if context.plan is not None else len(context.variables)
-    asked = plural(len(in_model), "layer") if by_name else plural(wanted, "variable")
+    asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
     if not body:
         body = [f"layers in the file:   {named(in_file)}", f"layers in the model:  {named(in_model)}"]
     yield finding(
@@ -603,16 +695,17 @@ def _quantized(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """State of an optimizer, or of metrics, that is not loaded."""
     for raw in raws:
-        if raw.a and not raw.b:
-            state = plural(raw.a, "tensor")
-            what = f"the file also holds the state of an optimizer ({state}), which this model has not"
-        elif raw.b and not raw.a:
+        metric = raw.file_group >= 0 and context.groups[raw.file_group][2] & _flag("metric")
+        whose = "metrics" if metric else "an optimizer"
+        state = plural(raw.a, "tensor")
+        what = f"the file also holds the state of {whose} ({state}), which is not loaded"
+        if not raw.a:
             what = "the file holds no optimizer state: training would go on with a fresh optimizer"
-        elif raw.a != raw.b:
-            what = f"the optimizer has {plural(raw.b, 'variable')}, its state in the file {raw.a:,}: it is not loaded"
-        else:
-            what = "the optimizer's state in the file does not fit the model's optimizer: it is not loaded"
+        elif raw.b and raw.severity != "note":
+            owner = "metrics have" if metric else "optimizer has"
+            what = f"the model's {owner} {plural(raw.b, 'variable')}, the state in the file {raw.a:,}: it is not loaded"
         yield finding(
             316,
             _severity(raw),
@@ -681,19 +774,17 @@ def _undecidable(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    by_name = context.options.by_name is not None and context.file.layout in V3
-    option = f"by_name={context.options.by_name}" if by_name else "skip_mismatch=True"
-    notes = (
-        ["the Keras 3 layout is matched by place; it has no names to match by"]
-        if by_name
-        else ["tf_keras takes it together with by_name=True only"]
-    )
+    by_name = bool(context.options.by_name)
+    option = "by_name=True" if by_name else "skip_mismatch=True"
+    note = "tf_keras takes it together with by_name=True only"
+    if by_name:
+        note = "the file does not record the names of its layers (Keras 3.6 and newer do): it is matched by place"
     yield finding(
         320,
         _severity(raws[0]),
         headline=entry(320).say(option=f"`{option}`"),
         found=option,
-        notes=notes,
+        notes=[note],
         help=[context.load() if by_name else context.load("by_name=True", "skip_mismatch=True")],
     )
 
