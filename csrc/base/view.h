@@ -69,6 +69,14 @@ static inline uint64_t kw_cursor_uint(kw_cursor *c, unsigned width) {
         c->short_ = true;
         return 0;
     }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    switch (width) { /* one load, where a loop over bytes would not become one */
+    case 8: memcpy(&v, p, 8); return v;
+    case 4: memcpy(&v, p, 4); return v;
+    case 2: memcpy(&v, p, 2); return v;
+    default: break;
+    }
+#endif
     for (unsigned i = 0; i < width; i++) v |= (uint64_t)p[i] << (8 * i);
     return v;
 }

@@ -195,7 +195,7 @@ static int decode(kw_walk *walk, const parts *p, kw_attr *attr, kw_error *err) {
 int kw_attribute_read(kw_walk *walk, kw_view message, kw_error *err) {
     kw_hdf5 *hdf5 = walk->hdf5;
     parts p;
-    kw_error cause = {0};
+    kw_error cause;
     int result = take_apart(walk, message, &p, &cause);
     if (result != 0 && (p.name.data == NULL || kw_error_is_fatal(&cause))) {
         *err = cause;

@@ -40,6 +40,20 @@ int kw_block_load(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t of
     return 0;
 }
 
+int kw_block_peek(kw_hdf5 *hdf5, kw_block *block, uint64_t off, uint64_t head_len, kw_view *out, kw_error *err) {
+    enum { LIKELY_LEN = 336 }; /* an object header or symbol table node as libhdf5 makes them */
+    uint64_t size = kw_source_size(hdf5->source), len = head_len > LIKELY_LEN ? head_len : LIKELY_LEN;
+    if (off < size && len > size - off) len = head_len > size - off ? head_len : size - off;
+    return kw_block_load(hdf5, NULL, block, off, len, out, err);
+}
+
+int kw_block_extend(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t len, kw_view *view, kw_error *err) {
+    if (len > view->len) return kw_block_load(hdf5, ledger, block, view->off, len, view, err);
+    if (ledger != NULL && kw_ledger_claim(ledger, view->off, len, err) != 0) return -1;
+    view->len = (size_t)len;
+    return 0;
+}
+
 void kw_block_free(kw_block *block) {
     free(block->data);
     *block = KW_BLOCK_EMPTY;

@@ -88,19 +88,18 @@ static int load_node1(walk *w, todo t, uint8_t type, size_t key_len, kw_cursor *
                       kw_error *err) {
     const kw_hdf5_sizes *sizes = &w->hdf5->more->sizes;
     size_t head_len = 8 + 2u * sizes->offset_len;
-    kw_view head;
-    if (kw_block_load(w->hdf5, NULL, &w->block, t.address, head_len, &head, err) != 0) return -1;
-    kw_cursor c = kw_cursor_of(head);
-    if (!kw_view_starts(head, "TREE", 4)) return kw_fail(err, KW_CORRUPT, t.address, "B-tree node signature");
+    kw_view view;
+    if (kw_block_peek(w->hdf5, &w->block, t.address, head_len, &view, err) != 0) return -1;
+    kw_cursor c = kw_cursor_of(view);
+    if (!kw_view_starts(view, "TREE", 4)) return kw_fail(err, KW_CORRUPT, t.address, "B-tree node signature");
     kw_cursor_skip(&c, 4);
     if (kw_cursor_u8(&c) != type) return kw_fail(err, KW_CORRUPT, t.address + 4, "B-tree of another type");
     *level = kw_cursor_u8(&c);
     if (t.level != KW_NONE && *level != t.level) return kw_fail(err, KW_CORRUPT, t.address + 5, "B-tree level");
     *used = kw_cursor_u16(&c);
     uint64_t len = head_len + *used * (uint64_t)(key_len + sizes->offset_len) + key_len;
-    kw_view node;
-    if (kw_block_load(w->hdf5, w->ledger, &w->block, t.address, len, &node, err) != 0) return -1;
-    *out = kw_cursor_of(node);
+    if (kw_block_extend(w->hdf5, w->ledger, &w->block, len, &view, err) != 0) return -1;
+    *out = kw_cursor_of(view);
     kw_cursor_skip(out, head_len);
     return 0;
 }
@@ -136,7 +135,7 @@ int kw_btree1_walk(kw_hdf5 *hdf5, kw_ledger *ledger, uint64_t address, uint8_t t
     int result = 0;
     do {
         bool callback = false;
-        kw_error cause = {0};
+        kw_error cause;
         if (visit_node1(&w, t, type, key_len, fn, context, &callback, &cause) != 0)
             result = give_up_branch(&w, &cause, callback, err);
     } while (result == 0 && pop(&w, &t));
@@ -247,7 +246,7 @@ int kw_btree2_walk(kw_hdf5 *hdf5, kw_ledger *ledger, uint64_t address, uint8_t t
     bool more = result == 0 && node.address != KW_NOWHERE;
     while (result == 0 && more) {
         bool callback = false;
-        kw_error cause = {0};
+        kw_error cause;
         if (visit_node2(&w, &t, node, fn, context, &callback, &cause) != 0)
             result = give_up_branch(&w, &cause, callback, err);
         more = pop(&w, &node);

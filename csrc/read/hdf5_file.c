@@ -156,7 +156,7 @@ static void free_walk(kw_walk *walk) {
 static int read_file(kw_hdf5 *hdf5, kw_error *err) {
     kw_walk walk = {.hdf5 = hdf5};
     superblock sb = {0};
-    kw_error cause = {0};
+    kw_error cause;
     int result = read_superblock(hdf5, &sb, &cause);
     if (result == 0) result = read_extension(&walk, &sb, &cause);
     if (result == 0 && sb.root == KW_NOWHERE)

@@ -165,7 +165,7 @@ static int list_pieces(kw_fractal_heap *heap, kw_block *block, kw_error *err) {
     if (heap->rows == 0) return add_piece(heap, 0, heap->start_len, heap->root_at, err);
     int result = add_branch(heap, (branch){.address = heap->root_at, .rows = heap->rows}, err);
     while (result == 0 && heap->branch_count > 0) {
-        kw_error cause = {0};
+        kw_error cause;
         if (read_indirect(heap, heap->branches[--heap->branch_count], block, &cause) == 0) continue;
         if (!kw_error_is_fatal(&cause)) continue; /* objects in it will be missed by those who look for them */
         *err = cause;

@@ -151,13 +151,13 @@ static int read_entry(table *t, kw_cursor *c, kw_error *err) {
 static int load_symbols(table *t, uint64_t address, unsigned *count, kw_cursor *out, kw_error *err) {
     kw_hdf5 *hdf5 = t->walk->hdf5;
     kw_view view;
-    if (kw_block_load(hdf5, NULL, &t->walk->symbols, address, 8, &view, err) != 0) return -1;
+    if (kw_block_peek(hdf5, &t->walk->symbols, address, 8, &view, err) != 0) return -1;
     if (!kw_view_starts(view, "SNOD\1", 5)) return kw_fail(err, KW_CORRUPT, address, "symbol table node signature");
     kw_cursor c = kw_cursor_of(view);
     kw_cursor_skip(&c, 6);
     *count = kw_cursor_u16(&c);
     uint64_t len = 8 + *count * (2ull * hdf5->more->sizes.offset_len + 24);
-    if (kw_block_load(hdf5, &hdf5->more->ledger, &t->walk->symbols, address, len, &view, err) != 0) return -1;
+    if (kw_block_extend(hdf5, &hdf5->more->ledger, &t->walk->symbols, len, &view, err) != 0) return -1;
     *out = kw_cursor_of(view);
     kw_cursor_skip(out, 8);
     return 0;
@@ -171,7 +171,7 @@ static int take_symbols(void *context, kw_view key, kw_view next_key, uint64_t c
     kw_hdf5 *hdf5 = t->walk->hdf5;
     kw_cursor c;
     unsigned count = 0;
-    kw_error cause = {0};
+    kw_error cause;
     if (load_symbols(t, child, &count, &c, &cause) != 0) return kw_hdf5_note(hdf5, &t->object->fault, &cause, err);
     for (unsigned i = 0; i < count; i++) {
         if (read_entry(t, &c, &cause) == 0) continue;
@@ -203,7 +203,7 @@ static int take_dense_link(void *context, kw_view record, kw_error *err) {
     kw_cursor c = kw_cursor_of(record);
     kw_cursor_skip(&c, 4);
     kw_view id = kw_cursor_view(&c, 7), message;
-    kw_error cause = {0};
+    kw_error cause;
     if (kw_fractal_heap_find(d->heap, id, &message, &cause) == 0 &&
         kw_link_read(d->walk, d->object->node, message, &cause) == 0)
         return 0;
@@ -242,13 +242,13 @@ static int sort_links(kw_walk *walk, kw_object *object, size_t first, kw_error *
             links[kept++] = links[i];
     if (kept == count) return 0;
     walk->link_count = first + kept;
-    kw_error cause = {0};
+    kw_error cause;
     kw_fail(&cause, KW_CORRUPT, KW_NOWHERE, "%zu links of a group have the name of another", count - kept);
     return kw_hdf5_note(walk->hdf5, &object->fault, &cause, err);
 }
 
 int kw_group_read(kw_walk *walk, kw_object *object, size_t first, kw_error *err) {
-    kw_error cause = {0};
+    kw_error cause;
     int result = 0;
     if (kw_object_has(object, KW_MESSAGE_SYMBOL_TABLE)) result = read_symbol_table(walk, object, &cause);
     else if (object->link_heap_at != KW_NOWHERE) result = read_dense(walk, object, &cause);

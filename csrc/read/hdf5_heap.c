@@ -14,7 +14,7 @@ int kw_local_heap_load(kw_hdf5 *hdf5, uint64_t address, kw_block *block, kw_view
     const kw_hdf5_sizes *sizes = &hdf5->more->sizes;
     kw_view head;
     uint64_t head_len = 8 + 2u * sizes->length_len + sizes->offset_len;
-    if (kw_block_load(hdf5, &hdf5->more->ledger, block, address, head_len, &head, err) != 0) return -1;
+    if (kw_block_peek(hdf5, block, address, head_len, &head, err) != 0) return -1;
     if (!kw_view_starts(head, "HEAP", 4)) return kw_fail(err, KW_CORRUPT, address, "local heap signature");
     kw_cursor c = kw_cursor_of(head);
     kw_cursor_skip(&c, 8);
@@ -22,6 +22,12 @@ int kw_local_heap_load(kw_hdf5 *hdf5, uint64_t address, kw_block *block, kw_view
     kw_cursor_skip(&c, sizes->length_len); /* the free list is of no use to a reader */
     uint64_t segment = kw_cursor_address(&c, sizes);
     if (head.data[4] != 0) return kw_fail(err, KW_UNSUPPORTED, address + 4, "local heap version %u", head.data[4]);
+    if (segment == address + head_len && kw_add(head_len, len, &len)) { /* as libhdf5 lays it out */
+        if (kw_block_extend(hdf5, &hdf5->more->ledger, block, len, &head, err) != 0) return -1;
+        *out = (kw_view){.data = head.data + head_len, .len = head.len - (size_t)head_len, .off = segment};
+        return 0;
+    }
+    if (kw_block_extend(hdf5, &hdf5->more->ledger, block, head_len, &head, err) != 0) return -1;
     return kw_block_load(hdf5, &hdf5->more->ledger, block, segment, len, out, err);
 }
 
@@ -130,7 +136,7 @@ static const struct kw_collection *find_collection(kw_hdf5 *hdf5, kw_global_heap
     *collection = (struct kw_collection){0};
     if (kw_addresses_add(&heap->addresses, address, (uint32_t)heap->count, err) != 0) return NULL;
     heap->count++;
-    kw_error cause = {0};
+    kw_error cause;
     if (load_collection(hdf5, address, collection, &cause) == 0) return collection;
     collection->count = 0;
     collection->failed = cause;

@@ -141,7 +141,7 @@ static bool is_single(unsigned type) {
 /* Takes one message in; damage goes to the object.  -1 only for fatal errors. */
 static int take_message(kw_walk *walk, unsigned type, unsigned flags, kw_view body, kw_object *object,
                         kw_error *err) {
-    kw_error cause = {0};
+    kw_error cause;
     int result = 0;
     if (type >= KW_MESSAGE_COUNT) {
         if (flags & MESSAGE_MUST_KNOW)
@@ -165,8 +165,9 @@ static int take_chunk(kw_walk *walk, const header *h, kw_cursor c, kw_object *ob
     return c.short_ ? kw_fail(err, KW_CORRUPT, kw_cursor_at(&c), "header message is longer than the header") : 0;
 }
 
-static bool is_zero(kw_view view) {
-    for (size_t i = 0; i < view.len; i++)
+/* True when the first `len` bytes, which the view has, are zero. */
+static bool is_zero(kw_view view, size_t len) {
+    for (size_t i = 0; i < len; i++)
         if (view.data[i] != 0) return false;
     return true;
 }
@@ -181,8 +182,8 @@ static int load_v2(header *h, uint64_t address, kw_view prefix, kw_cursor *out, 
     if (flags & HEADER_LIMITS) kw_cursor_skip(&c, 4);
     uint64_t len = kw_cursor_uint(&c, 1u << (flags & 3)), all;
     if (c.short_ || !kw_add(len, c.pos + 4, &all)) return kw_fail(err, KW_CORRUPT, address, "object header is cut");
-    kw_view view;
-    if (kw_block_load(h->hdf5, h->ledger, h->block, address, all, &view, err) != 0) return -1;
+    kw_view view = prefix;
+    if (kw_block_extend(h->hdf5, h->ledger, h->block, all, &view, err) != 0) return -1;
     if (kw_hdf5_checksum_verify(view, "object header", err) != 0) return -1;
     h->version = 2;
     h->has_order = flags & HEADER_ORDER;
@@ -194,18 +195,16 @@ static int load_v2(header *h, uint64_t address, kw_view prefix, kw_cursor *out, 
 
 /* Loads the first chunk of either version; *out is at its messages. */
 static int load_first(header *h, uint64_t address, kw_cursor *out, kw_error *err) {
-    enum { PREFIX_LEN = 34 }; /* the longest, with times, limits and 8 bytes of size; version 1: 16 */
-    uint64_t size = kw_source_size(h->hdf5->source), len = PREFIX_LEN;
-    if (kw_in_range(address, 16, size) && size - address < len) len = size - address;
+    enum { PREFIX_LEN = 16 };
     kw_view view;
-    if (kw_block_load(h->hdf5, NULL, h->block, address, len, &view, err) != 0) return -1;
-    if (is_zero(view)) return kw_fail(err, KW_INTERRUPTED, address, "object header was never written");
+    if (kw_block_peek(h->hdf5, h->block, address, PREFIX_LEN, &view, err) != 0) return -1;
+    if (is_zero(view, PREFIX_LEN)) return kw_fail(err, KW_INTERRUPTED, address, "object header was never written");
     if (kw_view_starts(view, "OHDR", 4)) return load_v2(h, address, view, out, err);
     kw_cursor c = kw_cursor_of(view);
     if (kw_cursor_u8(&c) != 1) return kw_fail(err, KW_CORRUPT, address, "object header signature");
     kw_cursor_skip(&c, 7);
     uint64_t all = 16 + (uint64_t)kw_cursor_u32(&c);
-    if (kw_block_load(h->hdf5, h->ledger, h->block, address, all, &view, err) != 0) return -1;
+    if (kw_block_extend(h->hdf5, h->ledger, h->block, all, &view, err) != 0) return -1;
     h->version = 1;
     *out = kw_cursor_of(view);
     kw_cursor_skip(out, 16);
@@ -229,12 +228,11 @@ static int load_more(const header *h, kw_header_chunk chunk, kw_cursor *out, kw_
 static int read_chunks(kw_walk *walk, uint64_t address, kw_object *object, kw_error *err) {
     header h = {.hdf5 = walk->hdf5, .block = &walk->header, .ledger = &walk->hdf5->more->ledger};
     kw_cursor c = {0};
-    kw_error cause = {0};
+    kw_error cause;
     walk->chunk_count = 0;
     if (load_first(&h, address, &c, &cause) != 0) return note(walk, object, &cause, err);
     if (take_chunk(walk, &h, c, object, &cause) != 0 && note(walk, object, &cause, err) != 0) return -1;
     for (size_t i = 0; i < walk->chunk_count; i++) {
-        cause = (kw_error){0};
         if (load_more(&h, walk->chunks[i], &c, &cause) == 0 && take_chunk(walk, &h, c, object, &cause) == 0) continue;
         if (note(walk, object, &cause, err) != 0) return -1;
     }
@@ -253,7 +251,7 @@ static int take_dense_attribute(void *context, kw_view record, kw_error *err) {
     kw_cursor c = kw_cursor_of(record);
     kw_view id = kw_cursor_view(&c, 8), body;
     unsigned flags = kw_cursor_u8(&c);
-    kw_error cause = {0};
+    kw_error cause;
     int result = flags & MESSAGE_SHARED ? kw_shared_load(d->walk, KW_MESSAGE_ATTRIBUTE, id, &body, &cause)
                                         : kw_fractal_heap_find(d->heap, id, &body, &cause);
     if (result == 0) result = kw_attribute_read(d->walk, body, &cause);
@@ -262,7 +260,7 @@ static int take_dense_attribute(void *context, kw_view record, kw_error *err) {
 
 /* Appends the attributes that lie in a fractal heap. */
 static int read_dense_attributes(kw_walk *walk, kw_object *object, kw_error *err) {
-    kw_error cause = {0};
+    kw_error cause;
     dense d = {.walk = walk, .object = object};
     kw_hdf5 *hdf5 = walk->hdf5;
     int result = kw_fractal_heap_open(hdf5, object->attribute_heap_at, &d.heap, &cause);

@@ -48,6 +48,12 @@ int kw_block_load(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t of
                   kw_error *err);
 void kw_block_free(kw_block *block);
 
+/* The same when the length is in the block itself: first a look at its head,
+ * nothing claimed, with as much of what follows as is likely to be needed ... */
+int kw_block_peek(kw_hdf5 *hdf5, kw_block *block, uint64_t off, uint64_t head_len, kw_view *out, kw_error *err);
+/* ... then all of it, without reading again when the look took it in already. */
+int kw_block_extend(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t len, kw_view *view, kw_error *err);
+
 /* An address field: absolute in the source, KW_NOWHERE when undefined (all bits
  * set).  One that wraps with the base lies past the end of every source. */
 uint64_t kw_cursor_address(kw_cursor *c, const kw_hdf5_sizes *sizes);

@@ -320,7 +320,7 @@ static int keep_info(kw_hdf5 *hdf5, const kw_object *object, kw_dataset *dataset
 
 int kw_dataset_add(kw_walk *walk, const kw_object *object, kw_error *err) {
     kw_hdf5 *hdf5 = walk->hdf5;
-    kw_error cause = {0};
+    kw_error cause;
     if (KW_GROW(hdf5->datasets, hdf5->dataset_count, hdf5->more->dataset_capacity, err) != 0) return -1;
     kw_dataset *dataset = &hdf5->datasets[hdf5->dataset_count];
     *dataset = (kw_dataset){.node = object->node, .off = KW_NOWHERE, .storage = KW_STORAGE_FILL};
@@ -330,6 +330,5 @@ int kw_dataset_add(kw_walk *walk, const kw_object *object, kw_error *err) {
         if (kw_hdf5_note(hdf5, &dataset->fault, &cause, err) != 0) return -1;
         if (cause.code == KW_CORRUPT) return 0;
     }
-    cause = (kw_error){0};
     return keep_info(hdf5, object, dataset, &cause) == 0 ? 0 : kw_hdf5_note(hdf5, &dataset->fault, &cause, err);
 }

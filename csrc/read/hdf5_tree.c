@@ -71,7 +71,7 @@ static int visit(kw_walk *walk, uint32_t node, kw_object *object, kw_error *err)
     } else if (kw_object_has(object, KW_MESSAGE_TYPE)) {
         hdf5->nodes[node].kind = KW_NODE_TYPE;
     } else {
-        kw_error cause = {0};
+        kw_error cause;
         kw_fail(&cause, KW_CORRUPT, address, "neither group nor dataset nor datatype");
         if (kw_hdf5_note(hdf5, &object->fault, &cause, err) != 0) return -1;
     }
