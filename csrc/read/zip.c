@@ -100,7 +100,7 @@ static bool widen(header *h, kw_view extra, bool local) {
     bool wide_at = !local && h->local_at == UINT32_MAX;
     kw_cursor c = kw_cursor_of(extra);
     if (!wide_len && !wide_packed && !wide_at) return true;
-    while (kw_cursor_left(&c) >= 4) {
+    while (!c.short_ && kw_cursor_left(&c) >= 4) {
         uint16_t id = kw_cursor_u16(&c), len = kw_cursor_u16(&c);
         kw_cursor field = kw_cursor_of(kw_cursor_view(&c, len));
         if (id != 1) continue;
@@ -519,12 +519,16 @@ static int walk(kw_zip *zip, kw_build *build, const kw_error *damage, uint8_t *r
     tail t = {0};
     zip->count = 0;
     while (at < size) {
-        uint8_t sig[4] = {0};
+        uint8_t sig[4];
         kw_error why = {0};
-        if (size - at >= sizeof sig && kw_source_read(zip->source, at, sig, sizeof sig, err) < 0) return -1;
+        if (size - at < sizeof sig) break;
+        if (kw_source_read(zip->source, at, sig, sizeof sig, err) < 0) return -1;
         if (zip->count > 0 && (memcmp(sig, "PK\1\2", 4) == 0 || memcmp(sig, "PK\5\6", 4) == 0)) break;
         if (walk_one(zip, build, &at, &t, room, &why) < 0) {
-            if (why.code == KW_TRUNCATED) break;
+            if (why.code == KW_TRUNCATED) {
+                at = size;
+                break;
+            }
             if (damage == NULL || kw_error_is_fatal(&why)) damage = &why;
             if (kw_build_blame(build, damage, "", err) < 0) return -1;
             return find_repeats(zip, build, err);

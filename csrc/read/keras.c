@@ -1,0 +1,686 @@
+/* keras.c -- the layouts of Keras's weight files.
+ *
+ *   legacy      /            @layer_names = [d1, d2]     (or layer_names0, layer_names1, ...)
+ *               /d1          @weight_names = [d1/kernel:0, d1/bias:0]
+ *               /d1/d1/kernel:0                           the dataset
+ *   whole model /            @model_config;  /model_weights as legacy;  /optimizer_weights @weight_names
+ *   Keras 0.x   /            @nb_layers;  /layer_0 @nb_params;  /layer_0/param_0
+ *   HF shard    /            @layer_names = paths of datasets
+ *   Keras 3     /layers/dense/vars          @name = "d1"
+ *               /layers/dense/vars/0        the dataset
+ *
+ * A group's slots are collected as they come, with the group each belongs to
+ * (an object's `vars` may be split across shards), and put in runs at the end.
+ */
+#include "read/keras.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "read/hdf5.h"
+#include "read/hdf5_private.h"
+
+enum {
+    NAME_MAX_LEN = 4096, /* of a layer or a weight: longer ones are not looked for */
+    CHUNKS_MAX = 1024    /* of a list that is split over several attributes */
+};
+
+typedef struct reader {
+    kw_build *build;
+    kw_file *file;
+    const kw_part *part; /* the one being read */
+    const kw_hdf5 *hdf5; /* its tree */
+    uint8_t *used;       /* one byte a node of it: its slots were taken */
+    kw_group *groups;
+    kw_slot *slots;
+    uint32_t *slot_groups; /* the group of each slot */
+    size_t group_capacity, slot_capacity, owner_capacity;
+    uint32_t group_count, slot_count;
+    kw_index paths; /* of groups: one group a path where several parts are read */
+} reader;
+
+/* A list of names from one attribute or several. */
+typedef struct names {
+    const char **texts;
+    uint32_t count;
+    bool absent;
+    kw_fault fault;
+} names;
+
+/* ---- the tree ---- */
+
+/* The object that a link leads to: the node itself, or where it was seen first.  KW_NONE for KW_NONE. */
+static uint32_t resolve(const kw_hdf5 *hdf5, uint32_t node) {
+    if (node == KW_NONE || hdf5->nodes[node].kind != KW_NODE_ALIAS) return node;
+    const char *target = hdf5->nodes[node].target;
+    uint32_t found = target[0] == '\0' ? 0 : kw_hdf5_find_path(hdf5, 0, target);
+    return found != KW_NONE && hdf5->nodes[found].kind == KW_NODE_ALIAS ? KW_NONE : found;
+}
+
+/* The object by its path from `node`, or from the root when it begins with '/'; KW_NONE. */
+static uint32_t find(const kw_hdf5 *hdf5, uint32_t node, const char *path) {
+    if (strnlen(path, NAME_MAX_LEN + 1) > NAME_MAX_LEN) return KW_NONE;
+    return resolve(hdf5, kw_hdf5_find_path(hdf5, path[0] == '/' ? 0 : node, path));
+}
+
+static bool is_group(const kw_hdf5 *hdf5, uint32_t node) {
+    return node != KW_NONE && hdf5->nodes[node].kind == KW_NODE_GROUP;
+}
+
+static bool is_dataset(const kw_hdf5 *hdf5, uint32_t node) {
+    return node != KW_NONE && hdf5->nodes[node].dataset != KW_NONE;
+}
+
+/* The text of a scalar attribute; NULL when it is not there or something else. */
+static const char *attr_text(const kw_hdf5 *hdf5, uint32_t node, const char *name) {
+    const kw_attr *attr = kw_hdf5_attr(hdf5, node, name);
+    return attr != NULL && attr->fault.code == KW_OK && attr->kind == KW_ATTR_TEXT && attr->count > 0 ? attr->texts[0] : NULL;
+}
+
+/* Adds the names of one attribute to the list. */
+static int add_names(reader *r, names *list, const kw_attr *attr, kw_error *err) {
+    if (attr->fault.code != KW_OK) {
+        list->fault = attr->fault;
+        return 0;
+    }
+    if (attr->kind == KW_ATTR_EMPTY || attr->count == 0) return 0;
+    if (attr->kind != KW_ATTR_TEXT || attr->scalar) {
+        list->fault = (kw_fault){KW_CORRUPT, KW_NOWHERE, "the list of names is not a list of texts"};
+        return 0;
+    }
+    if (list->count == 0) {
+        list->texts = attr->texts;
+        list->count = attr->count;
+        return 0;
+    }
+    size_t count = (size_t)list->count + attr->count;
+    if (count >= KW_NONE) return kw_fail_memory(err);
+    const char **texts = kw_arena_alloc(&r->file->table.arena, count * sizeof *texts);
+    if (texts == NULL) return kw_fail_memory(err);
+    memcpy(texts, list->texts, list->count * sizeof *texts);
+    memcpy(texts + list->count, attr->texts, attr->count * sizeof *texts);
+    list->texts = texts;
+    list->count = (uint32_t)count;
+    return 0;
+}
+
+/* The list that attribute `base`, or base0, base1, ... hold. */
+static int read_names(reader *r, uint32_t node, const char *base, names *list, kw_error *err) {
+    const kw_attr *attr = kw_hdf5_attr(r->hdf5, node, base);
+    *list = (names){.absent = attr == NULL};
+    if (attr != NULL) return add_names(r, list, attr, err);
+    for (unsigned i = 0; i < CHUNKS_MAX; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%s%u", base, i);
+        attr = kw_hdf5_attr(r->hdf5, node, name);
+        if (attr == NULL) break;
+        list->absent = false;
+        if (add_names(r, list, attr, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* ---- rows ---- */
+
+/* Adds a group.  Its row, or KW_NONE: KW_MEMORY. */
+static uint32_t add_group(reader *r, const char *path, const char *name, uint32_t flags, kw_error *err) {
+    if (KW_GROW(r->groups, r->group_count, r->group_capacity, err) < 0) return KW_NONE;
+    if (name != NULL) {
+        flags |= KW_GROUP_NAMED;
+        if (strnlen(name, NAME_MAX_LEN) < NAME_MAX_LEN && kw_name_is_automatic(name, NULL)) flags |= KW_GROUP_AUTO_NAME;
+    }
+    r->groups[r->group_count] = (kw_group){.path = path, .name = name, .flags = flags};
+    return r->group_count++;
+}
+
+/* The group of this path, added if it is new.  KW_NONE: KW_MEMORY. */
+static uint32_t group_of_path(reader *r, const char *path, kw_error *err) {
+    uint32_t row;
+    if (kw_index_add(&r->paths, path, r->group_count, &row, err) < 0) return KW_NONE;
+    return row != KW_NONE ? row : add_group(r, path, NULL, 0, err);
+}
+
+/* The group of a legacy layer.  `node` may be KW_NONE: listed and not there. */
+static uint32_t add_layer(reader *r, uint32_t root, uint32_t node, const char *name, uint32_t flags, kw_error *err) {
+    const char *path = node != KW_NONE ? r->hdf5->nodes[node].path : NULL;
+    if (path == NULL) {
+        const char *above = r->hdf5->nodes[root].path;
+        size_t above_len = strlen(above), len = strnlen(name, NAME_MAX_LEN), room = above_len + len + 2;
+        char *joined = kw_arena_alloc(&r->file->table.arena, room);
+        if (joined == NULL) {
+            (void)kw_fail_memory(err);
+            return KW_NONE;
+        }
+        (void)snprintf(joined, room, "%s%s%.*s", above, above_len > 0 ? "/" : "", (int)len, name);
+        path = joined;
+    }
+    uint32_t row = add_group(r, path, name, flags, err);
+    if (row != KW_NONE && node != KW_NONE) r->groups[row].fault = r->hdf5->nodes[node].fault;
+    return row;
+}
+
+/* Adds a slot to a group; a tensor that no group has yet becomes that group's. */
+static int add_slot(reader *r, uint32_t group, const char *name, uint32_t node, const char *variable, kw_error *err) {
+    uint32_t row = is_dataset(r->hdf5, node) ? r->part->first_tensor + r->hdf5->nodes[node].dataset : KW_NONE;
+    if (KW_GROW(r->slots, r->slot_count, r->slot_capacity, err) < 0) return -1;
+    if (KW_GROW(r->slot_groups, r->slot_count, r->owner_capacity, err) < 0) return -1;
+    r->slots[r->slot_count] = (kw_slot){.name = name, .tensor = row};
+    r->slot_groups[r->slot_count++] = group;
+    if (row == KW_NONE) return 0;
+    kw_tensor *tensor = &r->file->table.tensors[row];
+    if (tensor->group != KW_NONE) return 0;
+    const kw_group *owner = &r->groups[group];
+    tensor->group = group;
+    tensor->layer = owner->name != NULL ? owner->name : owner->path;
+    tensor->variable = variable;
+    return 0;
+}
+
+/* "kernel" of "d1/kernel:0", in the arena.  NULL: memory. */
+static const char *variable_of(reader *r, const char *weight, kw_error *err) {
+    const char *slash = strrchr(weight, '/');
+    const char *name = slash != NULL ? slash + 1 : weight;
+    const char *colon = strrchr(name, ':');
+    size_t len = strlen(name);
+    if (colon != NULL && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0') len = (size_t)(colon - name);
+    const char *variable = kw_arena_text(&r->file->table.arena, name, len);
+    if (variable == NULL) (void)kw_fail_memory(err);
+    return variable;
+}
+
+/* ---- tensors: every dataset of every part ---- */
+
+static kw_fault tensor_fault(const kw_hdf5 *hdf5, const kw_dataset *d) {
+    const kw_fault *node = &hdf5->nodes[d->node].fault;
+    if (d->fault.code != KW_OK) return d->fault;
+    if (node->code != KW_OK) return *node;
+    bool extent = d->storage == KW_STORAGE_CONTIGUOUS || d->storage == KW_STORAGE_COMPACT;
+    if (extent && d->nbytes > 0 && !kw_in_range(d->off, d->nbytes, kw_source_size(hdf5->source)))
+        return (kw_fault){KW_TRUNCATED, d->off, "its bytes go on behind the end of the file"};
+    return (kw_fault){0};
+}
+
+static kw_tensor tensor_of(const kw_hdf5 *hdf5, const kw_dataset *d, uint32_t part) {
+    const kw_node *node = &hdf5->nodes[d->node];
+    return (kw_tensor){
+        .path = node->path,
+        .layer = node->parent != KW_NONE ? hdf5->nodes[node->parent].path : "",
+        .variable = node->name,
+        .type_text = d->type_text,
+        .shape = d->shape,
+        .rank = d->rank,
+        .dtype = d->dtype,
+        .storage = d->storage,
+        .big_endian = d->big_endian,
+        .part = part,
+        .off = d->storage == KW_STORAGE_CONTIGUOUS || d->storage == KW_STORAGE_COMPACT ? d->off : KW_NOWHERE,
+        .nbytes = d->nbytes,
+        .object = node->address,
+        .group = KW_NONE,
+        .fault = tensor_fault(hdf5, d),
+    };
+}
+
+static int read_tensors(kw_build *build, kw_error *err) {
+    kw_table *table = &build->file->table;
+    uint64_t count = 0;
+    for (uint32_t p = 0; p < build->file->part_count; p++) {
+        kw_part *part = &build->file->parts[p];
+        part->first_tensor = (uint32_t)count;
+        if (part->hdf5 != NULL) count += part->hdf5->dataset_count;
+        if (count >= KW_NONE) return kw_fail_memory(err);
+    }
+    table->tensors = kw_arena_alloc(&table->arena, (size_t)count * sizeof *table->tensors);
+    if (table->tensors == NULL) return kw_fail_memory(err);
+    for (uint32_t p = 0; p < build->file->part_count; p++) {
+        const kw_hdf5 *hdf5 = build->file->parts[p].hdf5;
+        for (uint32_t i = 0; hdf5 != NULL && i < hdf5->dataset_count; i++)
+            table->tensors[table->tensor_count++] = tensor_of(hdf5, &hdf5->datasets[i], p);
+    }
+    return 0;
+}
+
+/* ---- legacy ---- */
+
+/* Slots of a group from its weight_names. */
+static int read_weights(reader *r, uint32_t group, uint32_t node, kw_error *err) {
+    names list;
+    if (r->used[node]) {
+        r->groups[group].fault = (kw_fault){KW_ALIAS, r->hdf5->nodes[node].address, "listed before, under this or another name"};
+        return 0;
+    }
+    r->used[node] = 1;
+    if (read_names(r, node, "weight_names", &list, err) < 0) return -1;
+    if (list.absent) r->groups[group].flags |= KW_GROUP_NO_LIST;
+    if (list.fault.code != KW_OK && r->groups[group].fault.code == KW_OK) r->groups[group].fault = list.fault;
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t weight = find(r->hdf5, node, list.texts[i]);
+        const char *variable = is_dataset(r->hdf5, weight) ? variable_of(r, list.texts[i], err) : "";
+        if (variable == NULL || add_slot(r, group, list.texts[i], weight, variable, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* The layers below `root`, and what the model itself owns. */
+static int read_legacy(reader *r, uint32_t root, kw_error *err) {
+    names layers;
+    if (read_names(r, root, "layer_names", &layers, err) < 0) return -1;
+    if (layers.fault.code != KW_OK && kw_build_fault(r->build, layers.fault.code, layers.fault.at, r->hdf5->nodes[root].path, 0, 0,
+                                                     err, "layer_names: %s", layers.fault.detail) < 0)
+        return -1;
+    for (uint32_t i = 0; i < layers.count; i++) {
+        uint32_t node = find(r->hdf5, root, layers.texts[i]);
+        bool there = is_group(r->hdf5, node);
+        uint32_t group = add_layer(r, root, there ? node : KW_NONE, layers.texts[i], there ? 0 : KW_GROUP_ABSENT, err);
+        if (group == KW_NONE || (there && read_weights(r, group, node, err) < 0)) return -1;
+    }
+    uint32_t top = find(r->hdf5, root, "top_level_model_weights");
+    if (!is_group(r->hdf5, top)) return 0;
+    uint32_t group = add_layer(r, root, top, "top_level_model_weights", KW_GROUP_TOP_LEVEL, err);
+    return group == KW_NONE ? -1 : read_weights(r, group, top, err);
+}
+
+/* The optimizer's variables of a whole model. */
+static int read_optimizer(reader *r, kw_error *err) {
+    uint32_t node = find(r->hdf5, 0, "optimizer_weights");
+    if (!is_group(r->hdf5, node)) return 0;
+    uint32_t group = add_group(r, r->hdf5->nodes[node].path, NULL, KW_GROUP_OPTIMIZER, err);
+    if (group == KW_NONE) return -1;
+    r->groups[group].fault = r->hdf5->nodes[node].fault;
+    return read_weights(r, group, node, err);
+}
+
+/* ---- Keras 0.x ---- */
+
+/* The count that attribute `name` declares, no more than `node` can have; a larger one is a fault. */
+static int read_count(reader *r, uint32_t node, const char *name, uint32_t *count, kw_error *err) {
+    const kw_node *n = &r->hdf5->nodes[node];
+    const kw_attr *attr = kw_hdf5_attr(r->hdf5, node, name);
+    uint32_t children = 0;
+    for (uint32_t i = node + 1; i < n->next; i = r->hdf5->nodes[i].next) children++;
+    *count = children;
+    if (attr == NULL || attr->fault.code != KW_OK || attr->kind != KW_ATTR_INT || attr->integer < 0 || attr->integer > children)
+        return kw_build_fault(r->build, KW_CORRUPT, n->address, n->path, 0, 0, err, "%s does not tell how many there are", name);
+    *count = (uint32_t)attr->integer;
+    return 0;
+}
+
+static int read_keras0(reader *r, kw_error *err) {
+    uint32_t layers, params;
+    if (read_count(r, 0, "nb_layers", &layers, err) < 0) return -1;
+    for (uint32_t k = 0; k < layers; k++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "layer_%u", k);
+        uint32_t node = find(r->hdf5, 0, name);
+        if (!is_group(r->hdf5, node)) {
+            if (kw_build_fault(r->build, KW_CORRUPT, KW_NOWHERE, name, 0, 0, err, "a layer that is counted is not there") < 0)
+                return -1;
+            continue;
+        }
+        uint32_t group = add_group(r, r->hdf5->nodes[node].path, NULL, 0, err);
+        if (group == KW_NONE || read_count(r, node, "nb_params", &params, err) < 0) return -1;
+        for (uint32_t j = 0; j < params; j++) {
+            (void)snprintf(name, sizeof name, "param_%u", j);
+            uint32_t param = find(r->hdf5, node, name);
+            const char *text = kw_arena_text(&r->file->table.arena, name, strlen(name));
+            if (text == NULL) return kw_fail_memory(err);
+            if (add_slot(r, group, text, param, text, err) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- Hugging Face shards ---- */
+
+/* The path without its last component, in the arena.  NULL: memory. */
+static const char *parent_of(reader *r, const char *path, kw_error *err) {
+    const char *slash = strrchr(path, '/');
+    const char *parent = kw_arena_text(&r->file->table.arena, path, slash != NULL ? (size_t)(slash - path) : 0);
+    if (parent == NULL) (void)kw_fail_memory(err);
+    return parent;
+}
+
+static int read_hf_shard(reader *r, kw_error *err) {
+    names list;
+    if (read_names(r, 0, "layer_names", &list, err) < 0) return -1;
+    if (list.fault.code != KW_OK &&
+        kw_build_fault(r->build, list.fault.code, list.fault.at, r->part->name, 0, 0, err, "layer_names: %s", list.fault.detail) < 0)
+        return -1;
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t node = find(r->hdf5, 0, list.texts[i]);
+        /* A text may stand for many entries: a long one is not copied for each. */
+        bool there = is_dataset(r->hdf5, node);
+        const char *parent = there ? r->hdf5->nodes[r->hdf5->nodes[node].parent].path : "";
+        const char *variable = there ? variable_of(r, list.texts[i], err) : "";
+        if (variable == NULL) return -1;
+        uint32_t group = group_of_path(r, parent, err);
+        if (group == KW_NONE || add_slot(r, group, list.texts[i], node, variable, err) < 0) return -1;
+    }
+    return 0;
+}
+
+/* ---- Keras 3 ---- */
+
+/* True when `path` is `first` or lies below it. */
+static bool is_below(const char *path, const char *first) {
+    size_t len = strlen(first);
+    return strncmp(path, first, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+/* The group of the object whose variables are in node `vars`, itself below `owner`. */
+static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) {
+    const kw_hdf5 *hdf5 = r->hdf5;
+    const char *path = hdf5->nodes[owner].path, *name = attr_text(hdf5, vars, "name");
+    uint32_t row = group_of_path(r, path, err);
+    if (row == KW_NONE) return -1;
+    kw_group *group = &r->groups[row];
+    if (group->name == NULL && name != NULL) {
+        group->name = name;
+        group->flags |= KW_GROUP_NAMED;
+        if (strnlen(name, NAME_MAX_LEN) < NAME_MAX_LEN && kw_name_is_automatic(name, NULL)) group->flags |= KW_GROUP_AUTO_NAME;
+    }
+    if (is_below(path, "optimizer")) group->flags |= KW_GROUP_OPTIMIZER;
+    if (is_below(path, "metrics")) group->flags |= KW_GROUP_METRIC;
+    if (group->fault.code == KW_OK) group->fault = hdf5->nodes[vars].fault;
+    if (r->used[vars]) {
+        group->fault = (kw_fault){KW_ALIAS, hdf5->nodes[vars].address, "the variables of another object under a second name"};
+        return 0;
+    }
+    r->used[vars] = 1;
+    for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
+        uint32_t node = resolve(hdf5, i);
+        if (is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int read_v3(reader *r, kw_error *err) {
+    const kw_hdf5 *hdf5 = r->hdf5;
+    for (uint32_t i = 1; i < hdf5->node_count; i++) {
+        const kw_node *node = &hdf5->nodes[i];
+        uint32_t target = resolve(hdf5, i);
+        if (!is_group(hdf5, target)) continue;
+        if (strcmp(node->name, "vars") == 0) {
+            if (read_object(r, node->parent, target, err) < 0) return -1;
+        } else if (target != i && kw_build_fault(r->build, KW_ALIAS, node->address, node->path, 0, 0, err,
+                                                 "a second name of the group %.100s, not followed", node->target) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The number of a decimal key without leading zero, or -1. */
+static int64_t key_number(const char *key) {
+    size_t len = strnlen(key, 11);
+    if (len == 0 || len > 10 || key[strspn(key, "0123456789")] != '\0' || (key[0] == '0' && len > 1)) return -1;
+    return strtoll(key, NULL, 10);
+}
+
+/* Decimal keys by number, then the others by name. */
+static int by_key(const void *a, const void *b) {
+    const kw_slot *x = a, *y = b;
+    int64_t m = key_number(x->name), n = key_number(y->name);
+    if (m >= 0 && n >= 0) return (m > n) - (m < n);
+    if (m >= 0 || n >= 0) return m >= 0 ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* Puts the slots of each group in the order of their keys; a key that two shards have is a fault. */
+static void sort_keys(kw_table *table) {
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        kw_group *group = &table->groups[g];
+        kw_slot *slots = table->slots + group->first;
+        qsort(slots, group->count, sizeof *slots, by_key);
+        for (uint32_t i = 1; i < group->count; i++)
+            if (strcmp(slots[i - 1].name, slots[i].name) == 0 && group->fault.code == KW_OK)
+                group->fault = (kw_fault){KW_CORRUPT, KW_NOWHERE, "two shards have a variable of the same key"};
+    }
+}
+
+/* ---- which layout ---- */
+
+/* True when the first entry of layer_names that leads anywhere leads to a dataset. */
+static int lists_datasets(reader *r, bool *answer, kw_error *err) {
+    names list;
+    *answer = false;
+    if (read_names(r, 0, "layer_names", &list, err) < 0) return -1;
+    for (uint32_t i = 0; i < list.count; i++) {
+        uint32_t node = find(r->hdf5, 0, list.texts[i]);
+        if (node == KW_NONE) continue;
+        *answer = is_dataset(r->hdf5, node);
+        break;
+    }
+    return 0;
+}
+
+static bool has_list(const kw_hdf5 *hdf5, uint32_t node) {
+    return kw_hdf5_attr(hdf5, node, "layer_names") != NULL || kw_hdf5_attr(hdf5, node, "layer_names0") != NULL;
+}
+
+/* True when some group is called `vars`. */
+static bool has_vars(const kw_hdf5 *hdf5) {
+    for (uint32_t i = 1; i < hdf5->node_count; i++)
+        if (strcmp(hdf5->nodes[i].name, "vars") == 0 && is_group(hdf5, resolve(hdf5, i))) return true;
+    return false;
+}
+
+static int find_layout(reader *r, kw_keras_kind kind, kw_layout *layout, kw_error *err) {
+    const kw_hdf5 *hdf5 = r->hdf5;
+    bool datasets;
+    if (kind == KW_KERAS_HF_SHARD) return *layout = KW_LAYOUT_HF_SHARD, 0;
+    if (has_list(hdf5, 0)) {
+        if (lists_datasets(r, &datasets, err) < 0) return -1;
+        return *layout = datasets ? KW_LAYOUT_HF_SHARD : KW_LAYOUT_LEGACY, 0;
+    }
+    if (is_group(hdf5, find(hdf5, 0, "_layer_checkpoint_dependencies")))
+        *layout = KW_LAYOUT_V3_TF212;
+    else if (kind == KW_KERAS_V3)
+        *layout = KW_LAYOUT_V3;
+    else if (is_group(hdf5, find(hdf5, 0, "model_weights")))
+        *layout = KW_LAYOUT_LEGACY_MODEL;
+    else if (kw_hdf5_attr(hdf5, 0, "nb_layers") != NULL)
+        *layout = KW_LAYOUT_KERAS0;
+    else if (has_vars(hdf5))
+        *layout = KW_LAYOUT_V3;
+    else if (is_group(hdf5, find(hdf5, 0, "optimizer_weights")))
+        *layout = KW_LAYOUT_OPTIMIZER_ONLY;
+    else
+        *layout = KW_LAYOUT_HDF5;
+    return 0;
+}
+
+static int read_layout(reader *r, kw_layout layout, kw_error *err) {
+    switch (layout) {
+    case KW_LAYOUT_LEGACY: return read_legacy(r, 0, err) < 0 ? -1 : read_optimizer(r, err);
+    case KW_LAYOUT_LEGACY_MODEL:
+        return read_legacy(r, find(r->hdf5, 0, "model_weights"), err) < 0 ? -1 : read_optimizer(r, err);
+    case KW_LAYOUT_OPTIMIZER_ONLY: return read_optimizer(r, err);
+    case KW_LAYOUT_KERAS0: return read_keras0(r, err);
+    case KW_LAYOUT_HF_SHARD: return read_hf_shard(r, err);
+    case KW_LAYOUT_V3:
+    case KW_LAYOUT_V3_TF212: return read_v3(r, err);
+    default: return 0;
+    }
+}
+
+/* ---- facts ---- */
+
+/* Who wrote a file in the layout of Keras 3, by what only some versions write; NULL when nothing tells. */
+static const char *guess_v3(const kw_file *file) {
+    const kw_table *table = &file->table;
+    bool named = false, tf_keras = false, container = false, query = false;
+    for (uint32_t i = 0; i < table->group_count; i++) {
+        const kw_group *group = &table->groups[i];
+        named |= group->name != NULL;
+        tf_keras |= (group->flags & KW_GROUP_METRIC) != 0;
+        container |= strstr(group->path, "/container") != NULL;
+        query |= strstr(group->path, "/_query_dense") != NULL;
+        /* Keras 3 keeps the learning rate there, tf.keras the first moment of a kernel. */
+        if (strcmp(group->path, "optimizer") == 0 && group->count > 1 && table->slots[group->first + 1].tensor != KW_NONE)
+            tf_keras |= table->tensors[table->slots[group->first + 1].tensor].rank > 0;
+    }
+    if (table->group_count == 0) return NULL;
+    if (file->content == KW_CONTENT_SHARDS) return container ? "Keras 3.15 or newer" : "Keras 3.10 or newer";
+    if (named) return container ? "Keras 3.15 or newer" : "Keras 3.6 or newer";
+    if (tf_keras) return "tf.keras 2.14 or newer";
+    return query ? "tf.keras 2.14 or newer, or Keras 3.0.0 to 3.0.2" : "tf.keras 2.14 or newer, or Keras 3.0 to 3.5";
+}
+
+static const char *guess(const kw_file *file) {
+    switch (file->table.layout) {
+    case KW_LAYOUT_LEGACY:
+    case KW_LAYOUT_LEGACY_MODEL: return "Keras 1";
+    case KW_LAYOUT_KERAS0: return "Keras 0.3 to 1.0";
+    case KW_LAYOUT_V3_TF212: return "tf.keras 2.12 or 2.13";
+    case KW_LAYOUT_V3: return guess_v3(file);
+    default: return NULL;
+    }
+}
+
+/* What the attributes of `node` record. */
+static int read_facts(reader *r, uint32_t node, kw_error *err) {
+    static const char *const keys[] = {"keras_version", "backend"};
+    if (node == KW_NONE) return 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *value = attr_text(r->hdf5, node, keys[i]);
+        if (value != NULL && kw_build_meta(r->build, keys[i], value, err) < 0) return -1;
+    }
+    const kw_attr *config = kw_hdf5_attr(r->hdf5, node, "model_config");
+    if (r->file->config == NULL && config != NULL && attr_text(r->hdf5, node, "model_config") != NULL) {
+        r->file->config = config->texts[0];
+        r->file->config_len = config->text_lens[0];
+    }
+    return 0;
+}
+
+/* ---- parts ---- */
+
+/* Faults of single links and groups; those of datasets stay with their tensor. */
+static int blame_nodes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
+    for (uint32_t i = 0; i < hdf5->node_count; i++) {
+        const kw_node *node = &hdf5->nodes[i];
+        if (node->fault.code != KW_OK) {
+            if (node->dataset == KW_NONE && kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
+                                                           node->fault.detail != NULL ? node->fault.detail : "") < 0)
+                return -1;
+        } else if ((node->kind == KW_NODE_SOFT || node->kind == KW_NODE_EXTERNAL) &&
+                   kw_build_fault(build, KW_LINK, KW_NOWHERE, node->path, 0, 0, err, "%s link to %.120s, not followed",
+                                  node->kind == KW_NODE_SOFT ? "a soft" : "an external", node->target) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* What is wrong with an HDF5 file as a whole. */
+static int blame_hdf5(kw_build *build, const kw_part *part, kw_error *err) {
+    const kw_hdf5 *hdf5 = part->hdf5;
+    uint64_t size = kw_source_size(part->source);
+    const kw_fault *fault = &hdf5->fault;
+    if (hdf5->interrupted && kw_build_fault(build, KW_INTERRUPTED, hdf5->base, part->name, size, hdf5->end, err, "%s",
+                                            fault->code != KW_OK && fault->detail != NULL ? fault->detail
+                                                                                         : "the file was never finished") < 0)
+        return -1;
+    if (hdf5->truncated && !hdf5->interrupted &&
+        kw_build_fault(build, KW_TRUNCATED, size, part->name, size, hdf5->end, err, "the file ends before its last byte") < 0)
+        return -1;
+    /* The root being behind the end is what truncated says already. */
+    bool said = hdf5->interrupted || (hdf5->truncated && fault->code == KW_TRUNCATED);
+    if (fault->code != KW_OK && !said &&
+        kw_build_fault(build, fault->code, fault->at, part->name, 0, 0, err, "%s", fault->detail != NULL ? fault->detail : "") < 0)
+        return -1;
+    return blame_nodes(build, hdf5, err);
+}
+
+int kw_keras_open_part(kw_build *build, kw_error *err) {
+    kw_part *part = &build->file->parts[build->file->part_count - 1];
+    kw_error why = {0};
+    if (kw_hdf5_open(part->source, &part->hdf5, &why) < 0) {
+        part->hdf5 = NULL;
+        return kw_build_blame(build, &why, part->name, err);
+    }
+    char version[8];
+    (void)snprintf(version, sizeof version, "%u", part->hdf5->superblock);
+    if (kw_build_meta(build, "superblock", version, err) < 0) return -1;
+    return blame_hdf5(build, part, err);
+}
+
+static int read_part(reader *r, const kw_part *part, kw_keras_kind kind, kw_error *err) {
+    kw_layout layout;
+    int result = -1;
+    r->part = part;
+    r->hdf5 = part->hdf5;
+    if (r->hdf5 == NULL || r->hdf5->node_count == 0) return 0;
+    if (r->hdf5->fault.code != KW_OK && r->hdf5->dataset_count == 0 && kind == KW_KERAS_ANY) return 0;
+    r->used = calloc(r->hdf5->node_count, 1);
+    if (r->used == NULL) return kw_fail_memory(err);
+    if (find_layout(r, kind, &layout, err) < 0) goto done;
+    if (r->file->table.layout == KW_LAYOUT_UNKNOWN) r->file->table.layout = layout;
+    if (read_layout(r, layout, err) < 0) goto done;
+    if (layout == KW_LAYOUT_LEGACY_MODEL && read_facts(r, find(r->hdf5, 0, "model_weights"), err) < 0) goto done;
+    result = read_facts(r, 0, err);
+done:
+    free(r->used);
+    r->used = NULL;
+    return result;
+}
+
+/* Groups of shards that are not there. */
+static int add_lost(reader *r, kw_keras_kind kind, const kw_lost_group *lost, size_t count, kw_error *err) {
+    for (size_t i = 0; i < count; i++) {
+        const char *path = kind == KW_KERAS_HF_SHARD ? parent_of(r, lost[i].path, err) : lost[i].path;
+        if (path == NULL) return -1;
+        uint32_t row = group_of_path(r, path, err);
+        if (row == KW_NONE) return -1;
+        if (r->groups[row].fault.code == KW_OK) r->groups[row].fault = lost[i].fault;
+        if (is_below(path, "optimizer")) r->groups[row].flags |= KW_GROUP_OPTIMIZER;
+    }
+    return 0;
+}
+
+/* Moves groups and slots to the arena, the slots of each group in one run. */
+static int finish_rows(reader *r, kw_error *err) {
+    kw_table *table = &r->file->table;
+    table->groups = kw_arena_alloc(&table->arena, r->group_count * sizeof *table->groups);
+    table->slots = kw_arena_alloc(&table->arena, r->slot_count * sizeof *table->slots);
+    if (table->groups == NULL || table->slots == NULL) return kw_fail_memory(err);
+    if (r->group_count > 0) memcpy(table->groups, r->groups, r->group_count * sizeof *table->groups);
+    table->group_count = r->group_count;
+    table->slot_count = r->slot_count;
+    for (uint32_t i = 0; i < r->slot_count; i++) table->groups[r->slot_groups[i]].count++;
+    for (uint32_t g = 0, first = 0; g < r->group_count; g++) {
+        table->groups[g].first = first;
+        first += table->groups[g].count;
+        table->groups[g].count = 0;
+    }
+    for (uint32_t i = 0; i < r->slot_count; i++) {
+        kw_group *group = &table->groups[r->slot_groups[i]];
+        table->slots[group->first + group->count++] = r->slots[i];
+    }
+    /* The layer of a tensor is its group's name, which another shard may have told later. */
+    for (uint32_t i = 0; i < table->tensor_count; i++) {
+        kw_tensor *tensor = &table->tensors[i];
+        if (tensor->group != KW_NONE && table->groups[tensor->group].name != NULL)
+            tensor->layer = table->groups[tensor->group].name;
+    }
+    if (table->layout == KW_LAYOUT_V3 || table->layout == KW_LAYOUT_V3_TF212) sort_keys(table);
+    return 0;
+}
+
+int kw_keras_read(kw_build *build, kw_keras_kind kind, const kw_lost_group *lost, size_t lost_count, kw_error *err) {
+    reader r = {.build = build, .file = build->file, .paths = KW_INDEX_EMPTY};
+    int result = -1;
+    if (read_tensors(build, err) < 0) goto done;
+    for (uint32_t p = 0; p < build->file->part_count; p++)
+        if (read_part(&r, &build->file->parts[p], kind, err) < 0) goto done;
+    if (add_lost(&r, kind, lost, lost_count, err) < 0 || finish_rows(&r, err) < 0) goto done;
+    const char *writer = kw_build_find_meta(build, "keras_version") == NULL ? guess(build->file) : NULL;
+    result = writer != NULL ? kw_build_meta(build, "written_by", writer, err) : 0;
+done:
+    kw_index_free(&r.paths);
+    free(r.groups);
+    free(r.slots);
+    free(r.slot_groups);
+    return result;
+}

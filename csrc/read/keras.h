@@ -1,0 +1,33 @@
+/* keras.h -- an HDF5 tree as Keras means it: groups, slots and tensors.
+ *
+ * Strings and shapes that stand in the HDF5 tree are borrowed from it: a part's
+ * tree lives as long as its file's table.
+ */
+#ifndef KW_READ_KERAS_H
+#define KW_READ_KERAS_H
+
+#include "read/build.h"
+
+/* What the container says about the HDF5 files in it. */
+typedef enum kw_keras_kind {
+    KW_KERAS_ANY,     /* nothing: the tree decides */
+    KW_KERAS_V3,      /* model.weights.h5 of an archive, a shard of Keras 3 */
+    KW_KERAS_HF_SHARD /* a shard of Hugging Face */
+} kw_keras_kind;
+
+/* A group that a shard map names and whose shard is not there. */
+typedef struct kw_lost_group {
+    const char *path;
+    kw_fault fault;
+} kw_lost_group;
+
+/* Opens the HDF5 file of the part added last; what is wrong with it becomes
+ * faults of the container.  0, also when it is not HDF5 (then its hdf5 stays
+ * NULL), or -1 for what ends everything. */
+int kw_keras_open_part(kw_build *build, kw_error *err);
+
+/* Fills the file's table from all its parts, with the facts that they record.
+ * 0, or -1 with KW_MEMORY. */
+int kw_keras_read(kw_build *build, kw_keras_kind kind, const kw_lost_group *lost, size_t lost_count, kw_error *err);
+
+#endif

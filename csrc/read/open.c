@@ -1,0 +1,197 @@
+/* open.c -- the line from a source to a kw_file.
+ *
+ *   kw_source --+-- folder -----------------------+
+ *               |                                 v
+ *               +-- detect --+-- zip: archive --> parts --> hdf5 --> keras --> table
+ *                            +-- JSON: shards --->  ^
+ *                            +-- HDF5 --------------+
+ *                            +-- anything else: named, with an empty table
+ *
+ * Parts are added, and opened as HDF5, by whoever finds them; the table is made
+ * from all of them at once.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/crc.h"
+#include "read/archive.h"
+#include "read/build.h"
+#include "read/detect.h"
+#include "read/folder.h"
+#include "read/hdf5.h"
+#include "read/keras.h"
+#include "read/shards.h"
+
+#define INFLATE_LIMIT ((uint64_t)4 << 30)
+
+enum { VERIFY_BLOCK = 1 << 20, VERIFY_SHARE = 4 << 20, THREADS_MAX = 64 };
+
+void kw_file_free(kw_file *file) {
+    if (file == NULL) return;
+    for (uint32_t i = 0; i < file->part_count; i++) {
+        if (file->parts[i].hdf5 != NULL) kw_hdf5_free(file->parts[i].hdf5);
+        kw_source_release(file->parts[i].source);
+    }
+    free(file->parts);
+    free(file->metas);
+    free(file->faults);
+    kw_table_free(&file->table);
+    kw_source_release(file->source);
+    free(file);
+}
+
+/* ---- opening ---- */
+
+/* A file that is HDF5 itself. */
+static int open_hdf5(kw_build *build, kw_error *err) {
+    if (kw_build_part(build, kw_source_retain(build->file->source), "", err) == NULL) return -1;
+    return kw_keras_open_part(build, err);
+}
+
+/* The weights of an archive, once it has told which member they are. */
+static int open_archive(kw_build *build, kw_error *err) {
+    kw_file *file = build->file;
+    kw_content content;
+    const char *title;
+    if (kw_archive_open(build, err) < 0) return -1;
+    if (file->part_count == 0) return 0;
+    kw_part *part = &file->parts[0];
+    if (kw_detect(part->source, &file->table.arena, &content, &title, err) < 0) return -1;
+    if (content == KW_CONTENT_HDF5) return kw_keras_open_part(build, err);
+    file->title = title;
+    if (content == KW_CONTENT_EMPTY && kw_source_size(part->source) == 0 && file->fault_count > 0) return 0; /* cut in front of it */
+    return kw_build_fault(build, KW_NOT_WEIGHTS, 0, part->name, 0, 0, err, "%s", kw_content_phrase(content));
+}
+
+/* Content that is recognised and not read. */
+static int name_content(kw_build *build, kw_error *err) {
+    kw_content content = build->file->content;
+    bool later = content == KW_CONTENT_TF_CHECKPOINT || content == KW_CONTENT_SAVED_MODEL || content == KW_CONTENT_SAFETENSORS;
+    int code = content == KW_CONTENT_EMPTY ? KW_EMPTY : later ? KW_UNSUPPORTED : KW_NOT_WEIGHTS;
+    return kw_build_fault(build, code, 0, "", 0, 0, err, "%s%s", kw_content_phrase(content),
+                          later ? ": not read by this version" : "");
+}
+
+/* Adds the parts of the file, and what is wrong with its container. */
+static int open_content(kw_build *build, kw_shards *shards, kw_error *err) {
+    kw_file *file = build->file;
+    if (kw_is_folder(file->source)) return kw_folder_open(build, shards, err);
+    if (kw_detect(file->source, &file->table.arena, &file->content, &file->title, err) < 0) return -1;
+    if (file->content == KW_CONTENT_HDF5) return open_hdf5(build, err);
+    if (file->content == KW_CONTENT_ZIP) return open_archive(build, err);
+    if (file->content == KW_CONTENT_JSON && kw_shards_open(build, file->source, shards, err) < 0) return -1;
+    if (file->content == KW_CONTENT_SHARDS || file->content == KW_CONTENT_HF_SHARDS) {
+        file->title = NULL;
+        return 0;
+    }
+    return name_content(build, err);
+}
+
+/* What the container says about the HDF5 files in it. */
+static kw_keras_kind kind_of(const kw_file *file, const kw_shards *shards) {
+    if (file->content == KW_CONTENT_HDF5) return KW_KERAS_ANY;
+    return file->content == KW_CONTENT_HF_SHARDS ? shards->kind : KW_KERAS_V3;
+}
+
+/* KW_CHANGED when a file that was read is no longer as it was at opening. */
+static int check_unchanged(const kw_file *file, kw_error *err) {
+    if (kw_source_unchanged(file->source, err) < 0) return -1;
+    for (uint32_t i = 0; i < file->part_count; i++)
+        if (kw_source_unchanged(file->parts[i].source, err) < 0) return -1;
+    return 0;
+}
+
+int kw_file_open(kw_source *source, const kw_open_options *options, kw_file **out, kw_error *err) {
+    kw_build build = {.inflate_left = options != NULL && options->inflate_limit > 0 ? options->inflate_limit : INFLATE_LIMIT};
+    kw_shards shards = {.arena = KW_ARENA_EMPTY, .kind = KW_KERAS_V3};
+    int result = -1;
+    kw_file *file = build.file = calloc(1, sizeof *build.file);
+    if (file == NULL) return kw_fail_memory(err);
+    file->source = kw_source_retain(source);
+    if (open_content(&build, &shards, err) < 0) goto done;
+    if (kw_keras_read(&build, kind_of(file, &shards), shards.lost, shards.lost_count, err) < 0) goto done;
+    if (check_unchanged(file, err) < 0) goto done;
+    *out = file;
+    file = NULL;
+    result = 0;
+done:
+    kw_shards_free(&shards);
+    kw_file_free(file);
+    return result;
+}
+
+/* ---- reading ---- */
+
+int kw_file_read(kw_file *file, uint32_t tensor, void *out, kw_error *err) {
+    if (tensor >= file->table.tensor_count) return kw_fail(err, KW_MISSING, KW_NOWHERE, "no tensor %u", tensor);
+    const kw_tensor *t = &file->table.tensors[tensor];
+    const kw_part *part = &file->parts[t->part];
+    if (t->fault.code != KW_OK) return kw_fail(err, t->fault.code, t->fault.at, "%s", t->fault.detail != NULL ? t->fault.detail : "");
+    return kw_hdf5_read(part->hdf5, tensor - part->first_tensor, out, err);
+}
+
+/* ---- verifying ---- */
+
+/* What one thread takes: a stretch of a part and its CRC-32. */
+typedef struct stretch {
+    kw_source *source;
+    uint64_t off, len;
+    uint32_t crc;
+    int result;
+    kw_error err;
+} stretch;
+
+static void *sum_stretch(void *context) {
+    stretch *s = context;
+    uint8_t *block = malloc(VERIFY_BLOCK);
+    s->result = block == NULL ? kw_fail_memory(&s->err) : 0;
+    for (uint64_t done = 0; s->result == 0 && done < s->len;) {
+        size_t len = s->len - done < VERIFY_BLOCK ? (size_t)(s->len - done) : VERIFY_BLOCK;
+        s->result = kw_source_pread(s->source, s->off + done, block, len, &s->err);
+        if (s->result == 0) s->crc = kw_crc32(s->crc, block, len);
+        done += len;
+    }
+    free(block);
+    return NULL;
+}
+
+/* Sums `count` stretches, all but the first on threads of their own where the system gives them. */
+static void sum_stretches(stretch *stretches, size_t count) {
+    pthread_t threads[THREADS_MAX];
+    bool started[THREADS_MAX] = {false};
+    for (size_t i = 1; i < count; i++) started[i] = pthread_create(&threads[i], NULL, sum_stretch, &stretches[i]) == 0;
+    for (size_t i = 0; i < count; i++)
+        if (!started[i]) sum_stretch(&stretches[i]);
+    for (size_t i = 1; i < count; i++)
+        if (started[i]) (void)pthread_join(threads[i], NULL);
+}
+
+/* The CRC-32 of all bytes of a source.  0 and *crc, or -1 with the first error by offset. */
+static int sum_source(kw_source *source, int threads, uint32_t *crc, kw_error *err) {
+    stretch stretches[THREADS_MAX] = {0};
+    uint64_t size = kw_source_size(source), most = size / VERIFY_SHARE + 1;
+    size_t count = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : (size_t)threads;
+    if (count > most) count = (size_t)most;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t off = size / count * i;
+        stretches[i] = (stretch){.source = source, .off = off, .len = i + 1 < count ? size / count : size - off};
+    }
+    sum_stretches(stretches, count);
+    *crc = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (stretches[i].result < 0) return *err = stretches[i].err, -1;
+        *crc = kw_crc32_join(*crc, stretches[i].crc, stretches[i].len);
+    }
+    return 0;
+}
+
+int kw_file_verify(kw_file *file, int threads, kw_error *err) {
+    for (uint32_t i = 0; i < file->part_count; i++) {
+        const kw_part *part = &file->parts[i];
+        uint32_t crc;
+        if (!part->has_crc) continue;
+        if (sum_source(part->source, threads, &crc, err) < 0) return -1;
+        if (crc != part->crc) return kw_fail(err, KW_CHECKSUM, KW_NOWHERE, "%.100s", part->name);
+    }
+    return check_unchanged(file, err);
+}

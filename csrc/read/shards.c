@@ -1,0 +1,243 @@
+/* shards.c -- shard maps.
+ *
+ *   Keras >= 3.10   {"metadata": {"total_size": 688.0},
+ *                    "weight_map": {"/layers/dense/vars": "m_00000.weights.h5" or ["m_00000.weights.h5", ...]}}
+ *   Hugging Face    {"metadata": {"total_size": 688},
+ *                    "weight_map": {"bert/encoder/kernel:0": "tf_model-00001-of-00003.h5"}}
+ *
+ * A map names few files many times: names are kept once, entries by number.
+ */
+#include "read/shards.h"
+
+#include <stdlib.h>
+
+#include "read/detect.h"
+#include "read/hdf5_private.h"
+#include "read/json.h"
+
+enum { ENTRIES_MAX = 200000, SHARDS_MAX = 4096 };
+
+/* A path and one shard that it is mapped to. */
+typedef struct entry {
+    const char *path;
+    uint32_t shard;
+    bool replaced; /* the key comes again: the last one counts */
+} entry;
+
+typedef struct shard {
+    const char *name;
+    kw_fault fault; /* why it cannot be used */
+} shard;
+
+typedef struct map {
+    kw_build *build;
+    kw_arena *arena;
+    kw_json json;
+    entry *entries;
+    shard *shards;
+    size_t entry_count, entry_capacity, shard_count, shard_capacity;
+    kw_index names, keys; /* of shards; of paths, to the first entry */
+    bool found, of_keras;
+} map;
+
+void kw_shards_free(kw_shards *shards) { kw_arena_free(&shards->arena); }
+
+/* The key or text just read. */
+static const char *text_of(map *m, kw_error *err) {
+    const char *text = kw_json_text(&m->json, m->arena, NULL);
+    if (text == NULL) (void)kw_fail_memory(err);
+    return text;
+}
+
+/* Maps `path` to the shard whose name was just read. */
+static int add_entry(map *m, const char *path, kw_error *err) {
+    uint32_t row;
+    const char *name = text_of(m, err);
+    if (name == NULL) return -1;
+    if (m->entry_count == ENTRIES_MAX || m->shard_count == SHARDS_MAX)
+        return kw_fail(err, KW_UNSUPPORTED, m->json.raw.off, "more entries or shards than %d, %d", ENTRIES_MAX, SHARDS_MAX);
+    if (kw_index_add(&m->names, name, (uint32_t)m->shard_count, &row, err) < 0) return -1;
+    if (row == KW_NONE) {
+        row = (uint32_t)m->shard_count;
+        if (KW_GROW(m->shards, m->shard_count, m->shard_capacity, err) < 0) return -1;
+        m->shards[m->shard_count++] = (shard){.name = name};
+    }
+    if (KW_GROW(m->entries, m->entry_count, m->entry_capacity, err) < 0) return -1;
+    m->entries[m->entry_count++] = (entry){.path = path, .shard = row};
+    return 0;
+}
+
+/* A key seen before: what it was mapped to no longer counts.  0 or -1. */
+static int replace_key(map *m, const char *path, kw_error *err) {
+    uint32_t existing;
+    if (kw_index_add(&m->keys, path, (uint32_t)m->entry_count, &existing, err) < 0) return -1;
+    if (existing == KW_NONE) return 0;
+    for (size_t i = existing; i < m->entry_count && strcmp(m->entries[i].path, path) == 0; i++) m->entries[i].replaced = true;
+    return kw_build_fault(m->build, KW_CORRUPT, m->json.raw.off, path, 0, 0, err, "the map has this key twice");
+}
+
+/* One member of weight_map, its key just read: a text or a list of texts. */
+static int read_entry(map *m, kw_error *err) {
+    const char *path = text_of(m, err);
+    if (path == NULL || replace_key(m, path, err) < 0) return -1;
+    if (m->entry_count == 0) m->of_keras = path[0] == '/';
+    int token = kw_json_next(&m->json, err);
+    if (token == KW_JSON_TEXT) return add_entry(m, path, err);
+    if (token == KW_JSON_ARRAY) {
+        while ((token = kw_json_next(&m->json, err)) == KW_JSON_TEXT)
+            if (add_entry(m, path, err) < 0) return -1;
+        if (token == KW_JSON_ARRAY_END) return 0;
+    }
+    if (token < 0) return -1;
+    return kw_fail(err, KW_CORRUPT, kw_cursor_at(&m->json.cursor), "a shard's name is expected in weight_map");
+}
+
+/* The object that comes next: total_size of metadata. */
+static int read_metadata(map *m, kw_error *err) {
+    kw_json ahead = m->json;
+    if (kw_json_skip(&m->json, err) < 0) return -1;
+    if (kw_json_next(&ahead, err) != KW_JSON_OBJECT) return 0;
+    while (kw_json_next(&ahead, err) == KW_JSON_KEY) {
+        bool wanted = kw_json_is(&ahead, "total_size");
+        kw_json value = ahead;
+        if (kw_json_skip(&ahead, err) < 0) return -1;
+        if (!wanted || kw_json_next(&value, err) != KW_JSON_NUMBER) continue;
+        const char *size = kw_json_text(&value, m->arena, NULL);
+        if (size == NULL) return kw_fail_memory(err);
+        if (kw_build_meta(m->build, "total_size", size, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int read_weight_map(map *m, kw_error *err) {
+    int token = kw_json_next(&m->json, err);
+    if (token != KW_JSON_OBJECT)
+        return token < 0 ? -1 : kw_fail(err, KW_CORRUPT, kw_cursor_at(&m->json.cursor), "weight_map is not an object");
+    m->found = true;
+    while ((token = kw_json_next(&m->json, err)) == KW_JSON_KEY)
+        if (read_entry(m, err) < 0) return -1;
+    return token < 0 ? -1 : 0;
+}
+
+/* The whole text.  0; KW_CORRUPT; KW_UNSUPPORTED; KW_MEMORY. */
+static int read_map(map *m, kw_error *err) {
+    int token = kw_json_next(&m->json, err);
+    if (token == KW_JSON_ARRAY) {
+        for (unsigned depth = m->json.depth; m->json.depth >= depth;)
+            if (kw_json_next(&m->json, err) < 0) return -1;
+        return kw_json_next(&m->json, err);
+    }
+    if (token < 0) return -1;
+    while (token != KW_JSON_END && (token = kw_json_next(&m->json, err)) == KW_JSON_KEY) {
+        int done = kw_json_is(&m->json, "weight_map") ? read_weight_map(m, err)
+                   : kw_json_is(&m->json, "metadata") ? read_metadata(m, err)
+                                                      : kw_json_skip(&m->json, err);
+        if (done < 0) return -1;
+    }
+    return token < 0 || kw_json_next(&m->json, err) < 0 ? -1 : 0;
+}
+
+/* ---- the shards ---- */
+
+/* Keeps on the shard, and on the container, why it cannot be used. */
+static int lose_shard(map *m, shard *s, int code, const char *detail, uint64_t groups, kw_error *err) {
+    s->fault = (kw_fault){code, KW_NOWHERE, kw_arena_text(&m->build->file->table.arena, detail, strlen(detail))};
+    if (s->fault.detail == NULL) return kw_fail_memory(err);
+    return kw_build_fault(m->build, code, KW_NOWHERE, s->name, groups, 0, err, "%s", detail);
+}
+
+/* Opens a shard as a part.  0 also when it cannot be used, -1 for what ends everything. */
+static int open_shard(map *m, kw_source *beside, shard *s, uint64_t groups, kw_error *err) {
+    kw_error why = {0};
+    kw_source *source;
+    kw_content content;
+    const char *title;
+    if (kw_source_open_sibling(beside, s->name, &source, &why) < 0) {
+        if (why.code == KW_MEMORY) return *err = why, -1;
+        bool missing = why.code == KW_NOT_FOUND || why.code == KW_DANGLING;
+        return lose_shard(m, s, missing ? KW_SHARD_MISSING : why.code, why.detail, groups, err);
+    }
+    kw_part *part = kw_build_part(m->build, source, s->name, err);
+    if (part == NULL || kw_detect(source, m->arena, &content, &title, err) < 0) return -1;
+    if (content != KW_CONTENT_HDF5) {
+        int code = content == KW_CONTENT_SAFETENSORS ? KW_UNSUPPORTED : content == KW_CONTENT_EMPTY ? KW_EMPTY : KW_NOT_WEIGHTS;
+        return lose_shard(m, s, code, kw_content_phrase(content), groups, err);
+    }
+    return kw_keras_open_part(m->build, err);
+}
+
+/* "layers/dense" of "/layers/dense/vars". */
+static const char *group_path(map *m, const char *key, kw_error *err) {
+    size_t len = strlen(key);
+    if (len > 0 && key[0] == '/') key++, len--;
+    if (len == 4 && strcmp(key, "vars") == 0) len = 0;
+    if (len > 5 && strcmp(key + len - 5, "/vars") == 0) len -= 5;
+    const char *path = kw_arena_text(&m->build->file->table.arena, key, len);
+    if (path == NULL) (void)kw_fail_memory(err);
+    return path;
+}
+
+/* Lists the groups of shards that cannot be used. */
+static int list_lost(map *m, kw_shards *out, kw_error *err) {
+    size_t count = 0;
+    for (size_t i = 0; i < m->entry_count; i++)
+        count += !m->entries[i].replaced && m->shards[m->entries[i].shard].fault.code != KW_OK;
+    if (count == 0) return 0;
+    out->lost = kw_arena_alloc(&out->arena, count * sizeof *out->lost);
+    if (out->lost == NULL) return kw_fail_memory(err);
+    for (size_t i = 0; i < m->entry_count; i++) {
+        const shard *s = &m->shards[m->entries[i].shard];
+        if (m->entries[i].replaced || s->fault.code == KW_OK) continue;
+        const char *path = group_path(m, m->entries[i].path, err);
+        if (path == NULL) return -1;
+        out->lost[out->lost_count++] = (kw_lost_group){.path = path, .fault = s->fault};
+    }
+    return 0;
+}
+
+static int open_shards(map *m, kw_source *beside, kw_shards *out, kw_error *err) {
+    int result = -1;
+    uint64_t *groups = calloc(m->shard_count + 1, sizeof *groups);
+    if (groups == NULL) return kw_fail_memory(err);
+    for (size_t i = 0; i < m->entry_count; i++) groups[m->entries[i].shard] += !m->entries[i].replaced;
+    for (size_t i = 0; i < m->shard_count; i++)
+        if (groups[i] > 0 && open_shard(m, beside, &m->shards[i], groups[i], err) < 0) goto done;
+    result = list_lost(m, out, err);
+done:
+    free(groups);
+    return result;
+}
+
+/* Acts on a map that was read, or on why it could not be. */
+static int use_map(map *m, kw_source *source, const kw_error *why, kw_shards *out, kw_error *err) {
+    kw_file *file = m->build->file;
+    if (why->code != KW_OK && kw_error_is_fatal(why)) return *err = *why, -1;
+    if (!m->found) {
+        if (why->code != KW_OK && file->content == KW_CONTENT_JSON) file->content = KW_CONTENT_TEXT;
+        if (file->content == KW_CONTENT_JSON || file->content == KW_CONTENT_TEXT) return 0;
+        return kw_build_fault(m->build, KW_CORRUPT, why->code != KW_OK ? why->at : 0, "", 0, 0, err, "%s",
+                              why->code != KW_OK ? why->detail : "a shard map without weight_map");
+    }
+    bool of_keras = m->of_keras || m->entry_count == 0;
+    if (file->content == KW_CONTENT_JSON) file->content = of_keras ? KW_CONTENT_SHARDS : KW_CONTENT_HF_SHARDS;
+    out->kind = of_keras ? KW_KERAS_V3 : KW_KERAS_HF_SHARD;
+    if (why->code != KW_OK && kw_build_fault(m->build, why->code, why->at, "", 0, 0, err, "%s", why->detail) < 0) return -1;
+    return open_shards(m, source, out, err);
+}
+
+int kw_shards_open(kw_build *build, kw_source *source, kw_shards *out, kw_error *err) {
+    kw_error why = {0};
+    kw_view text = {0};
+    *out = (kw_shards){.arena = KW_ARENA_EMPTY};
+    map m = {.build = build, .arena = &out->arena, .names = KW_INDEX_EMPTY, .keys = KW_INDEX_EMPTY};
+    if (kw_build_text(build, source, &text, &why) == 0) {
+        m.json = kw_json_of(text);
+        if (read_map(&m, &why) == 0) why.code = KW_OK;
+    }
+    int result = use_map(&m, source, &why, out, err);
+    kw_index_free(&m.names);
+    kw_index_free(&m.keys);
+    free(m.entries);
+    free(m.shards);
+    return result;
+}
