@@ -57,12 +57,12 @@ static void *alloc_large(size_t len) {
     return start + before;
 }
 
-void *kw_block_alloc(size_t len) {
+void *kw_memory_alloc(size_t len) {
     if (len >= LARGE_LEN) return alloc_large(len);
     return aligned_alloc(BLOCK_ALIGN, len == 0 ? BLOCK_ALIGN : (len + BLOCK_ALIGN - 1) / BLOCK_ALIGN * BLOCK_ALIGN);
 }
 
-void kw_block_free(void *block, size_t len) {
+void kw_memory_free(void *block, size_t len) {
     if (len < LARGE_LEN)
         free(block);
     else if (block != NULL)

@@ -25,8 +25,8 @@ int kw_map_open(kw_source *source, kw_map *out, kw_error *err);
 void kw_map_close(kw_map *map);
 
 /* `len` bytes aligned to 64, not zeroed; large blocks are asked to be huge
- * pages.  NULL when memory is short.  Free with kw_block_free(p, len). */
-void *kw_block_alloc(size_t len);
-void kw_block_free(void *block, size_t len);
+ * pages.  NULL when memory is short.  Free with kw_memory_free(p, len). */
+void *kw_memory_alloc(size_t len);
+void kw_memory_free(void *block, size_t len);
 
 #endif

@@ -78,7 +78,7 @@ kw_file *kw_file_of(PyObject *file);
 int kw_array_setup(void);
 /* A read-only array over `data`; the array keeps `shared` alive. */
 PyObject *kw_array_view(kw_state *state, kw_shared *shared, const kw_tensor *tensor, const void *data);
-/* A writable array that owns `block` (of kw_block_alloc(block_len)); frees it on failure too. */
+/* A writable array that owns `block` (of kw_memory_alloc(block_len)); frees it on failure too. */
 PyObject *kw_array_own(kw_state *state, const kw_tensor *tensor, void *block, size_t block_len);
 
 /* py_spec.c, py_plan.c */

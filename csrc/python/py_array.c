@@ -1,7 +1,7 @@
 /* py_array.c -- tensors as NumPy arrays: the only file that knows NumPy's C API.
  *
  *   view   array -> capsule -> kw_shared -> mapping or buffer     (read-only)
- *   own    array -> capsule -> block of kw_block_alloc            (writable)
+ *   own    array -> capsule -> block of kw_memory_alloc            (writable)
  *
  * bfloat16 and float8 are types of ml_dtypes, imported when first needed.
  */
@@ -98,13 +98,13 @@ PyObject *kw_array_view(kw_state *state, kw_shared *shared, const kw_tensor *ten
 }
 
 static void release_block(PyObject *capsule) {
-    kw_block_free(PyCapsule_GetPointer(capsule, NULL), (size_t)(uintptr_t)PyCapsule_GetContext(capsule));
+    kw_memory_free(PyCapsule_GetPointer(capsule, NULL), (size_t)(uintptr_t)PyCapsule_GetContext(capsule));
 }
 
 PyObject *kw_array_own(kw_state *state, const kw_tensor *tensor, void *block, size_t block_len) {
     PyObject *capsule = PyCapsule_New(block, NULL, release_block);
     if (capsule == NULL) {
-        kw_block_free(block, block_len);
+        kw_memory_free(block, block_len);
         return NULL;
     }
     PyCapsule_SetContext(capsule, (void *)(uintptr_t)block_len);

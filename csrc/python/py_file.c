@@ -330,7 +330,7 @@ static int read_tensor(kw_shared *shared, uint32_t row, void *out, kw_error *err
 /* Memory for a tensor; chunked ones are bounded by the reader's own checks. */
 static PyObject *new_block(kw_state *state, const kw_tensor *tensor, void **block) {
     size_t len = (size_t)tensor->nbytes;
-    *block = kw_block_alloc(len);
+    *block = kw_memory_alloc(len);
     if (*block == NULL) return PyErr_NoMemory();
     return kw_array_own(state, tensor, *block, len);
 }

@@ -196,16 +196,16 @@ static void test_table_names_and_end(void) {
 static void test_blocks_of_every_size(void) {
     static const size_t lens[] = {0, 1, 63, 64, 65, 4095, 100000, (4u << 20) - 1, 4u << 20, (4u << 20) + 1, 9000001};
     for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
-        unsigned char *block = kw_block_alloc(lens[i]);
+        unsigned char *block = kw_memory_alloc(lens[i]);
         if (!CHECK(block != NULL)) continue;
         CHECK_EQ((uintptr_t)block % 64, 0);
         memset(block, 0x5a, lens[i]);
-        kw_block_free(block, lens[i]);
+        kw_memory_free(block, lens[i]);
     }
-    CHECK(kw_block_alloc(SIZE_MAX) == NULL);
-    CHECK(kw_block_alloc(SIZE_MAX / 4) == NULL);
-    kw_block_free(NULL, 0);
-    kw_block_free(NULL, 9000001);
+    CHECK(kw_memory_alloc(SIZE_MAX) == NULL);
+    CHECK(kw_memory_alloc(SIZE_MAX / 4) == NULL);
+    kw_memory_free(NULL, 0);
+    kw_memory_free(NULL, 9000001);
 }
 
 int main(void) {
