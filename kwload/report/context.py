@@ -132,6 +132,24 @@ class Context:
         pairs = self.plan.keras_pairs if self.plan is not None else ()
         return {self.variables[new].group: self.group_of_tensor.get(old, -1) for old, new, *_ in pairs}
 
+    @cached_property
+    def _file_names(self) -> dict[str, int]:
+        """Path and name of each group of the file -> its row; the first of equal names."""
+        rows: dict[str, int] = {}
+        for row, group in enumerate(self.groups):
+            for name in (group[0], group[1]):
+                if name:
+                    rows.setdefault(name, row)
+        return rows
+
+    def counterpart(self, group: int) -> int:
+        """The group of the file that a layer of the model stands against, also where it does not fit; -1 for none."""
+        found = self.giver(group)
+        if found >= 0 or self.model is None:
+            return found
+        path, name = self.model.groups[group][:2]
+        return self._file_names.get(path, self._file_names.get(name or "", -1))
+
     def giver(self, group: int) -> int:
         """The group of the file whose weights Keras would give to a layer of the model, -1 when that is not known."""
         found = self._keras_sources.get(group, -1)

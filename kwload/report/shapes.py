@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from kwload.report.axes import Axis, axes_of
@@ -120,7 +121,7 @@ def _related(context: Context, raw: Raw, rows: Sequence[int]) -> list[str]:
 def _partner(context: Context, raw: Raw, row: int) -> TensorFacts | None:
     """The tensor that stands in the file where this variable stands in its layer."""
     group = context.variables[row].group
-    source = raw.file_group if group == raw.model_group else context.source(group)
+    source = raw.file_group if group == raw.model_group else context.counterpart(group)
     if source < 0:
         return None
     slots, rows = context.groups[source][3], context.rows_of[group]
@@ -142,10 +143,10 @@ def _help(
             owner, _, leaf = variable.layer.rpartition("/")
             layer = owner if owner and leaf.rstrip("0123456789").rstrip("_").endswith("_cell") else variable.layer
             suggestions.append(f"to fit the file, build {quote(layer)} with {name}={length}")
-    if len(layers) <= 6:
-        skip = f"skip=[{', '.join(map(literal, layers))}]"
-        return [f"load the rest with {context.load(skip)}", *suggestions]
-    return [f"load the rest with {context.load('skip_mismatch=True')}", *suggestions]
+    if context.plan is None or not context.plan.pairs:
+        return suggestions
+    skip = f"skip=[{', '.join(map(literal, layers))}]" if len(layers) <= 6 else "skip_mismatch=True"
+    return [f"load the rest with {context.load(skip)}", *suggestions]
 
 
 def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -195,36 +196,61 @@ def permutation(found: Sequence[int], expected: Sequence[int]) -> tuple[int, ...
     return tuple(found_order)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """The first weight of a layer of the file: the stem of its class, its number, its shape."""
+
+    stem: str
+    number: int
+    shape: tuple[int, ...]
+
+    @property
+    def recurrent(self) -> bool:
+        return self.stem in ("lstm", "gru", "simple_rnn", "rnn", "bidirectional")
+
+
 def suggested_input(context: Context) -> str | None:
     """The input shape that the file suggests for an unbuilt model: ``"(None, 784)"``; None when it says nothing clear.
 
-    The input features of the first layer are those that no other layer puts out. A convolution, where there is one,
-    stands before the dense layers.
+    Legacy files list the layers in order. The Keras 3 layout numbers those of one class in order; a convolution or a
+    recurrent layer, where there is one, stands before the dense ones.
     """
-    kernels = [_kernel(context, group) for group in range(len(context.groups))]
-    known = [kernel for kernel in kernels if kernel is not None]
-    if any(name == "embeddings" for name, _ in known):
+    kernels = [kernel for row in range(len(context.groups)) if (kernel := _kernel(context, row)) is not None]
+    if not kernels or any("embedding" in kernel.stem for kernel in kernels):
         return None
-    widths = {shape[-1] for _, shape in known}
-    spatial = [shape for _, shape in known if len(shape) > 2]
-    candidates = {shape[-2] for shape in (spatial or [shape for _, shape in known]) if shape[-2] not in widths}
-    legacy = [shape for _, shape in known] if context.file.layout.startswith("legacy") else []
-    if legacy:
-        candidates = {legacy[0][-2]}
-    if len(candidates) != 1:
+    if context.file.layout.startswith("legacy"):
+        first: _Kernel | None = kernels[0]
+    else:
+        spatial = [kernel for kernel in kernels if len(kernel.shape) > 2]
+        first = _first(spatial or [kernel for kernel in kernels if kernel.recurrent] or kernels)
+    if first is None:
         return None
-    free = {3: "length, ", 4: "height, width, ", 5: "depth, height, width, "}
-    shape = legacy[0] if legacy else spatial[0] if spatial else (0, 0)
-    return f"(None, {free.get(len(shape), '')}{candidates.pop()})"
+    free = {3: "length, ", 4: "height, width, ", 5: "depth, height, width, "}.get(len(first.shape), "")
+    return f"(None, {'length, ' if first.recurrent else free}{first.shape[-2]})"
 
 
-def _kernel(context: Context, group: int) -> tuple[str, tuple[int, ...]] | None:
+def _first(kernels: Sequence[_Kernel]) -> _Kernel | None:
+    """The first of kernels of one class; of several classes, the one whose input no other puts out."""
+    if len({kernel.stem for kernel in kernels}) == 1:
+        return min(kernels, key=lambda kernel: kernel.number)
+    widths = {kernel.shape[-1] for kernel in kernels}
+    open_ends = [kernel for kernel in kernels if kernel.shape[-2] not in widths]
+    return open_ends[0] if len({kernel.shape[-2] for kernel in open_ends}) == 1 else None
+
+
+def _kernel(context: Context, group: int) -> _Kernel | None:
     """The first weight of a layer of the file, when it is a kernel: two axes or more."""
     tensors = context.file_tensors(group)
     if not tensors or not 2 <= len(tensors[0].shape) <= 5:
         return None
-    name = "embeddings" if "embedding" in f"{context.groups[group][0]}/{tensors[0].variable}" else "kernel"
-    return name, tuple(tensors[0].shape)
+    path = [part for part in context.groups[group][0].split("/") if part not in ("layers", "cell", "vars")]
+    name = path[-1] if path else ""
+    if "embedding" in tensors[0].variable:
+        name = "embedding"
+    stem, _, number = name.rpartition("_")
+    if not (number.isdecimal() and len(number) < 9 and stem):
+        stem, number = name, "0"
+    return _Kernel(stem, int(number), tuple(tensors[0].shape))
 
 
 __all__ = ["differing", "permutation", "shape_findings", "side_by_side", "suggested_input", "transposed"]

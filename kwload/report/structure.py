@@ -42,7 +42,11 @@ _AS_SAVED: Final = "give the layers of the model the order they had when the fil
 def structure_findings(context: Context, raws: Sequence[Raw]) -> list[Finding]:
     """The findings of a plan, in its order, those of one code and severity joined where one sentence serves all."""
     together: dict[tuple[int, str], list[Raw]] = defaultdict(list)
+    # A layer that was renamed is one cause: it is not also left over in the file.
+    said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
     for raw in raws:
+        if raw.code == 302 and raw.file_group in said:
+            continue
         together[raw.code, raw.severity].append(raw)
     found: list[Finding] = []
     for (code, _), several in together.items():
@@ -72,10 +76,12 @@ def _names(names: Sequence[str]) -> str:
     return f"[{', '.join(map(literal, names[:6]))}]"
 
 
-def _skip(context: Context, names: Sequence[str]) -> str:
-    if len(names) > 6:
-        return f"load the rest with {context.load('skip_mismatch=True')}"
-    return f"load the rest with {context.load(f'skip={_names(names)}')}"
+def _skip(context: Context, names: Sequence[str]) -> list[str]:
+    """The call that loads what is left without these layers, when something is."""
+    if context.plan is None or not context.plan.pairs:
+        return []
+    option = f"skip={_names(names)}" if len(names) <= 6 else "skip_mismatch=True"
+    return [f"load the rest with {context.load(option)}"]
 
 
 # ---- missing, unused, renamed ---------------------------------------------------------------------------------------
@@ -109,7 +115,7 @@ def _missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         help_.append(f"match them: {context.load('by_name=True', 'mapping=' + _mapping(fits))}")
     these = "it" if len(groups) == 1 else "them"
     if first.severity == "error":
-        help_.append(f"leave {these} as initialised and {_skip(context, list(groups))}")
+        help_ += [f"leave {these} as initialised and {call}" for call in _skip(context, list(groups))]
     yield finding(
         301,
         _severity(first),
@@ -436,7 +442,7 @@ def _count_of_weights(context: Context, raw: Raw) -> Finding:
         cause=_count_cause(context, raw, [tensor for _, tensor in had]),
         body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
         notes=[f"the class in the model is {escape(kind)}"] if kind else [],
-        help=[_skip(context, [layer])],
+        help=_skip(context, [layer]),
     )
 
 
@@ -803,7 +809,7 @@ def _keys(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=wanted,
             found=keys,
             body=[f"file   {named(keys, 8)}", f"model  {named(wanted, 8)}"],
-            help=["save the weights again with the version that wrote them", _skip(context, [layer])],
+            help=["save the weights again with the version that wrote them", *_skip(context, [layer])],
         )
 
 
