@@ -561,7 +561,8 @@ static int blame_nodes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
     for (uint32_t i = 0; i < hdf5->node_count; i++) {
         const kw_node *node = &hdf5->nodes[i];
         if (node->fault.code != KW_OK) {
-            if (node->dataset == KW_NONE && kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
+            bool said = i == 0 && hdf5->fault.code == node->fault.code;
+            if (!said && node->dataset == KW_NONE && kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
                                                            node->fault.detail != NULL ? node->fault.detail : "") < 0)
                 return -1;
         } else if ((node->kind == KW_NODE_SOFT || node->kind == KW_NODE_EXTERNAL) &&
@@ -578,15 +579,15 @@ static int blame_hdf5(kw_build *build, const kw_part *part, kw_error *err) {
     const kw_hdf5 *hdf5 = part->hdf5;
     uint64_t size = kw_source_size(part->source);
     const kw_fault *fault = &hdf5->fault;
-    if (hdf5->interrupted && kw_build_fault(build, KW_INTERRUPTED, hdf5->base, part->name, size, hdf5->end, err, "%s",
-                                            fault->code != KW_OK && fault->detail != NULL ? fault->detail
-                                                                                         : "the file was never finished") < 0)
+    bool told = fault->code == KW_INTERRUPTED && fault->detail != NULL;
+    if (hdf5->interrupted && kw_build_fault(build, KW_INTERRUPTED, told ? fault->at : hdf5->base, part->name, size, hdf5->end,
+                                            err, "%s", told ? fault->detail : "the file was never finished") < 0)
         return -1;
     if (hdf5->truncated && !hdf5->interrupted &&
         kw_build_fault(build, KW_TRUNCATED, size, part->name, size, hdf5->end, err, "the file ends before its last byte") < 0)
         return -1;
     /* The root being behind the end is what truncated says already. */
-    bool said = hdf5->interrupted || (hdf5->truncated && fault->code == KW_TRUNCATED);
+    bool said = fault->code == KW_INTERRUPTED || (hdf5->truncated && fault->code == KW_TRUNCATED);
     if (fault->code != KW_OK && !said &&
         kw_build_fault(build, fault->code, fault->at, part->name, 0, 0, err, "%s", fault->detail != NULL ? fault->detail : "") < 0)
         return -1;
