@@ -272,3 +272,49 @@ def test_findings_are_hashable_data() -> None:
     assert isinstance(finding, Finding)
     with pytest.raises(AttributeError):
         finding.code = "KW000"
+
+
+@pytest.mark.parametrize(
+    ("layers", "layout", "suggested"),
+    [
+        ([("layers/dense", (784, 128)), ("layers/dense_1", (128, 10))], "keras-3", "(None, 784)"),
+        ([("layers/dense", (10, 64)), ("layers/dense_1", (64, 10))], "keras-3", "(None, 10)"),
+        ([("layers/conv2d", (3, 3, 1, 8)), ("layers/dense", (784, 10))], "keras-3", "(None, height, width, 1)"),
+        ([("layers/dense", (16, 2)), ("layers/lstm/cell", (5, 64))], "keras-3", "(None, length, 5)"),
+        ([("layers/embedding", (1000, 16)), ("layers/dense", (16, 2))], "keras-3", None),
+        ([("layers/dense", (8, 4)), ("layers/einsum_dense", (9, 4))], "keras-3", None),
+        ([("b", (7, 4)), ("a", (4, 2))], "legacy", "(None, 7)"),
+        ([("layers/batch_normalization", (4,))], "keras-3", None),
+    ],
+)
+def test_the_input_shape_that_a_file_suggests(
+    layers: list[tuple[str, tuple[int, ...]]], layout: str, suggested: str | None
+) -> None:
+    held = file(*(report_cases.Layer(path, path, "", {"0": shape}) for path, shape in layers), layout=layout)
+    text = report(held, model(), raw(311), pairs=[]).render()
+    assert "build" in text
+    assert f"`model.build({suggested})`" in text if suggested else "suggests" not in text
+
+
+def test_a_damaged_file_is_one_finding() -> None:
+    cut = {"faults": ((202, 100, "", "", 100, 200),), "size": 100}
+    made = report(report_cases.FakeFile(**cut), model(A), raw(310), raw(301, group=0, related=[0, 1]), pairs=[])
+    assert [finding.code for finding in made.findings] == ["KW202"]
+
+
+def test_a_renamed_layer_is_not_also_left_over() -> None:
+    old, new = report_cases.dense("old", "old", 4, 4), report_cases.dense("new", "new", 4, 4)
+    gone, left = raw(301, "warning", group=0, other=0, related=[0, 1]), raw(302, "warning", file_group=0, other=0)
+    made = report(file(old, layout="legacy"), model(new), gone, left, path="w.h5", pairs=[])
+    assert [finding.code for finding in made.findings] == ["KW301"]
+    assert any("`old`" in note for note in made.findings[0].notes)
+
+
+def test_a_wrong_checksum_is_what_keras_raises_too() -> None:
+    held = file(A, content="keras")
+    plan = report_cases.FakePlan(wanted=2, pairs=report_cases.same(2), prediction=predicts("loads"))
+    wrong = [CoreFailure(205, detail="model.weights.h5")]
+    made = kwload.report.build.build_report(path="m.keras", file=held, model=model(A), plan=plan, errors=wrong)
+    assert made.prediction is not None and made.prediction.error is not None
+    assert made.prediction.error.type == "BadZipFile"
+    assert "`model.weights.h5`" in made.errors[0].headline

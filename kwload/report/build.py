@@ -30,6 +30,7 @@ _SILENT: Final = {
     "KW310": "returns normally, having loaded nothing",
     "KW313": "loads them in the wrong order, without a word",
 }
+_DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207"})
 _COMPLETE: Final = {
     "A total of ": "A total of {a} objects could not be loaded…",
     "Layer count mismatch when loading weights from file. Model expected ": (
@@ -73,12 +74,16 @@ def build_report(
     shown = paths.text_of(path)
     context = Context(shown, file, model, plan, options)
     prediction = None if plan is None or options.own else _prediction(context, plan)
+    if prediction is not None and file.content == "keras" and any(error.code == 205 for error in errors):
+        bad = PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
+        prediction = replace(prediction, outcome="raises", error=bad, reason=None, assigned=0, wrong=0)
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
     disagreement = container.name_and_content(context, paths.suffix_of(shown)) if _is_path(shown) else None
     if disagreement is not None:
         found.append(disagreement)
     if plan is not None:
-        found += structure.structure_findings(context, [Raw(*raw) for raw in plan.findings])
+        damaged = any(item.code in _DAMAGE for item in found)
+        found += structure.structure_findings(context, [Raw(*raw) for raw in plan.findings], damaged=damaged)
     if file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
         found.append(structure.whole_model(context))
     if model is not None:

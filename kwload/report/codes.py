@@ -354,7 +354,7 @@ _ENTRIES: Final = (
         318,
         "skipped",
         "fit",
-        "{what}, and {verb} as initialised",
+        "{what}: {verb} as initialised",
         "The call asked for mismatches to be skipped. kwload skips a layer whole, never half.",
     ),
     Entry(

@@ -220,13 +220,14 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
 
 def _member(text: str) -> str:
     """The member of an archive that the core's sentence on a checksum names, or nothing."""
-    found = re.match(r"CRC-32 of (.+) is [0-9a-f]{8}", text)
-    return found[1] if found else ""
+    found = re.match(r"CRC-32 of (.+) is [0-9a-f]{8}|(\S+)$", text)
+    return (found[1] or found[2]) if found else ""
 
 
 def _checksum_notes(context: Context, text: str) -> list[str]:
     touched = f"any of its {plural(len(context.tensors), 'tensor')} may be touched"
-    return [*([escape(text)] if text else []), f"{touched}: HDF5 inside has no checksum of its own"]
+    said = [escape(text)] if text and text != _member(text) else []
+    return [*said, f"{touched}: HDF5 inside has no checksum of its own"]
 
 
 def _remedy(context: Context, code: int) -> list[str]:

@@ -148,7 +148,12 @@ class Context:
         if found >= 0 or self.model is None:
             return found
         path, name = self.model.groups[group][:2]
-        return self._file_names.get(path, self._file_names.get(name or "", -1))
+        found = self._file_names.get(path, self._file_names.get(name or "", -1))
+        if found < 0 and self.file.layout in LEGACY and not self.options.by_name:
+            file = [row for row in range(len(self.groups)) if self.file_tensors(row)]
+            model = [row for row, rows in enumerate(self.rows_of) if rows]
+            found = file[model.index(group)] if group in model and model.index(group) < len(file) else -1
+        return found
 
     def giver(self, group: int) -> int:
         """The group of the file whose weights Keras would give to a layer of the model, -1 when that is not known."""

@@ -35,17 +35,25 @@ _EFFECTS: Final = {
     "rounds": "values are rounded",
     "overflows": "values are rounded, and lost where they are out of range",
 }
+_CONSEQUENCES: Final = frozenset({301, 302, 305, 306, 310, 319})
+"""What a damaged file lacks: codes that say no more than the damage does."""
 _EVIDENCE: Final = "the shapes fit; the names given to the layers, stored in the file, are the evidence"
 _AS_SAVED: Final = "give the layers of the model the order they had when the file was saved"
 
 
-def structure_findings(context: Context, raws: Sequence[Raw]) -> list[Finding]:
-    """The findings of a plan, in its order, those of one code and severity joined where one sentence serves all."""
+def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool = False) -> list[Finding]:
+    """The findings of a plan, in its order, those of one code and severity joined where one sentence serves all.
+
+    In a *damaged* file what is missing is no finding of its own: the damage is the cause.
+    """
     together: dict[tuple[int, str], list[Raw]] = defaultdict(list)
     # A layer that was renamed is one cause: it is not also left over in the file.
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
+    unbuilt = any(raw.code == 311 and raw.model_group < 0 for raw in raws)
     for raw in raws:
-        if raw.code == 302 and raw.file_group in said:
+        if raw.code == 302 and (unbuilt or raw.file_group in said):
+            continue
+        if damaged and raw.code in _CONSEQUENCES:
             continue
         together[raw.code, raw.severity].append(raw)
     found: list[Finding] = []
@@ -734,11 +742,11 @@ def _skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     one = len(names) == 1
     why = "has no layer of its name in the file" if one else "have no layer of their name in the file"
     if not by_name:
-        why = "does not fit and is left out" if one else "do not fit and are left out"
+        why = "does not fit" if one else "do not fit"
     yield finding(
         318,
         _severity(raws[0]),
-        headline=entry(318).say(what=f"{named(names)} {why}", verb="stays" if one else "stay"),
+        headline=entry(318).say(what=f"{named(names)} {why}", verb="it stays" if one else "they stay"),
         layer=names[0] if names else None,
         path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
         body=listed(
