@@ -265,3 +265,37 @@ def test_the_module_runs_as_a_program(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "layers/dense/vars/0" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.keras
+def test_a_real_model_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "real_nets.py").write_text(
+        "import keras\n"
+        "def build(units=64):\n"
+        "    layers = keras.layers\n"
+        "    return keras.Sequential([layers.Dense(units, name='hidden'), layers.Dense(10, name='head')])\n"
+    )
+    save = "import real_nets; m = real_nets.build(); m.build((None, 784)); m.save_weights('w.weights.h5')"
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", save], cwd=tmp_path, env=quiet, check=True, capture_output=True)
+
+    def check(reference: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "kwload",
+            "check",
+            "w.weights.h5",
+            "--model",
+            reference,
+            "--input-shape",
+            "784",
+        ]
+        return subprocess.run(command, cwd=tmp_path, env=quiet, check=False, capture_output=True, text=True)
+
+    good = check("real_nets:build")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert good.stdout.startswith("w.weights.h5: ok, all 4 variables match")
+    bad = check("real_nets:build(128)")
+    assert bad.returncode == 1
+    assert "axis 1: units" in bad.stdout

@@ -17,9 +17,8 @@ import pytest
 import report_cases
 from report_cases import A, file, model, predicts, raw, report
 
-import kwload
 from kwload import errors
-from kwload.report import axes, codes, text
+from kwload.report import axes, build, codes, text
 from kwload.report.facts import CoreFailure
 from kwload.report.finding import Finding, Report
 
@@ -217,7 +216,7 @@ def test_a_code_that_is_new_to_a_builder_still_makes_a_report() -> None:
     for number in codes.CATALOGUE:
         made = report(file(A), model(A), raw(number))
         assert made.findings and made.render(all=True)
-        after = kwload.report.build.build_report(path="x.h5", file=file(A), errors=[CoreFailure(number)])
+        after = build.build_report(path="x.h5", file=file(A), errors=[CoreFailure(number)])
         assert after.findings and after.render(all=True)
 
 
@@ -314,7 +313,28 @@ def test_a_wrong_checksum_is_what_keras_raises_too() -> None:
     held = file(A, content="keras")
     plan = report_cases.FakePlan(wanted=2, pairs=report_cases.same(2), prediction=predicts("loads"))
     wrong = [CoreFailure(205, detail="model.weights.h5")]
-    made = kwload.report.build.build_report(path="m.keras", file=held, model=model(A), plan=plan, errors=wrong)
+    made = build.build_report(path="m.keras", file=held, model=model(A), plan=plan, errors=wrong)
     assert made.prediction is not None and made.prediction.error is not None
     assert made.prediction.error.type == "BadZipFile"
     assert "`model.weights.h5`" in made.errors[0].headline
+
+
+def test_every_file_of_the_corpus_has_a_report(corpus: Path) -> None:
+    from kwload import _core, inspect
+
+    count = 0
+    for path in sorted(item for item in corpus.rglob("*") if item.is_file()):
+        try:
+            held = _core.File(os.fsencode(path))
+        except _core.CoreError as error:
+            made = build.path_report(path, error)
+        else:
+            made = build.build_report(path=path, file=held)
+            views = (inspect.table(str(path), held), inspect.tree(str(path), held))
+            assert all(line.isprintable() for view in views for line in view.split("\n")), path
+            assert json.dumps(inspect.to_dict(str(path), held)).isascii()
+        assert len(made.render().split("\n")) <= text.BUDGET, path
+        assert all(line.isprintable() for line in made.render(all=True).split("\n")), path
+        assert made._repr_html_() and json.loads(made.to_json())["schema"] == 1
+        count += 1
+    assert count > 500

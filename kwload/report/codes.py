@@ -418,7 +418,7 @@ _ENTRIES: Final = (
         601,
         "link-out-of-file",
         "file",
-        "{where} is a link out of the file: {detail}",
+        "{where} is not in the file but a link: {detail}",
         "HDF5 files can point at other files. Following such a link would let a weight file read anything on this "
         "machine; kwload never does, and newer Keras refuses too.",
     ),
@@ -426,7 +426,7 @@ _ENTRIES: Final = (
         602,
         "external-storage",
         "file",
-        "{where} keeps its values in another file: {detail}",
+        "{where} keeps its values in another file",
         "HDF5 datasets can keep their values in other files. Reading them would let a weight file read anything "
         "on this machine.",
     ),
@@ -434,7 +434,7 @@ _ENTRIES: Final = (
         603,
         "virtual-dataset",
         "file",
-        "{where} is a virtual dataset: {detail}",
+        "{where} is a virtual dataset, put together from other files",
         "A virtual dataset is put together from parts of other files. kwload does not follow it.",
     ),
     Entry(

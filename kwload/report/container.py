@@ -31,6 +31,9 @@ _LAYOUTS: Final = {
     "hdf5": "an HDF5 file that Keras did not write",
 }
 
+_ANY_FILE: Final = 1 << 50
+"""Bytes that no weight file has: a header that declares more is itself damaged."""
+
 _INSTEAD: Final = {
     "git-lfs-pointer": (
         "fetch the file itself: `git lfs pull` in the repository (if that changes nothing, its LFS quota is used up)",
@@ -161,23 +164,24 @@ def _truncated(context: Context, fault: ContainerFault, lost: Sequence[int]) -> 
         expected=expected or None,
         found=have,
         body=_survivors(context, lost),
-        notes=[f"{megabytes(expected - have)} are missing at the end"] if expected > have else [],
+        notes=[f"{megabytes(expected - have)} are missing at the end"] if have < expected < _ANY_FILE else [],
         help=[_again(context)],
         related=[context.tensors[row].path for row in lost],
     )
 
 
 def _interrupted(context: Context, fault: ContainerFault) -> Finding:
+    notes = ["it is not cut short: copying the file again does not help"]
+    if not context.tensors:
+        notes.insert(0, "no tensor can be named: HDF5 writes the names last")
+    found = f"{escape(fault[2])}{_at(fault[1])}" if fault[2] else "no structure"
     return finding(
         _INTERRUPTED,
         "error",
         headline=entry(_INTERRUPTED).say(),
         found=context.file.size,
-        body=[
-            f"file      {context.file.size:,} bytes",
-            f"found     {escape(fault[2])}{_at(fault[1])}" if fault[2] else "found     no structure",
-        ],
-        notes=["no tensor can be named: HDF5 writes the names last; copying the file again does not help"],
+        body=[f"file   {context.file.size:,} bytes", f"found  {found}"],
+        notes=notes,
         help=["use the file that was saved before this one, and save to a new name, then rename"],
     )
 
