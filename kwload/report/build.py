@@ -2,6 +2,8 @@
 
 The plan says *that* row 7 does not fit row 9 on axis 1; here this becomes a headline, the two shapes side by side, what
 the axis means, what Keras does about it, and a call to paste.
+
+The sentences are imported with the first report, so that ``import kwload`` stays light.
 """
 
 from __future__ import annotations
@@ -9,14 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kwload import paths
-from kwload.report import container, structure
-from kwload.report.context import Context
 from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, Raw, TensorFacts
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
-from kwload.report.text import plural
+
+if TYPE_CHECKING:
+    from kwload.report.context import Context
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 # What Keras does about a finding when it does not raise.
@@ -71,6 +73,9 @@ def build_report(
     loaded : bool
         Whether the values were assigned.
     """
+    from kwload.report import container, structure
+    from kwload.report.context import Context
+
     shown = paths.text_of(path)
     context = Context(shown, file, model, plan, options)
     prediction = None if plan is None or options.own else _prediction(context, plan)
@@ -119,7 +124,9 @@ def path_report(
     times : mapping of str to float, optional
         Seconds by step.
     """
-    found = paths.path_finding(path, error)
+    from kwload.report.place import path_finding
+
+    found = path_finding(path, error)
     return Report(
         path=paths.text_of(path),
         format="unknown",
@@ -145,6 +152,9 @@ def tensor_report(
     error : _core.CoreError
         What reading it raised.
     """
+    from kwload.report import container
+    from kwload.report.context import Context
+
     context = Context(paths.text_of(path), file, None, None, Options())
     found = replace(
         container.core_error(context, error, tensor.path), layer=tensor.layer or None, variable=tensor.variable or None
@@ -233,6 +243,8 @@ def _with_keras(context: Context, found: list[Finding], prediction: Prediction, 
 def _raises(prediction: Prediction) -> str:
     kind = prediction.error.type if prediction.error is not None else "an error"
     if prediction.assigned:
+        from kwload.report.text import plural
+
         return f"raises {kind} after overwriting {plural(prediction.assigned, 'variable')}"
     return f"raises {kind}"
 
