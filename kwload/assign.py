@@ -51,7 +51,10 @@ class _Way(Protocol):
         """A value that ``write`` takes."""
 
     def read(self, target: Any) -> Any:
-        """The present value, in a form that ``write`` puts back bit-identical."""
+        """The present value, in a form that ``write`` puts back bit-identical after another ``write``."""
+
+    def copy(self, target: Any) -> Any:
+        """The same, for when the variable may be written to in place by somebody else's code."""
 
     def write(self, target: Any, value: Any) -> None:
         """Makes *value* the variable's value."""
@@ -70,7 +73,7 @@ class Staged:
 
     changes: list[_Change] = field(default_factory=list)
     own: list[tuple[Any, Mapping[str, Array], list[_Change]]] = field(default_factory=list)
-    finish: list[tuple[Any, Callable[[Any], None]]] = field(default_factory=list)
+    finish: list[tuple[Any, Callable[[Any], None], list[_Change]]] = field(default_factory=list)
 
 
 def stage(
@@ -112,10 +115,8 @@ def stage(
     for owner in touched.values():
         if is_v3 and getattr(owner, "lora_enabled", False):
             staged.changes.extend(ways.zero(getattr(owner, name)) for name in _LORA if hasattr(owner, name))
-        staged.finish.extend((owner, finish) for finish in _finishing(owner, is_v3))
-    for obj, arrays in own:
-        variables = list(getattr(obj, "variables", ()))
-        staged.own.append((obj, MappingProxyType(dict(arrays)), [ways.kept(variable) for variable in variables]))
+        staged.finish.extend((owner, finish, ways.all_kept(owner)) for finish in _finishing(owner, is_v3))
+    staged.own.extend((obj, MappingProxyType(dict(arrays)), ways.all_kept(obj)) for obj, arrays in own)
     return staged
 
 
@@ -180,11 +181,10 @@ def commit(staged: Staged) -> None:
                 undo.append(_restoring(way, target, way.read(target)))
                 way.write(target, change.value)
             for obj, arrays, kept in staged.own:
-                undo.extend(_restoring(change.way, change.target, change.way.read(change.target)) for change in kept)
-                undo.append(_snapshot(obj))
+                _keep(obj, kept, undo)
                 _load_own(obj, arrays)
-            for obj, finish in staged.finish:
-                undo.append(_snapshot(obj))
+            for obj, finish, kept in staged.finish:
+                _keep(obj, kept, undo)
                 finish(obj)
         except BaseException as error:
             interrupts.hold()
@@ -194,6 +194,12 @@ def commit(staged: Staged) -> None:
 
 def _restoring(way: _Way, target: Any, value: Any) -> Callable[[], None]:
     return lambda: way.write(target, value)
+
+
+def _keep(obj: Any, kept: Iterable[_Change], undo: list[Callable[[], None]]) -> None:
+    """Keeps everything of *obj* before code of its own runs."""
+    undo.extend(_restoring(change.way, change.target, change.way.copy(change.target)) for change in kept)
+    undo.append(_snapshot(obj))
 
 
 def _put_back(undo: Sequence[Callable[[], None]], error: BaseException) -> None:
@@ -240,11 +246,16 @@ def _finishing(owner: Any, is_v3: bool) -> Iterator[Callable[[Any], None]]:
         yield lambda layer: setattr(layer, f"is_{mode}_calibrated", True)
 
 
+def _parts(obj: Any) -> list[Any]:
+    """A layer and the layers in it; anything else alone."""
+    flatten = getattr(obj, "_flatten_layers", None)
+    return list({id(part): part for part in (obj, *(flatten() if callable(flatten) else ()))}.values())
+
+
 def _snapshot(obj: Any) -> Callable[[], None]:
     """A function that puts the attributes of *obj* and of its sub-layers back, and the contents of their lists."""
-    flatten = getattr(obj, "_flatten_layers", None)
     saved = []
-    for part in {id(part): part for part in (obj, *(flatten() if callable(flatten) else ()))}.values():
+    for part in _parts(obj):
         attributes = vars(part)
         tracker = attributes.get("_tracker")
         values = [*attributes.values(), *getattr(tracker, "stored_ids", {}).values()]
@@ -265,8 +276,10 @@ def _snapshot(obj: Any) -> Callable[[], None]:
 
 def _contents(value: Any) -> Callable[[], None]:
     """A function that puts the contents of a list, dict or set back; for anything else it does nothing."""
+    if type(value).__module__.startswith("tensorflow."):
+        return _tracked_contents(value)
     base = next((cls for cls in (list, dict, set) if isinstance(value, cls)), None)
-    if base is None or type(value).__module__.startswith(("tensorflow.", "wrapt")):
+    if base is None:
         return _nothing
     before = base(value)
 
@@ -279,6 +292,28 @@ def _contents(value: Any) -> Callable[[], None]:
         else:
             set.clear(value)
             set.update(value, before)
+
+    return restore
+
+
+def _tracked_contents(value: Any) -> Callable[[], None]:
+    """The same for the wrappers in which tf_keras keeps the lists and dicts of a layer.
+
+    A wrapper remembers the contents that it knows of; what differs from them makes it refuse to be saved.
+    """
+    if isinstance(value, list) and hasattr(value, "_storage"):
+        inner, known = value._storage, "_last_wrapped_list_snapshot"
+    elif isinstance(value, dict) and hasattr(value, "__wrapped__"):
+        inner, known = value.__wrapped__, "_self_last_wrapped_dict_snapshot"
+    else:
+        return _nothing
+    put_back, before = _contents(inner), getattr(value, known, None)
+    snapshot = type(before)(before) if before is not None else None
+
+    def restore() -> None:
+        put_back()
+        if snapshot is not None:
+            setattr(value, known, snapshot)
 
     return restore
 
@@ -327,10 +362,20 @@ class _Ways:
                 return _Change(self.fast, target, None)
         return _Change(self.by_assign, variable, None)
 
+    def all_kept(self, obj: Any) -> list[_Change]:
+        """The same for all variables of a layer and its sub-layers, or of an optimizer, tracked or not."""
+        kept = [self.kept(variable) for variable in getattr(obj, "variables", ()) if hasattr(variable, "assign")]
+        raw_type = getattr(sys.modules.get("tensorflow"), "Variable", None)
+        if self.is_keras3 and self.backend == "tensorflow" and isinstance(raw_type, type):
+            for part in _parts(obj):  # such as the idf weights of a TextVectorization
+                raw = [value for value in vars(part).values() if isinstance(value, raw_type)]
+                kept += [_Change(_TensorFlow() if _resource(v) is v else self.by_assign, v, None) for v in raw]
+        return kept
+
     def target(self, variable: Any) -> Any:
         """What the fast way works on; None when this variable has to go by ``assign``."""
         if self.is_keras3:
-            if not type(variable).__module__.startswith("keras.src.backend.") or variable._value is None:
+            if not type(variable).__module__.startswith("keras.src.backend") or variable._value is None:
                 return None
             if self.backend == "tensorflow":
                 return _resource(variable._value)
@@ -350,6 +395,8 @@ class _ByAssign:
 
     def read(self, target: Any) -> Any:
         return np.array(target.numpy())
+
+    copy = read
 
     def write(self, target: Any, value: Any) -> None:
         target.assign(value)
@@ -381,6 +428,8 @@ class _TensorFlow:
     def read(self, target: Any) -> Any:
         return self.read_op(resource=target.handle, dtype=target.dtype)
 
+    copy = read  # a buffer that somebody holds is never written to
+
     def write(self, target: Any, value: Any) -> None:
         self.assign_op(resource=target.handle, value=value)
 
@@ -399,6 +448,8 @@ class _Jax:
 
     def read(self, target: Any) -> Any:
         return target._value
+
+    copy = read
 
     def write(self, target: Any, value: Any) -> None:
         target._direct_assign(value)
@@ -420,6 +471,9 @@ class _Torch:
     def read(self, target: Any) -> Any:
         return target.data
 
+    def copy(self, target: Any) -> Any:
+        return target.data.clone()
+
     def write(self, target: Any, value: Any) -> None:
         target.data = value
 
@@ -432,6 +486,9 @@ class _NumPy:
 
     def read(self, target: Any) -> Any:
         return target._value
+
+    def copy(self, target: Any) -> Any:
+        return np.array(target._value)
 
     def write(self, target: Any, value: Any) -> None:
         target._value = value
@@ -501,8 +558,12 @@ def _empty(shape: tuple[int, ...], dtype: np.dtype[Any], zero: bool = False) -> 
 
 
 def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
-    """*array* as *dtype*, writable and in C order: itself when it is that already."""
-    if array.dtype == dtype and array.flags.carray:
+    """*array* as *dtype*, writable, in C order and aligned: itself when it is that already.
+
+    TensorFlow adopts memory of any alignment through DLPack, and aborts the process at the first operation that needs
+    the alignment; so nothing else may pass.
+    """
+    if array.dtype == dtype and array.flags.carray and array.ctypes.data % ALIGNMENT == 0:
         return array
     result = _empty(array.shape, dtype)
     with np.errstate(all="ignore"):

@@ -782,7 +782,8 @@ def _skipped(keras: Keras, kind: str) -> frozenset[str]:
     known = _SKIPPED.get((keras, kind))
     if known is not None:
         return known
-    saving = vars(keras.module("saving.saving_lib"))
+    module = keras.module("saving.saving_lib")
+    saving = vars(module) if module is not None else {}  # tf.keras before 2.12 has none
     if not kind:
         names = frozenset(saving.get("ATTR_SKIPLIST", ()))
     else:
