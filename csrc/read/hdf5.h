@@ -2,11 +2,15 @@
  * with attributes, walked without recursion, each metadata block claimed once.
  *
  * hdf5_file    superblock, finding the signature behind a user block
- * hdf5_object  object headers v1 and v2, their messages
- * hdf5_group   links: symbol tables (B-tree v1, local heap, SNOD), link messages,
- *              dense links (fractal heap, B-tree v2)
- * hdf5_heap    local, global, fractal heaps
+ * hdf5_tree    the walk over all objects, and finding them again
+ * hdf5_object  object headers v1 and v2: chunks of messages
+ * hdf5_storage layout, fill value and filter messages: a header becomes a dataset
+ * hdf5_attribute, hdf5_shared  attribute messages; messages shared in a heap (SOHM)
+ * hdf5_group   links: symbol tables (local heap, SNOD), link messages, dense links
+ * hdf5_btree   walking B-trees of version 1 and 2
+ * hdf5_heap, hdf5_fractal  local and global heap; fractal heap
  * hdf5_type    datatypes and dataspaces
+ * hdf5_block, hdf5_addresses, hdf5_checksum  loading a block; a hash of addresses; lookup3
  * hdf5_chunk   where the chunks of a dataset lie, all indexes
  * hdf5_filter  shuffle, deflate, fletcher32, LZF
  * libhdf5      what is left: szip, nbit, scale-offset on a file image
@@ -89,7 +93,7 @@ struct kw_hdf5 {
     uint32_t dataset_count;
     uint8_t superblock;  /* version */
     uint64_t base;       /* user block: bytes before the superblock */
-    uint64_t end;        /* end of file address that the superblock declares, + base */
+    uint64_t end;        /* end of file that the superblock declares, absolute in the source */
     bool truncated;      /* source is shorter than `end` */
     bool interrupted;    /* the superblock was never finished: root header zeroed, or end is undefined/stale */
     kw_fault fault;      /* the walk could not even start at the root */

@@ -116,8 +116,9 @@ static int read_texts(kw_walk *walk, const parts *p, kw_attr *attr, kw_error *er
     kw_cursor c = kw_cursor_of(p->values);
     for (uint32_t i = 0; i < attr->count; i++) {
         kw_view value = kw_cursor_view(&c, (size_t)p->type.len);
-        int result = p->type.kind == KW_TYPE_TEXT ? read_fixed(hdf5, value, p->type.padding, &attr->texts[i], &lens[i], err)
-                                                  : read_vlen(walk, value, &attr->texts[i], &lens[i], err);
+        int result = p->type.kind == KW_TYPE_TEXT
+                         ? read_fixed(hdf5, value, p->type.padding, &attr->texts[i], &lens[i], err)
+                         : read_vlen(walk, value, &attr->texts[i], &lens[i], err);
         if (result != 0) return -1;
     }
     return 0;

@@ -30,7 +30,8 @@ int kw_block_load(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t of
     uint64_t size = kw_source_size(hdf5->source);
     *out = (kw_view){.data = NULL, .len = 0, .off = off};
     if (off == KW_NOWHERE) return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "undefined address");
-    if (off >= size && !hdf5->truncated) return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "address past the end of the file");
+    if (off >= size && !hdf5->truncated)
+        return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "address past the end of the file");
     if (!kw_in_range(off, len, size))
         return kw_fail(err, KW_TRUNCATED, off < size ? size : off, "metadata past the end of the file");
     if (ledger != NULL && kw_ledger_claim(ledger, off, len, err) != 0) return -1;

@@ -72,9 +72,7 @@ static int read_v0(kw_hdf5 *hdf5, kw_cursor *c, superblock *out, kw_error *err) 
     kw_cursor_skip(c, 4);
     uint64_t at = kw_cursor_at(c);
     uint8_t offset_len = kw_cursor_u8(c), length_len = kw_cursor_u8(c);
-    kw_cursor_skip(c, 1);
-    hdf5->more->leaf_k = kw_cursor_u16(c);
-    hdf5->more->node_k = kw_cursor_u16(c);
+    kw_cursor_skip(c, 5); /* the sizes of group nodes: each says itself how much of it is used */
     hdf5->more->status_flags = kw_cursor_u32(c);
     if (hdf5->superblock == 1) kw_cursor_skip(c, 4);
     if (set_sizes(hdf5, offset_len, length_len, at, err) != 0) return -1;

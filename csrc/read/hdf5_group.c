@@ -222,9 +222,11 @@ static int read_dense(kw_walk *walk, kw_object *object, kw_error *err) {
 
 /* ---- order ---- */
 
+static const char *name_of(const kw_link *link) { return link->path + link->name_off; }
+
 static int compare_links(const void *a, const void *b) {
     const kw_link *x = a, *y = b;
-    int order = strcmp(x->path + x->name_off, y->path + y->name_off);
+    int order = strcmp(name_of(x), name_of(y));
     return order != 0 ? order : (x->address > y->address) - (x->address < y->address);
 }
 
@@ -234,12 +236,11 @@ static int sort_links(kw_walk *walk, kw_object *object, size_t first, kw_error *
     size_t count = walk->link_count - first, kept = 0;
     bool sorted = true;
     for (size_t i = 1; i < count && sorted; i++)
-        sorted = strcmp(links[i - 1].path + links[i - 1].name_off, links[i].path + links[i].name_off) < 0;
+        sorted = strcmp(name_of(&links[i - 1]), name_of(&links[i])) < 0;
     if (sorted) return 0;
     qsort(links, count, sizeof *links, compare_links);
     for (size_t i = 0; i < count; i++)
-        if (kept == 0 || strcmp(links[kept - 1].path + links[kept - 1].name_off, links[i].path + links[i].name_off) != 0)
-            links[kept++] = links[i];
+        if (kept == 0 || strcmp(name_of(&links[kept - 1]), name_of(&links[i])) != 0) links[kept++] = links[i];
     if (kept == count) return 0;
     walk->link_count = first + kept;
     kw_error cause;

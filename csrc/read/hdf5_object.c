@@ -14,8 +14,10 @@
 #include "read/hdf5_group.h"
 #include "read/hdf5_shared.h"
 
+/* Flags of a message, of a version 2 header; the place of a shared message. */
+enum { MESSAGE_SHARED = 0x02, MESSAGE_MUST_KNOW = 0x80 };
+enum { HEADER_ORDER = 0x04, HEADER_LIMITS = 0x10, HEADER_TIMES = 0x20 };
 enum { SHARED_IN_HEAP = 1 };
-enum { MESSAGE_SHARED = 0x02, MESSAGE_MUST_KNOW = 0x80, HEADER_ORDER = 0x04, HEADER_LIMITS = 0x10, HEADER_TIMES = 0x20 };
 
 /* A header while it is read. */
 typedef struct header {

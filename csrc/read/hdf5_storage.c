@@ -175,7 +175,8 @@ static int read_filter_name(kw_hdf5 *hdf5, kw_cursor *c, size_t len, kw_filter *
 static int read_filters(kw_hdf5 *hdf5, kw_view message, kw_stored *out, kw_error *err) {
     kw_cursor c = kw_cursor_of(message);
     uint8_t version = kw_cursor_u8(&c), count = kw_cursor_u8(&c);
-    if (version != 1 && version != 2) return kw_fail(err, KW_CORRUPT, message.off, "filter message version %u", version);
+    if (version != 1 && version != 2)
+        return kw_fail(err, KW_CORRUPT, message.off, "filter message version %u", version);
     if (count > KW_FILTERS_MAX) return kw_fail(err, KW_CORRUPT, message.off, "%u filters", count);
     if (version == 1) kw_cursor_skip(&c, 6);
     for (unsigned i = 0; i < count; i++) {
@@ -296,7 +297,8 @@ static int describe(kw_hdf5 *hdf5, const kw_object *object, kw_dataset *dataset,
         dataset->nbytes = 0;
         return kw_fail(err, KW_BOMB, KW_NOWHERE, "shape of more than 2^63 bytes");
     }
-    if (!kw_object_has(object, KW_MESSAGE_LAYOUT)) return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "dataset without layout");
+    if (!kw_object_has(object, KW_MESSAGE_LAYOUT))
+        return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "dataset without layout");
     return place(hdf5, object, dataset, err);
 }
 

@@ -109,7 +109,8 @@ static uint8_t read_float_type(kw_cursor *c, bool *big_endian) {
 }
 
 static uint8_t complex_of(uint8_t part) {
-    return part == KW_DTYPE_FLOAT32 ? KW_DTYPE_COMPLEX64 : part == KW_DTYPE_FLOAT64 ? KW_DTYPE_COMPLEX128 : KW_DTYPE_NONE;
+    if (part == KW_DTYPE_FLOAT32) return KW_DTYPE_COMPLEX64;
+    return part == KW_DTYPE_FLOAT64 ? KW_DTYPE_COMPLEX128 : KW_DTYPE_NONE;
 }
 
 /* h5py's complex number: a compound of the floats r and i; NONE for any other. */

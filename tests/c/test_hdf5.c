@@ -631,6 +631,9 @@ static void test_every_length_and_byte(void) {
         image im = make_sample(superblock);
         check_lengths(&im);
         check_bytes(&im);
+        if (superblock == 2) check_sealed_bytes(&im, 0, IMAGE_V2_LEN);
+        size_t header = find_block(&im, "OHDR", 0);
+        if (header < im.len) check_sealed_bytes(&im, header, im.len - header); /* the root's: the last block */
         free(im.bytes);
     }
 }
