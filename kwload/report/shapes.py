@@ -17,8 +17,9 @@ from kwload.report.axes import Axis, axes_of
 from kwload.report.context import Context, Wanted, entry, finding, listed, shape_text, typed
 from kwload.report.escape import literal, quote
 from kwload.report.facts import Raw, TensorFacts
-from kwload.report.finding import Finding, Severity
+from kwload.report.finding import Finding
 from kwload.report.text import plural
+from kwload.report.words import severity_of
 
 _CONVENTIONS: Final[tuple[tuple[int, ...], ...]] = (
     (3, 2, 0, 1),
@@ -83,10 +84,9 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
             rest = "variable fits" if matched == 1 else "variables fit"
             notes.append(f"the other {matched:,} {rest}")
     layers = list(dict.fromkeys([variable.layer, *(context.variables[row].layer for row in related)]))
-    severity: Severity = "error" if raw.severity == "error" else "warning" if raw.severity == "warning" else "note"
     return finding(
         307,
-        severity,
+        severity_of(raw),
         headline=entry(307).say(variable=quote(variable.path)),
         layer=variable.layer,
         variable=variable.name,
@@ -156,14 +156,13 @@ def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         if tensor is None or variable is None:
             continue
         order = permutation(tensor.shape, variable.shape)
-        severity: Severity = "error" if raw.severity == "error" else "warning" if raw.severity == "warning" else "note"
-        related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
+            related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
         notes = [f"numpy.transpose(value, {order}) has the model's shape"] if order else []
         if related:
             notes.append(f"the same is true of {plural(len(related), 'other variable')}")
         yield finding(
             308,
-            severity,
+            severity_of(raw),
             headline=entry(308).say(variable=quote(variable.path)),
             layer=variable.layer,
             variable=variable.name,

@@ -1,0 +1,298 @@
+"""Findings about what matched: missing, unused, renamed, skipped, nothing at all, and what cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kwload.report import shapes
+from kwload.report.context import (
+    LEGACY,
+    Context,
+    columns,
+    count_of,
+    entry,
+    finding,
+    listed,
+    named,
+    shape_text,
+    typed,
+)
+from kwload.report.escape import escape, literal, quote
+from kwload.report.facts import Raw
+from kwload.report.finding import Finding
+from kwload.report.text import plural
+from kwload.report.words import common_prefix, has, layers_of, load_the_rest, mapping_text, rows_of, severity_of, wants
+
+
+def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers and variables of the model that find nothing in the file."""
+    groups: dict[str, list[int]] = {}
+    fits: list[tuple[str, str]] = []
+    lost = [raw.file_group for raw in raws if raw.file_group >= 0 and raw.model_group < 0]
+    if lost:
+        yield _lost(context, raws[0], lost)
+    for raw in raws:
+        rows = rows_of(raw) or (context.rows_of[raw.model_group] if raw.model_group >= 0 else [])
+        if not rows:
+            continue
+        name = context.layer(raw.model_group) if raw.model_group >= 0 else context.variables[rows[0]].layer
+        groups.setdefault(name, []).extend(row for row in rows if row not in groups.get(name, ()))
+        if raw.other_group >= 0:
+            fits.append((context.file_layer(raw.other_group), name))
+    if not groups:
+        return
+    lines = [wants(context, name, rows) for name, rows in groups.items()]
+    rows = [row for several in groups.values() for row in several]
+    what = quote(next(iter(groups))) if len(groups) == 1 else f"{plural(len(groups), 'layer')} of the model"
+    if len(rows) == 1:
+        what = quote(context.variables[rows[0]].path)
+    first = raws[0]
+    help_ = []
+    if fits and context.options.by_name:
+        help_.append(f"match them: {context.load('by_name=True', 'mapping=' + mapping_text(fits))}")
+    these = "it" if len(groups) == 1 else "them"
+    if first.severity == "error":
+        help_ += [f"leave {these} as initialised and {call}" for call in load_the_rest(context, list(groups))]
+    yield finding(
+        301,
+        severity_of(first),
+        headline=entry(301).say(what=what),
+        layer=next(iter(groups)),
+        variable=context.variables[rows[0]].name if len(rows) == 1 else None,
+        expected=[list(context.variables[row].shape) for row in rows],
+        body=listed(lines),
+        notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
+        help=help_,
+        related=[context.variables[row].path for row in rows],
+    )
+
+
+def _lost(context: Context, raw: Raw, groups: Sequence[int]) -> Finding:
+    """Layers that the file lists and whose weights are not in it."""
+    names = [context.file_layer(group) for group in groups]
+    return finding(
+        301,
+        severity_of(raw),
+        headline=f"the file lists {named(names)}, but {'its' if len(names) == 1 else 'their'} weights are not in it",
+        layer=names[0],
+        path=context.groups[groups[0]][0],
+        notes=["layers are matched by order, so nothing after it can be trusted"],
+        help=["use another copy of the file: this one was changed after it was saved"],
+        related=names[1:],
+    )
+
+
+def unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers and tensors of the file that no variable takes."""
+    groups = list(dict.fromkeys(raw.file_group for raw in raws if raw.file_group >= 0 and raw.file_tensor < 0))
+    alone = [raw.file_tensor for raw in raws if raw.file_tensor >= 0]
+    if not groups and not alone:
+        return
+    lines = [has(context, group) for group in groups]
+    lines += [
+        f"{escape(tensor.path)}: {typed(tensor.shape, tensor.dtype)}" for tensor in map(context.tensor, alone) if tensor
+    ]
+    paths = [tensor.path for group in groups for tensor in context.file_tensors(group)]
+    paths += [context.tensors[row].path for row in alone]
+    count = plural(len(groups), "layer") if groups and not alone else plural(len(paths), "tensor")
+    one = (len(groups) if groups and not alone else len(paths)) == 1
+    if one:
+        count = quote(context.file_layer(groups[0]) if groups else paths[0])
+    yield finding(
+        302,
+        severity_of(raws[0]),
+        headline=entry(302).say(what=count, verb="is" if one else "are"),
+        layer=context.file_layer(groups[0]) if groups else context.tensors[alone[0]].layer if alone else None,
+        path=context.groups[groups[0]][0] if groups else context.tensors[alone[0]].path if alone else None,
+        found=len(paths),
+        body=listed(lines),
+        notes=[*_like(context, raws), "a layer may be missing from the model, or the file may belong to a larger one"],
+        related=paths,
+    )
+
+
+def _like(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """Layers of the model without weights that these would fit."""
+    fits = [raw for raw in raws if raw.file_group >= 0 and raw.other_group >= 0]
+    pairs = [(context.file_layer(raw.file_group), context.layer(raw.other_group)) for raw in fits[:3]]
+    return [f"{quote(old)} has the shapes of {quote(new)} of the model" for old, new in pairs]
+
+
+def renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Names that changed while place and shapes stayed: old and new side by side."""
+    pairs = []
+    for raw in raws:
+        group = raw.file_group if raw.file_group >= 0 else raw.other_group
+        if raw.model_tensor >= 0 and raw.file_tensor >= 0:
+            pairs.append((context.tensors[raw.file_tensor].variable, context.variables[raw.model_tensor].path))
+        elif group >= 0 and raw.model_group >= 0:
+            pairs.append((context.file_layer(group), context.layer(raw.model_group)))
+    if not pairs:
+        return
+    rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
+    first = raws[0]
+    what = count_of(len(pairs), "layer", "has another name", "have other names")
+    if len(pairs) == 1:
+        what = f"{quote(pairs[0][1])} is called {quote(pairs[0][0])}"
+    yield finding(
+        303,
+        severity_of(first),
+        headline=entry(303).say(what=what),
+        layer=pairs[0][1],
+        path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
+        expected=[new for _, new in pairs],
+        found=[old for old, _ in pairs],
+        body=[rows[0], *listed(rows[1:])] if len(pairs) > 1 else [],
+        notes=[_renamed_note(context)],
+        related=[new for _, new in pairs],
+    )
+
+
+def _renamed_note(context: Context) -> str:
+    if context.file.layout in LEGACY:
+        return "matched by order and shape; with by_name=True it would be skipped"
+    return "matched by place and shape, as Keras does; names are not used"
+
+
+def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Not one variable finds a tensor; by name, the rule that would match them all."""
+    by_name = bool(context.options.by_name)
+    body, help_ = _proposal(context) if by_name else ([], [])
+    in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
+    in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
+    wanted = context.plan.wanted if context.plan is not None else len(context.variables)
+    asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
+    if not body:
+        body = [f"layers in the file:   {named(in_file)}", f"layers in the model:  {named(in_model)}"]
+    yield finding(
+        310,
+        severity_of(raws[0]),
+        headline=entry(310).say(wanted=asked, how="by name" if by_name else "found in the file"),
+        expected=len(in_model) if by_name else wanted,
+        found=0,
+        body=body,
+        help=help_,
+    )
+
+
+def _proposal(context: Context) -> tuple[list[str], list[str]]:
+    """The pairing by order, when all shapes agree: names of file and model side by side, and the calls that use it."""
+    file = [row for row in range(len(context.groups)) if context.file_tensors(row)]
+    model = [row for row, rows in enumerate(context.rows_of) if rows]
+    left = [[tuple(tensor.shape) for tensor in context.file_tensors(row)] for row in file]
+    right = [[context.variables[i].shape for i in context.rows_of[row]] for row in model]
+    if left != right or not file:
+        return [], []
+    pairs = [(context.file_layer(old), context.layer(new)) for old, new in zip(file, model, strict=True)]
+    rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
+    prefix = common_prefix(pairs)
+    body = [f"by order and shape all {len(pairs):,} layers match:", *listed(rows, 6)]
+    help_ = [f"{context.load()}  loads them by order"]
+    if prefix is not None:
+        help_.append(context.load("by_name=True", f"mapping=({literal(prefix[0])}, {literal(prefix[1])})"))
+    elif len(pairs) <= 6:
+        help_.append(context.load("by_name=True", f"mapping={mapping_text(pairs)}"))
+    return body, help_
+
+
+def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    raw = raws[0]
+    old = [context.file_layer(item.file_group) for item in raws if item.file_group >= 0]
+    new = [context.layer(item.model_group) for item in raws if item.model_group >= 0]
+    pair = common_prefix(list(zip(old, new, strict=False))) if old and new else None
+    rule = f"mapping=({literal(pair[0])}, {literal(pair[1])})" if pair is not None else None
+    yield finding(
+        312,
+        severity_of(raw),
+        headline=entry(312).say(prefix=quote("".join(pair) if pair is not None else "?")),
+        layer=new[0] if new else None,
+        expected=new,
+        found=old,
+        body=listed(columns([(escape(a), "->", escape(b)) for a, b in zip(old, new, strict=False)]), 4),
+        help=[context.load(rule)] if rule else [],
+    )
+
+
+def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """The model, or layers of it, have no variables yet; which input shape the file suggests."""
+    names = layers_of(context, [raw for raw in raws if raw.model_group > 0])
+    whole = not names or not context.variables
+    sides = (("file   ", len(context.tensors), "tensor"), ("model  ", len(context.variables), "variable"))
+    shape = shapes.suggested_input(context) if whole else None
+    help_ = []
+    if shape is not None:
+        help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
+    elif whole:
+        help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
+    else:
+        help_.append("call the model on a batch so that every layer is built, then load")
+    yield finding(
+        311,
+        severity_of(raws[0]),
+        headline=entry(311).say(
+            what="the model is" if whole else f"{named(names)} {'is' if len(names) == 1 else 'are'}", verb="is"
+        ),
+        layer=None if whole else names[0],
+        expected=len(context.variables),
+        found=len(context.tensors),
+        body=[side + plural(count, word) for side, count, word in sides],
+        help=help_,
+        related=names[1:],
+    )
+
+
+def skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers that stay as initialised: by name because nothing has their name, or because they do not fit."""
+    names = layers_of(context, raws)
+    rows = list(dict.fromkeys(row for raw in raws for row in rows_of(raw)))
+    groups = list(dict.fromkeys(raw.model_group for raw in raws if raw.model_group >= 0))
+    known = [raw for raw in raws if raw.model_group >= 0 and raw.other_group >= 0]
+    fits = [(context.file_layer(raw.other_group), context.layer(raw.model_group)) for raw in known]
+    by_name = bool(context.options.by_name) and not any(raw.file_group >= 0 for raw in raws)
+    one = len(names) == 1
+    why = "has no layer of its name in the file" if one else "have no layer of their name in the file"
+    if not by_name:
+        why = "does not fit" if one else "do not fit"
+    yield finding(
+        318,
+        severity_of(raws[0]),
+        headline=entry(318).say(what=f"{named(names)} {why}", verb="it stays" if one else "they stay"),
+        layer=names[0] if names else None,
+        path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
+        body=listed(
+            _unlike(context, raws) or [wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+        ),
+        notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
+        help=[f"match them: {context.load('by_name=True', 'mapping=' + mapping_text(fits))}"]
+        if fits and by_name
+        else [],
+        related=[context.variables[row].path for row in rows],
+    )
+
+
+def _unlike(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """``head/kernel: (128, 10) in the file, (128, 12) in the model``."""
+    lines = []
+    for raw in raws:
+        tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
+        if tensor is not None and variable is not None:
+            old, new = shape_text(tensor.shape), shape_text(variable.shape)
+            lines.append(f"{escape(variable.path)}: {old} in the file, {new} in the model")
+    return lines
+
+
+def undecidable(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    groups = context.plan.undecidable if context.plan is not None else ()
+    names = [[context.layer(group) for group in several] for several in groups]
+    if not names:
+        names = [layers_of(context, raws)]
+    what = named(names[0]) if len(names) == 1 else f"the layers in each of {len(names)} groups"
+    yield finding(
+        319,
+        severity_of(raws[0]),
+        headline=entry(319).say(what=what),
+        layer=names[0][0] if names[0] else None,
+        body=listed([named(several, 6) for several in names]) if len(names) > 1 else [],
+        notes=["they are matched by order; give layers names of your own and this can be checked"],
+        related=[name for several in names for name in several],
+    )

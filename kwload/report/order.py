@@ -1,0 +1,284 @@
+"""Findings about order and number: layers that swapped places, that were inserted, that have more weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Final
+
+from kwload.report.context import (
+    LEGACY,
+    Context,
+    columns,
+    entry,
+    finding,
+    listed,
+    named,
+    shape_text,
+)
+from kwload.report.escape import escape, quote
+from kwload.report.facts import Raw, TensorFacts
+from kwload.report.finding import Finding
+from kwload.report.words import file_layers, group_flag, has, load_the_rest, mapping_text, name_list, severity_of, wants
+
+_EVIDENCE: Final = "the shapes fit; the names given to the layers, stored in the file, are the evidence"
+
+_AS_SAVED: Final = "give the layers of the model the order they had when the file was saved"
+
+
+def _chain(context: Context, raw: Raw) -> list[tuple[int, int]]:
+    """The layers of a chain of layers that get each other's weights, each with the group of the file it would get."""
+    groups = [raw.model_group] if raw.model_group >= 0 else []
+    groups = list(dict.fromkeys([*groups, *(context.variables[row].group for row in raw.related)]))
+    if not raw.related and raw.other_group >= 0:
+        groups.append(raw.other_group)
+    givers = [(group, context.giver(group)) for group in groups]
+    return [(group, raw.file_group if giver < 0 and group == raw.model_group else giver) for group, giver in givers]
+
+
+def _flow(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
+    """Which layer of the model would receive whose weights."""
+    rows = [("layer of the model", "", "would receive the weights of")]
+    rows += [
+        (escape(context.layer(group)), "<-", escape(context.file_layer(giver))) for group, giver in chain if giver >= 0
+    ]
+    lines = columns(rows)
+    return [lines[0], *listed(lines[1:])] if len(lines) > 1 else []
+
+
+def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
+    """The call that gives each layer of a chain the weights of its own name, and leaves out what has none."""
+    layers = [context.layer(group) for group, _ in chain]
+    known = {context.file_layer(row) for row in range(len(context.groups))}
+    left = [name for name in layers if name not in known]
+    pairs = [(name, name) for name in layers if name in known]
+    if context.file.layout in LEGACY and not context.options.by_name:
+        call = context.load("by_name=True")
+    elif not pairs or len(pairs) > 6 or len(left) > 6:
+        return [f"{context.load('by_name=True')}  gives each layer the weights of its own name"] if pairs else []
+    else:
+        call = context.load(f"mapping={mapping_text(pairs)}", *([f"skip={name_list(left)}"] if left else []))
+    rest = f", and leaves {named(left)} as initialised" if left else ""
+    return [f"{call}  gives each layer the weights of its own name{rest}"]
+
+
+def swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers that would get each other's weights."""
+    chain = [link for raw in raws for link in _chain(context, raw)]
+    names = [context.layer(group) for group, _ in chain]
+    if not names:
+        return
+    yield finding(
+        304,
+        severity_of(raws[0]),
+        headline=entry(304).say(what=named(names, 3)),
+        layer=names[0],
+        path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
+        expected=names,
+        found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
+        body=_flow(context, chain),
+        notes=[_EVIDENCE],
+        help=[*_by_names(context, chain), _AS_SAVED],
+        related=names[1:],
+    )
+
+
+def inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """A layer that one side has and the other has not."""
+    for raw in raws:
+        if raw.related:
+            yield from _shifted(context, raw)
+    alone = [raw for raw in raws if not raw.related]
+    if alone:
+        yield from _extra(context, alone)
+
+
+def _shifted(context: Context, raw: Raw) -> Iterator[Finding]:
+    """The number of layers is the same, so those after it get the weights of their neighbours."""
+    chain = _chain(context, raw)
+    names = [context.layer(group) for group, _ in chain]
+    new = context.layer(raw.model_group) if raw.model_group >= 0 else None
+    gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
+    what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
+    notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
+    yield finding(
+        305,
+        severity_of(raw),
+        headline=entry(305).say(what=f"{what}: the layers after it would receive the weights of their neighbours"),
+        layer=new or names[0],
+        path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+        expected=names,
+        found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
+        body=_flow(context, chain),
+        notes=[*notes, _EVIDENCE],
+        help=[*_by_names(context, chain), _AS_SAVED],
+        related=[name for name in names if name != (new or names[0])],
+    )
+
+
+def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
+    """File and model have another number of layers: which stand on one side only, and where (by order, legacy)."""
+    first = raws[0]
+    in_file = first.file_group >= 0
+    if in_file:
+        names = [context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0]
+        lines = [has(context, raw.file_group) for raw in raws if raw.file_group >= 0]
+        what = f"{_of(names, 'of the file')} {'has no layer' if len(names) == 1 else 'have no layers'} in the model"
+    else:
+        groups = [raw.model_group for raw in raws if raw.model_group >= 0]
+        names = [context.layer(group) for group in groups]
+        lines = [wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+        what = f"{_of(names, 'of the model')} {'is' if len(names) == 1 else 'are'} not in the file"
+    if not names:
+        return
+    place = f"before {quote(context.layer(first.other_group))}" if first.other_group >= 0 else "at the end"
+    counts = [sum(bool(context.file_tensors(row)) for row in file_layers(context)), sum(map(bool, context.rows_of))]
+    yield finding(
+        305,
+        severity_of(first),
+        headline=entry(305).say(what=what),
+        layer=names[0],
+        path=context.groups[first.file_group][0] if in_file else None,
+        expected=counts[1],
+        found=counts[0],
+        body=listed(lines),
+        notes=[
+            f"{'it stands' if len(names) == 1 else 'they stand'} {place}; layers are matched by order",
+            f"layers with weights: {counts[0]:,} in the file, {counts[1]:,} in the model",
+        ],
+        help=_rest_by_name(context, [] if in_file else names),
+        related=names[1:],
+    )
+
+
+def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
+    """The call that loads by name what order cannot, when names agree."""
+    layers = file_layers(context)
+    by_name = {context.file_layer(row): [tensor.shape for tensor in context.file_tensors(row)] for row in layers}
+    groups = [row for row, rows in enumerate(context.rows_of) if rows]
+    wanted = {context.layer(row): [context.variables[i].shape for i in context.rows_of[row]] for row in groups}
+    rest = [name for name in wanted if name not in new]
+    if not rest or any(name not in by_name for name in rest):
+        return []
+    left = f", and leaves {named(new)} as initialised" if new else ""
+    if all(by_name[name] == wanted[name] for name in rest):
+        return [f"{context.load('by_name=True')}  loads the others by their names{left}"]
+    return [f"{context.load('by_name=True', 'skip_mismatch=True')}  loads by name what fits{left}"]
+
+
+def _of(names: Sequence[str], whose: str) -> str:
+    return f"{named(names)} {whose}"
+
+
+def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """A nested model whose weights were saved in another order (section 2.5, L2)."""
+    for raw in raws:
+        layer = context.layer(raw.model_group) if raw.model_group >= 0 else "the model"
+        in_file = [name for name, _ in context.groups[raw.file_group][3]] if raw.file_group >= 0 else []
+        wanted = context.rows_of[raw.model_group] if raw.model_group >= 0 else []
+        in_model = [context.variables[row].path for row in wanted]
+        beside = zip(map(escape, in_file), map(escape, in_model), strict=False)
+        rows = columns([("in the file", "in the model"), *beside])
+        yield finding(
+            313,
+            severity_of(raw),
+            headline=entry(313).say(layer=quote(layer)),
+            layer=layer,
+            path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+            expected=in_model,
+            found=in_file,
+            body=[rows[0], *listed(rows[1:])],
+            notes=["trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"],
+            help=[f"set `trainable` in {quote(layer)} as it was when the file was saved, load, and set it back"],
+        )
+
+
+def counts(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    for raw in raws:
+        yield _count_of_weights(context, raw) if raw.model_group >= 0 else _count_of_layers(context, raw)
+
+
+def _count_of_weights(context: Context, raw: Raw) -> Finding:
+    """A layer has more weights in the file than in the model, or fewer."""
+    layer = context.layer(raw.model_group)
+    wanted = [context.variables[row] for row in context.rows_of[raw.model_group]]
+    slots = context.groups[raw.file_group][3] if raw.file_group >= 0 else ()
+    had = [(name, context.tensors[row]) for name, row in slots if row >= 0]
+    old = ", ".join(f"{escape(_leaf(name))} {shape_text(tensor.shape)}".lstrip() for name, tensor in had[:6])
+    new = ", ".join(f"{escape(item.name)} {shape_text(item.shape)}" for item in wanted[:6])
+    kind = context.class_name(raw.model_group)
+    return finding(
+        306,
+        severity_of(raw),
+        headline=entry(306).say(what=f"number of weights of {quote(layer)}", found=raw.a, expected=raw.b),
+        layer=layer,
+        path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+        expected=raw.b,
+        found=raw.a,
+        cause=_count_cause(context, raw, [tensor for _, tensor in had]),
+        body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
+        notes=[f"the class in the model is {escape(kind)}"] if kind else [],
+        help=load_the_rest(context, [layer]),
+    )
+
+
+def _leaf(name: str) -> str:
+    """The variable's own name; nothing for the numbers of the Keras 3 layout."""
+    leaf = name.rpartition("/")[2].removesuffix(":0")
+    return "" if leaf.isdigit() else leaf
+
+
+def _count_cause(context: Context, raw: Raw, had: Sequence[TensorFacts]) -> str | None:
+    """Why the number differs, where the shapes leave no doubt."""
+    wanted = [context.variables[row] for row in context.rows_of[raw.model_group]]
+    names = [item.name.rpartition("/")[2] for item in wanted]
+    fit = [tuple(tensor.shape) for tensor in had]
+    if "bias" in names and fit == [item.shape for item, name in zip(wanted, names, strict=True) if name != "bias"]:
+        return "the layer in the file has no bias: it was built with `use_bias=False`"
+    if names == ["kernel"] and len(fit) == 2 and fit[0] == wanted[0].shape and fit[1] == wanted[0].shape[-1:]:
+        return f"the file has a bias {shape_text(fit[1])}, the model's layer has `use_bias=False`"
+    return None
+
+
+def _count_of_layers(context: Context, raw: Raw) -> Finding:
+    """File and model have another number of layers with weights: which stand only on one side, and where."""
+    only_file, only_model = _aligned(context)
+    lines = [f"only in the file:   {line}" for line in only_file]
+    lines += [f"only in the model:  {line}" for line in only_model]
+    return finding(
+        306,
+        severity_of(raw),
+        headline=entry(306).say(what="number of layers with weights", found=raw.a, expected=raw.b),
+        expected=raw.b,
+        found=raw.a,
+        body=listed(lines),
+        notes=[] if raw.b else ["the model has no layer with weights: it may not be built"],
+        help=["add or remove the layers named above, or load the file that belongs to this model"] if lines else [],
+    )
+
+
+def _aligned(context: Context) -> tuple[list[str], list[str]]:
+    """The layers that stand on one side only, told by the widths of their weights."""
+    skipped = 0
+    for flag in ("optimizer", "metric", "absent"):
+        skipped |= group_flag(flag)
+    file = [row for row, group in enumerate(context.groups) if not group[2] & skipped and context.file_tensors(row)]
+    model = [row for row, rows in enumerate(context.rows_of) if rows]
+    left = [_width([tensor.shape for tensor in context.file_tensors(row)]) for row in file]
+    right = [_width([context.variables[i].shape for i in context.rows_of[row]]) for row in model]
+    only_file, only_model = [], []
+    for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        for n in range(i, j):
+            before = f", after {quote(context.file_layer(file[n - 1]))}" if n else ", first"
+            only_file.append(has(context, file[n]) + before)
+        for n in range(k, m):
+            before = f", after {quote(context.layer(model[n - 1]))}" if n else ", first"
+            only_model.append(wants(context, context.layer(model[n]), context.rows_of[model[n]]) + before)
+    return only_file, only_model
+
+
+def _width(shapes_: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:
+    """Rank and last axis of each weight: what a layer is, whatever stands in front of it."""
+    return tuple((len(shape), shape[-1] if shape else 0) for shape in shapes_)

@@ -1,0 +1,90 @@
+"""Phrases that several findings share: what a layer wants, what the file has, the calls to paste."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kwload.report.context import (
+    Context,
+    shape_text,
+    values,
+)
+from kwload.report.escape import escape, literal, quote
+from kwload.report.facts import Raw
+from kwload.report.finding import Severity
+from kwload.report.text import plural
+
+
+def severity_of(raw: Raw) -> Severity:
+    return "error" if raw.severity == "error" else "warning" if raw.severity == "warning" else "note"
+
+
+def rows_of(raw: Raw) -> list[int]:
+    """Rows of the model's variables that a finding is about."""
+    own = [raw.model_tensor] if raw.model_tensor >= 0 else []
+    return own + [row for row in raw.related if row != raw.model_tensor]
+
+
+def layers_of(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """The model layers that findings are about, each once, in order."""
+    names = [context.layer(raw.model_group) for raw in raws if raw.model_group >= 0]
+    names += [context.variables[row].layer for raw in raws if raw.model_group < 0 for row in rows_of(raw)]
+    return list(dict.fromkeys(names))
+
+
+def name_list(names: Sequence[str]) -> str:
+    return f"[{', '.join(map(literal, names[:6]))}]"
+
+
+def load_the_rest(context: Context, names: Sequence[str]) -> list[str]:
+    """The call that loads what is left without these layers, when something is."""
+    if context.plan is None or not context.plan.pairs:
+        return []
+    option = f"skip={name_list(names)}" if len(names) <= 6 else "skip_mismatch=True"
+    return [f"load the rest with {context.load(option)}"]
+
+
+def mapping_text(pairs: Sequence[tuple[str, str]]) -> str:
+    shown = ", ".join(f"{literal(old)}: {literal(new)}" for old, new in pairs[:6])
+    return "{" + shown + (", …" if len(pairs) > 6 else "") + "}"
+
+
+def wants(context: Context, name: str, rows: Sequence[int]) -> str:
+    """``dense_2: kernel (64, 10), bias (10,)``."""
+    variables = [context.variables[row] for row in rows]
+    said = ", ".join(f"{escape(item.name)} {shape_text(item.shape)}" for item in variables[:4])
+    more = f" and {len(variables) - 4} more" if len(variables) > 4 else ""
+    return f"{escape(name)}: {said}{more}"
+
+
+def has(context: Context, group: int) -> str:
+    """``layers/dense_2 (named `z`): 2 tensors, 20 values``."""
+    path, name = context.groups[group][:2]
+    tensors = context.file_tensors(group)
+    label = escape(path) if not name or name == path.rpartition("/")[2] else f"{escape(path)} (named {quote(name)})"
+    return f"{label}: {plural(len(tensors), 'tensor')}, {plural(values(tensors), 'value')}"
+
+
+def group_flag(name: str) -> int:
+    from kwload import _core
+
+    return _core.GROUP_FLAGS[name]
+
+
+def file_layers(context: Context) -> list[int]:
+    """The groups of the file that are layers, not state of an optimizer or a metric."""
+    state = group_flag("optimizer") | group_flag("metric")
+    return [row for row, group in enumerate(context.groups) if not group[2] & state]
+
+
+def common_prefix(pairs: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """The prefix pair that turns each first name into its second one."""
+    old, new = pairs[0]
+    if old.endswith(new):
+        pair = (old[: len(old) - len(new)], "")
+    elif new.endswith(old):
+        pair = ("", new[: len(new) - len(old)])
+    else:
+        return None
+    rest = all(a.startswith(pair[0]) and pair[1] + a[len(pair[0]) :] == b for a, b in pairs)
+    return pair if rest and any(pair) else None
