@@ -156,7 +156,7 @@ def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         if tensor is None or variable is None:
             continue
         order = permutation(tensor.shape, variable.shape)
-            related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
+        related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
         notes = [f"numpy.transpose(value, {order}) has the model's shape"] if order else []
         if related:
             notes.append(f"the same is true of {plural(len(related), 'other variable')}")
