@@ -51,7 +51,9 @@ class Family:
             model.save(path)
         elif self.layout == "shards":
             path = folder / "model.weights.json"
-            model.save_weights(path, max_shard_size=1e-6)
+            # Keras refuses a shard smaller than the largest variable, and puts all into one when it can.
+            largest = max(np.asarray(weight).nbytes for weight in model.get_weights())
+            model.save_weights(path, max_shard_size=1.5 * largest / 1024**3)
         elif self.layout == "legacy-model":
             path = folder / "model_save.h5"
             model.save(path)

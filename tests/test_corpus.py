@@ -57,8 +57,9 @@ def test_every_tensor_of_a_keras_file_is_byte_identical_to_h5pys(path: Path) -> 
         rows = []
         for row, tensor in enumerate(file.tensors):
             value = expected[tensor.path]
-            if isinstance(value, h5py.Empty):  # a null dataspace: it has a type, but no values, not even none of them
-                with pytest.raises(kwload.WeightsFileError, match="null dataspace"):
+            if isinstance(value, h5py.Empty) or np.asarray(value).dtype == object:
+                # A null dataspace has a type and no values; text is no array of numbers. Both are listed and named.
+                with pytest.raises(kwload.WeightsFileError, match="null dataspace|variable-length text"):
                     file[tensor.path]
                 continue
             rows.append(row)
