@@ -13,7 +13,8 @@
 #include "base/crc.h"
 #include "read/zip.h"
 
-static const char weights_name[] = "model.weights.h5", npz_name[] = "model.weights.npz", map_name[] = "model.weights.json";
+static const char weights_name[] = "model.weights.h5", npz_name[] = "model.weights.npz",
+                  map_name[] = "model.weights.json";
 
 static bool ends_with(const char *text, const char *end) {
     size_t len = strlen(text), end_len = strlen(end);
@@ -30,7 +31,8 @@ static bool is_file(const char *name, const char *file) {
 static const kw_zip_member *find_file(const kw_zip *zip, const char *file) {
     const kw_zip_member *best = kw_zip_find(zip, file);
     for (uint32_t i = 0; best == NULL && i < zip->count; i++)
-        if (is_file(zip->members[i].name, file) && strncmp(zip->members[i].name, "__MACOSX/", 9) != 0) best = &zip->members[i];
+        if (is_file(zip->members[i].name, file) && strncmp(zip->members[i].name, "__MACOSX/", 9) != 0)
+            best = &zip->members[i];
     /* Of several folders the least deep, and there the last member of its name. */
     for (uint32_t i = 0; best != NULL && i < zip->count; i++) {
         const kw_zip_member *m = &zip->members[i];
@@ -42,7 +44,8 @@ static const kw_zip_member *find_file(const kw_zip *zip, const char *file) {
 }
 
 /* The member `file` in the folder that `beside` is in; NULL. */
-static const kw_zip_member *find_beside(const kw_zip *zip, const kw_zip_member *beside, const char *beside_file, const char *file) {
+static const kw_zip_member *find_beside(const kw_zip *zip, const kw_zip_member *beside, const char *beside_file,
+                                        const char *file) {
     size_t folder = strlen(beside->name) - strlen(beside_file);
     for (uint32_t i = zip->count; i > 0; i--) {
         const char *name = zip->members[i - 1].name;
@@ -64,7 +67,8 @@ static const char *list_names(kw_build *build, const kw_zip *zip) {
     int len = 0;
     for (uint32_t i = 0; text != NULL && i < zip->count && i < SHOWN; i++)
         len += snprintf(text + len, (size_t)(LEN - len), "%s%.40s", i > 0 ? ", " : "", zip->members[i].name);
-    if (text != NULL && zip->count > SHOWN) (void)snprintf(text + len, (size_t)(LEN - len), " and %u more", zip->count - SHOWN);
+    if (text != NULL && zip->count > SHOWN)
+        (void)snprintf(text + len, (size_t)(LEN - len), " and %u more", zip->count - SHOWN);
     return text;
 }
 
@@ -83,7 +87,8 @@ static int read_text(kw_build *build, const kw_zip *zip, const kw_zip_member *me
         *out = (kw_view){0};
         return kw_build_blame(build, &why, member->name, err);
     }
-    if (!inflated && member->has_crc && member->present == member->len) sound = kw_crc32(0, out->data, out->len) == member->crc;
+    if (!inflated && member->has_crc && member->present == member->len)
+        sound = kw_crc32(0, out->data, out->len) == member->crc;
     if (sound) return 0;
     return kw_build_fault(build, KW_CHECKSUM, member->header_at, member->name, 0, 0, err, "its CRC-32 is wrong");
 }
@@ -100,7 +105,8 @@ static int read_texts(kw_build *build, const kw_zip *zip, const kw_zip_member *c
     }
     if (metadata == NULL) return 0;
     if (read_text(build, zip, metadata, &text, err) < 0) return -1;
-    if (text.data != NULL && kw_build_metadata(build, text, &why) < 0) return kw_build_blame(build, &why, metadata->name, err);
+    if (text.data != NULL && kw_build_metadata(build, text, &why) < 0)
+        return kw_build_blame(build, &why, metadata->name, err);
     return 0;
 }
 
@@ -133,10 +139,11 @@ static int open_keras(kw_build *build, const kw_zip *zip, const kw_zip_member *w
 }
 
 /* An archive of Keras whose weights are in a form that is not read. */
-static int open_other_weights(kw_build *build, const kw_zip *zip, const kw_zip_member *member, const char *file, kw_error *err) {
+static int open_other_weights(kw_build *build, const kw_zip *zip, const kw_zip_member *member, const char *file,
+                              kw_error *err) {
     build->file->content = KW_CONTENT_KERAS_ZIP;
-    if (read_texts(build, zip, find_beside(zip, member, file, "config.json"), find_beside(zip, member, file, "metadata.json"),
-                   err) < 0)
+    if (read_texts(build, zip, find_beside(zip, member, file, "config.json"),
+                   find_beside(zip, member, file, "metadata.json"), err) < 0)
         return -1;
     return kw_build_fault(build, KW_UNSUPPORTED, member->header_at, member->name, 0, 0, err,
                           file == npz_name ? "weights as .npz are pickles, which Keras since 3.9 does not load either"
@@ -164,7 +171,8 @@ static int open_members(kw_build *build, const kw_zip *zip, kw_error *err) {
     /* The two small members come first: an archive cut behind them, or whose weights were deleted. */
     build->file->content = KW_CONTENT_KERAS_ZIP;
     if (read_texts(build, zip, config, metadata, err) < 0) return -1;
-    return kw_build_fault(build, KW_NOT_WEIGHTS, KW_NOWHERE, weights_name, 0, 0, err, "the archive has no %s", weights_name);
+    return kw_build_fault(build, KW_NOT_WEIGHTS, KW_NOWHERE, weights_name, 0, 0, err, "the archive has no %s",
+                          weights_name);
 }
 
 int kw_archive_open(kw_build *build, kw_error *err) {

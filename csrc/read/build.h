@@ -19,7 +19,8 @@ typedef struct kw_build {
 /* Adds a fault of the container; path and detail are copied.  After a thousand
  * of them one more says that the rest is not listed.  0 or KW_MEMORY. */
 __attribute__((format(printf, 8, 9))) int kw_build_fault(kw_build *build, int code, uint64_t at, const char *path,
-                                                         uint64_t a, uint64_t b, kw_error *err, const char *format, ...);
+                                                         uint64_t a, uint64_t b, kw_error *err, const char *format,
+                                                         ...);
 
 /* The same from an error that a callee returned.  One that ends everything (no
  * memory, reading failed, the file changed) is handed on as *err: -1. */

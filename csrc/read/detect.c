@@ -1,9 +1,9 @@
 /* detect.c -- content by first bytes.
  *
  *      0  \x89 H D F \r \n \x1a \n     HDF5; also at 512, 1024, 2048, ... behind a user block
- *      0  P K \3 \4                    zip (PKWARE APPNOTE 4.3.7); in a file with something before it: by its end record
+ *      0  P K \3 \4                    zip (PKWARE APPNOTE 4.3.7); behind something else: by its end record
  *      0  <length: 8> {"               safetensors
- *    -48  ... <57 fb 80 8b 24 75 47 db> TensorFlow checkpoint .index (LevelDB table_format.md, footer)
+ *     -8  57 fb 80 8b 24 75 47 db      TensorFlow checkpoint .index (LevelDB table_format.md, footer)
  *      0  \x08 <version> ...           protobuf: SavedModel (meta graph next) or ONNX (graph, operator sets)
  *      0  version https://git-lfs      Git LFS pointer (git-lfs docs/spec.md)
  *
@@ -156,7 +156,8 @@ static bool is_onnx(kw_view head, uint64_t size) {
         if (c.short_) return false;
         if (tag == (7 << 3 | 2) || tag == (8 << 3 | 2)) return len > 1 && len <= size;
         if (tag == 5 << 3) continue; /* model_version: a number */
-        if ((tag != (2 << 3 | 2) && tag != (3 << 3 | 2) && tag != (4 << 3 | 2) && tag != (6 << 3 | 2)) || len > c.view.len)
+        if ((tag != (2 << 3 | 2) && tag != (3 << 3 | 2) && tag != (4 << 3 | 2) && tag != (6 << 3 | 2)) ||
+            len > c.view.len)
             return false;
         const uint8_t *text = kw_cursor_take(&c, (size_t)len);
         if (text == NULL || kw_utf8_len(text, (size_t)len) != len) return false;
@@ -168,7 +169,8 @@ static bool all_zero(const uint8_t *bytes, size_t len) {
     return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
 }
 
-/* Looks at the head and, in a larger file, at 64 blocks spread to its end: an unfinished download is tens of gigabytes. */
+/* Looks at the head and, in a larger file, at 64 blocks spread to its end: an unfinished download is tens of gigabytes.
+ */
 static int is_zeros(kw_source *source, kw_view head, bool *answer, kw_error *err) {
     uint64_t size = kw_source_size(source), left = size - head.len;
     *answer = all_zero(head.data, head.len);
@@ -228,8 +230,10 @@ static const char *collapsed(kw_arena *arena, kw_view v, size_t limit) {
     size_t len = 0;
     if (out == NULL) return NULL;
     for (v = trimmed(v); v.len > 0 && len < limit; v = after(v, 1)) {
-        if (!is_space(v.data[0])) out[len++] = (char)v.data[0];
-        else if (out[len - 1] != ' ') out[len++] = ' ';
+        if (!is_space(v.data[0]))
+            out[len++] = (char)v.data[0];
+        else if (out[len - 1] != ' ')
+            out[len++] = ' ';
     }
     while (v.len > 0 && len > 0 && ((uint8_t)out[len - 1] & 0xC0) == 0x80) len--;
     if (v.len > 0 && len > 0 && (uint8_t)out[len - 1] >= 0xC0) len--;

@@ -17,15 +17,14 @@
 #include "read/hdf5_private.h"
 #include "read/keras.h"
 
-bool kw_is_folder(const kw_source *source) {
-    return kw_source_path(source) != NULL && kw_source_fd(source) < 0;
-}
+bool kw_is_folder(const kw_source *source) { return kw_source_path(source) != NULL && kw_source_fd(source) < 0; }
 
 /* Whether there is something of this name, file or folder. */
 static bool exists(const kw_source *folder, const char *name) {
     kw_source *source;
     kw_error why = {0};
-    if (kw_source_open_sibling(folder, name, &source, &why) < 0) return why.code == KW_DIRECTORY || why.code == KW_DENIED;
+    if (kw_source_open_sibling(folder, name, &source, &why) < 0)
+        return why.code == KW_DIRECTORY || why.code == KW_DENIED;
     kw_source_release(source);
     return true;
 }
@@ -43,7 +42,8 @@ static int read_text(kw_build *build, const char *name, kw_view *out, kw_error *
     *out = (kw_view){0};
     if (kw_source_open_sibling(build->file->source, name, &source, &why) < 0) {
         if (why.code == KW_MEMORY) return *err = why, -1;
-        return why.code == KW_NOT_FOUND ? 0 : kw_build_fault(build, why.code, why.at, name, 0, 0, err, "%s", why.detail);
+        return why.code == KW_NOT_FOUND ? 0
+                                        : kw_build_fault(build, why.code, why.at, name, 0, 0, err, "%s", why.detail);
     }
     int result = kw_build_text(build, source, out, &why);
     kw_source_release(source);
@@ -79,8 +79,8 @@ static int add_weights(kw_build *build, kw_source *source, kw_error *err) {
     if (kw_detect(source, &build->file->table.arena, &content, &title, err) < 0) return -1;
     if (content == KW_CONTENT_HDF5) return kw_keras_open_part(build, err);
     build->file->title = title;
-    return kw_build_fault(build, content == KW_CONTENT_EMPTY ? KW_EMPTY : KW_NOT_WEIGHTS, 0, "model.weights.h5", 0, 0, err, "%s",
-                          kw_content_phrase(content));
+    return kw_build_fault(build, content == KW_CONTENT_EMPTY ? KW_EMPTY : KW_NOT_WEIGHTS, 0, "model.weights.h5", 0, 0,
+                          err, "%s", kw_content_phrase(content));
 }
 
 static int add_shards(kw_build *build, kw_shards *shards, kw_error *err) {

@@ -10,9 +10,9 @@
 
 enum {
     EXPECT_VALUE,
-    EXPECT_FIRST_KEY, /* or '}' */
+    EXPECT_FIRST_KEY,  /* or '}' */
     EXPECT_FIRST_ITEM, /* or ']' */
-    EXPECT_MORE,      /* ',' or the end of what is open */
+    EXPECT_MORE,       /* ',' or the end of what is open */
     EXPECT_END
 };
 
@@ -20,7 +20,10 @@ enum {
 static size_t sequence_len(const uint8_t *p, size_t left) {
     uint8_t lead = p[0];
     if (lead < 0x80) return 1;
-    size_t len = lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
+    size_t len = lead >= 0xC2 && lead < 0xE0   ? 2
+                 : lead >= 0xE0 && lead < 0xF0 ? 3
+                 : lead >= 0xF0 && lead < 0xF5 ? 4
+                                               : 0;
     if (len == 0 || len > left) return 0;
     for (size_t i = 1; i < len; i++)
         if ((p[i] & 0xC0) != 0x80) return 0;

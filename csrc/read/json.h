@@ -35,8 +35,8 @@ typedef enum kw_json_token {
 
 typedef struct kw_json {
     kw_cursor cursor;
-    kw_view raw;  /* of the last key, text (between its quotes) or number */
-    int expect;   /* json.c's */
+    kw_view raw; /* of the last key, text (between its quotes) or number */
+    int expect;  /* json.c's */
     unsigned depth;
     uint8_t stack[KW_JSON_DEPTH]; /* KW_JSON_OBJECT or KW_JSON_ARRAY */
 } kw_json;

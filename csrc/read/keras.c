@@ -74,7 +74,8 @@ static bool is_dataset(const kw_hdf5 *hdf5, uint32_t node) {
 /* The text of a scalar attribute; NULL when it is not there or something else. */
 static const char *attr_text(const kw_hdf5 *hdf5, uint32_t node, const char *name) {
     const kw_attr *attr = kw_hdf5_attr(hdf5, node, name);
-    return attr != NULL && attr->fault.code == KW_OK && attr->kind == KW_ATTR_TEXT && attr->count > 0 ? attr->texts[0] : NULL;
+    return attr != NULL && attr->fault.code == KW_OK && attr->kind == KW_ATTR_TEXT && attr->count > 0 ? attr->texts[0]
+                                                                                                      : NULL;
 }
 
 /* Adds the names of one attribute to the list. */
@@ -182,7 +183,8 @@ static const char *variable_of(reader *r, const char *weight, kw_error *err) {
     const char *name = slash != NULL ? slash + 1 : weight;
     const char *colon = strrchr(name, ':');
     size_t len = strlen(name);
-    if (colon != NULL && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0') len = (size_t)(colon - name);
+    if (colon != NULL && colon[1] != '\0' && colon[1 + strspn(colon + 1, "0123456789")] == '\0')
+        len = (size_t)(colon - name);
     const char *variable = kw_arena_text(&r->file->table.arena, name, len);
     if (variable == NULL) (void)kw_fail_memory(err);
     return variable;
@@ -246,7 +248,8 @@ static int read_tensors(kw_build *build, kw_error *err) {
 static int read_weights(reader *r, uint32_t group, uint32_t node, kw_error *err) {
     names list;
     if (r->used[node]) {
-        r->groups[group].fault = (kw_fault){KW_ALIAS, r->hdf5->nodes[node].address, "listed before, under this or another name"};
+        r->groups[group].fault = (kw_fault){KW_ALIAS, r->hdf5->nodes[node].address,
+                                            "listed before, under this or another name"};
         return 0;
     }
     r->used[node] = 1;
@@ -265,8 +268,9 @@ static int read_weights(reader *r, uint32_t group, uint32_t node, kw_error *err)
 static int read_legacy(reader *r, uint32_t root, kw_error *err) {
     names layers;
     if (read_names(r, root, "layer_names", &layers, err) < 0) return -1;
-    if (layers.fault.code != KW_OK && kw_build_fault(r->build, layers.fault.code, layers.fault.at, r->hdf5->nodes[root].path, 0, 0,
-                                                     err, "layer_names: %s", layers.fault.detail) < 0)
+    if (layers.fault.code != KW_OK &&
+        kw_build_fault(r->build, layers.fault.code, layers.fault.at, r->hdf5->nodes[root].path, 0, 0, err,
+                       "layer_names: %s", layers.fault.detail) < 0)
         return -1;
     for (uint32_t i = 0; i < layers.count; i++) {
         uint32_t node = find(r->hdf5, root, layers.texts[i]);
@@ -299,8 +303,10 @@ static int read_count(reader *r, uint32_t node, const char *name, uint32_t *coun
     uint32_t children = 0;
     for (uint32_t i = node + 1; i < n->next; i = r->hdf5->nodes[i].next) children++;
     *count = children;
-    if (attr == NULL || attr->fault.code != KW_OK || attr->kind != KW_ATTR_INT || attr->integer < 0 || attr->integer > children)
-        return kw_build_fault(r->build, KW_CORRUPT, n->address, n->path, 0, 0, err, "%s does not tell how many there are", name);
+    if (attr == NULL || attr->fault.code != KW_OK || attr->kind != KW_ATTR_INT || attr->integer < 0 ||
+        attr->integer > children)
+        return kw_build_fault(r->build, KW_CORRUPT, n->address, n->path, 0, 0, err,
+                              "%s does not tell how many there are", name);
     *count = (uint32_t)attr->integer;
     return 0;
 }
@@ -313,7 +319,8 @@ static int read_keras0(reader *r, kw_error *err) {
         (void)snprintf(name, sizeof name, "layer_%u", k);
         uint32_t node = find(r->hdf5, 0, name);
         if (!is_group(r->hdf5, node)) {
-            if (kw_build_fault(r->build, KW_CORRUPT, KW_NOWHERE, name, 0, 0, err, "a layer that is counted is not there") < 0)
+            if (kw_build_fault(r->build, KW_CORRUPT, KW_NOWHERE, name, 0, 0, err,
+                               "a layer that is counted is not there") < 0)
                 return -1;
             continue;
         }
@@ -343,8 +350,8 @@ static const char *parent_of(reader *r, const char *path, kw_error *err) {
 static int read_hf_shard(reader *r, kw_error *err) {
     names list;
     if (read_names(r, 0, "layer_names", &list, err) < 0) return -1;
-    if (list.fault.code != KW_OK &&
-        kw_build_fault(r->build, list.fault.code, list.fault.at, r->part->name, 0, 0, err, "layer_names: %s", list.fault.detail) < 0)
+    if (list.fault.code != KW_OK && kw_build_fault(r->build, list.fault.code, list.fault.at, r->part->name, 0, 0, err,
+                                                   "layer_names: %s", list.fault.detail) < 0)
         return -1;
     for (uint32_t i = 0; i < list.count; i++) {
         uint32_t node = find(r->hdf5, 0, list.texts[i]);
@@ -377,19 +384,22 @@ static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) 
     if (group->name == NULL && name != NULL) {
         group->name = name;
         group->flags |= KW_GROUP_NAMED;
-        if (strnlen(name, NAME_MAX_LEN) < NAME_MAX_LEN && kw_name_is_automatic(name, NULL)) group->flags |= KW_GROUP_AUTO_NAME;
+        if (strnlen(name, NAME_MAX_LEN) < NAME_MAX_LEN && kw_name_is_automatic(name, NULL))
+            group->flags |= KW_GROUP_AUTO_NAME;
     }
     if (is_below(path, "optimizer")) group->flags |= KW_GROUP_OPTIMIZER;
     if (is_below(path, "metrics")) group->flags |= KW_GROUP_METRIC;
     if (group->fault.code == KW_OK) group->fault = hdf5->nodes[vars].fault;
     if (r->used[vars]) {
-        group->fault = (kw_fault){KW_ALIAS, hdf5->nodes[vars].address, "the variables of another object under a second name"};
+        group->fault = (kw_fault){KW_ALIAS, hdf5->nodes[vars].address,
+                                  "the variables of another object under a second name"};
         return 0;
     }
     r->used[vars] = 1;
     for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
         uint32_t node = resolve(hdf5, i);
-        if (is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0) return -1;
+        if (is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -517,7 +527,8 @@ static const char *guess_v3(const kw_file *file) {
         container |= strstr(group->path, "/container") != NULL;
         query |= strstr(group->path, "/_query_dense") != NULL;
         /* Keras 3 keeps the learning rate there, tf.keras the first moment of a kernel. */
-        if (strcmp(group->path, "optimizer") == 0 && group->count > 1 && table->slots[group->first + 1].tensor != KW_NONE)
+        if (strcmp(group->path, "optimizer") == 0 && group->count > 1 &&
+            table->slots[group->first + 1].tensor != KW_NONE)
             tf_keras |= table->tensors[table->slots[group->first + 1].tensor].rank > 0;
     }
     if (table->group_count == 0) return NULL;
@@ -562,8 +573,9 @@ static int blame_nodes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
         const kw_node *node = &hdf5->nodes[i];
         if (node->fault.code != KW_OK) {
             bool said = i == 0 && hdf5->fault.code == node->fault.code;
-            if (!said && node->dataset == KW_NONE && kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
-                                                           node->fault.detail != NULL ? node->fault.detail : "") < 0)
+            if (!said && node->dataset == KW_NONE &&
+                kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
+                               node->fault.detail != NULL ? node->fault.detail : "") < 0)
                 return -1;
         } else if ((node->kind == KW_NODE_SOFT || node->kind == KW_NODE_EXTERNAL) &&
                    kw_build_fault(build, KW_LINK, KW_NOWHERE, node->path, 0, 0, err, "%s link to %.120s, not followed",
@@ -580,16 +592,19 @@ static int blame_hdf5(kw_build *build, const kw_part *part, kw_error *err) {
     uint64_t size = kw_source_size(part->source);
     const kw_fault *fault = &hdf5->fault;
     bool told = fault->code == KW_INTERRUPTED && fault->detail != NULL;
-    if (hdf5->interrupted && kw_build_fault(build, KW_INTERRUPTED, told ? fault->at : hdf5->base, part->name, size, hdf5->end,
-                                            err, "%s", told ? fault->detail : "the file was never finished") < 0)
+    if (hdf5->interrupted &&
+        kw_build_fault(build, KW_INTERRUPTED, told ? fault->at : hdf5->base, part->name, size, hdf5->end, err, "%s",
+                       told ? fault->detail : "the file was never finished") < 0)
         return -1;
     if (hdf5->truncated && !hdf5->interrupted &&
-        kw_build_fault(build, KW_TRUNCATED, size, part->name, size, hdf5->end, err, "the file ends before its last byte") < 0)
+        kw_build_fault(build, KW_TRUNCATED, size, part->name, size, hdf5->end, err,
+                       "the file ends before its last byte") < 0)
         return -1;
     /* The root being behind the end is what truncated says already. */
     bool said = fault->code == KW_INTERRUPTED || (hdf5->truncated && fault->code == KW_TRUNCATED);
     if (fault->code != KW_OK && !said &&
-        kw_build_fault(build, fault->code, fault->at, part->name, 0, 0, err, "%s", fault->detail != NULL ? fault->detail : "") < 0)
+        kw_build_fault(build, fault->code, fault->at, part->name, 0, 0, err, "%s",
+                       fault->detail != NULL ? fault->detail : "") < 0)
         return -1;
     return blame_nodes(build, hdf5, err);
 }

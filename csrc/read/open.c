@@ -67,7 +67,8 @@ static int open_archive(kw_build *build, kw_error *err) {
 /* Content that is recognised and not read. */
 static int name_content(kw_build *build, kw_error *err) {
     kw_content content = build->file->content;
-    bool later = content == KW_CONTENT_TF_CHECKPOINT || content == KW_CONTENT_SAVED_MODEL || content == KW_CONTENT_SAFETENSORS;
+    bool later = content == KW_CONTENT_TF_CHECKPOINT || content == KW_CONTENT_SAVED_MODEL ||
+                 content == KW_CONTENT_SAFETENSORS;
     int code = content == KW_CONTENT_EMPTY ? KW_EMPTY : later ? KW_UNSUPPORTED : KW_NOT_WEIGHTS;
     return kw_build_fault(build, code, 0, "", 0, 0, err, "%s%s", kw_content_phrase(content),
                           later ? ": not read by this version" : "");
@@ -103,7 +104,8 @@ static int check_unchanged(const kw_file *file, kw_error *err) {
 }
 
 int kw_file_open(kw_source *source, const kw_open_options *options, kw_file **out, kw_error *err) {
-    kw_build build = {.inflate_left = options != NULL && options->inflate_limit > 0 ? options->inflate_limit : INFLATE_LIMIT};
+    kw_build build = {.inflate_left = options != NULL && options->inflate_limit > 0 ? options->inflate_limit
+                                                                                    : INFLATE_LIMIT};
     kw_shards shards = {.arena = KW_ARENA_EMPTY, .kind = KW_KERAS_V3};
     int result = -1;
     kw_file *file = build.file = calloc(1, sizeof *build.file);
@@ -127,7 +129,8 @@ int kw_file_read(kw_file *file, uint32_t tensor, void *out, kw_error *err) {
     if (tensor >= file->table.tensor_count) return kw_fail(err, KW_MISSING, KW_NOWHERE, "no tensor %u", tensor);
     const kw_tensor *t = &file->table.tensors[tensor];
     const kw_part *part = &file->parts[t->part];
-    if (t->fault.code != KW_OK) return kw_fail(err, t->fault.code, t->fault.at, "%s", t->fault.detail != NULL ? t->fault.detail : "");
+    if (t->fault.code != KW_OK)
+        return kw_fail(err, t->fault.code, t->fault.at, "%s", t->fault.detail != NULL ? t->fault.detail : "");
     return kw_hdf5_read(part->hdf5, tensor - part->first_tensor, out, err);
 }
 

@@ -55,7 +55,8 @@ static int add_entry(map *m, const char *path, kw_error *err) {
     const char *name = text_of(m, err);
     if (name == NULL) return -1;
     if (m->entry_count == ENTRIES_MAX || m->shard_count == SHARDS_MAX)
-        return kw_fail(err, KW_UNSUPPORTED, m->json.raw.off, "more entries or shards than %d, %d", ENTRIES_MAX, SHARDS_MAX);
+        return kw_fail(err, KW_UNSUPPORTED, m->json.raw.off, "more entries or shards than %d, %d", ENTRIES_MAX,
+                       SHARDS_MAX);
     if (kw_index_add(&m->names, name, (uint32_t)m->shard_count, &row, err) < 0) return -1;
     if (row == KW_NONE) {
         row = (uint32_t)m->shard_count;
@@ -72,7 +73,8 @@ static int replace_key(map *m, const char *path, kw_error *err) {
     uint32_t existing;
     if (kw_index_add(&m->keys, path, (uint32_t)m->entry_count, &existing, err) < 0) return -1;
     if (existing == KW_NONE) return 0;
-    for (size_t i = existing; i < m->entry_count && strcmp(m->entries[i].path, path) == 0; i++) m->entries[i].replaced = true;
+    for (size_t i = existing; i < m->entry_count && strcmp(m->entries[i].path, path) == 0; i++)
+        m->entries[i].replaced = true;
     return kw_build_fault(m->build, KW_CORRUPT, m->json.raw.off, path, 0, 0, err, "the map has this key twice");
 }
 
@@ -160,7 +162,9 @@ static int open_shard(map *m, kw_source *beside, shard *s, uint64_t groups, kw_e
     kw_part *part = kw_build_part(m->build, source, s->name, err);
     if (part == NULL || kw_detect(source, m->arena, &content, &title, err) < 0) return -1;
     if (content != KW_CONTENT_HDF5) {
-        int code = content == KW_CONTENT_SAFETENSORS ? KW_UNSUPPORTED : content == KW_CONTENT_EMPTY ? KW_EMPTY : KW_NOT_WEIGHTS;
+        int code = content == KW_CONTENT_SAFETENSORS ? KW_UNSUPPORTED
+                   : content == KW_CONTENT_EMPTY     ? KW_EMPTY
+                                                     : KW_NOT_WEIGHTS;
         return lose_shard(m, s, code, kw_content_phrase(content), groups, err);
     }
     return kw_keras_open_part(m->build, err);
@@ -221,7 +225,8 @@ static int use_map(map *m, kw_source *source, const kw_error *why, kw_shards *ou
     bool of_keras = m->of_keras || m->entry_count == 0;
     if (file->content == KW_CONTENT_JSON) file->content = of_keras ? KW_CONTENT_SHARDS : KW_CONTENT_HF_SHARDS;
     out->kind = of_keras ? KW_KERAS_V3 : KW_KERAS_HF_SHARD;
-    if (why->code != KW_OK && kw_build_fault(m->build, why->code, why->at, "", 0, 0, err, "%s", why->detail) < 0) return -1;
+    if (why->code != KW_OK && kw_build_fault(m->build, why->code, why->at, "", 0, 0, err, "%s", why->detail) < 0)
+        return -1;
     return open_shards(m, source, out, err);
 }
 

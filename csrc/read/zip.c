@@ -248,7 +248,8 @@ static int read_one(kw_zip *zip, kw_build *build, const directory *d, uint64_t *
     member->method = h.method;
     member->flags = h.flags;
     member->has_crc = true;
-    if (!widened && kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err, "its 64-bit sizes are missing") < 0)
+    if (!widened &&
+        kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err, "its 64-bit sizes are missing") < 0)
         return -1;
     if (h.by_unix && (h.attributes >> 16 & 0170000) == 0120000)
         return kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err, "a symbolic link");
@@ -260,15 +261,17 @@ static const char *difference(const header *local, const kw_zip_member *member, 
     if (!widened) return "its 64-bit sizes are missing in the local header";
     if (member->method == STORED && member->packed_len != member->len) return "stored, yet its two sizes differ";
     if (local->method != member->method) return "another compression method in the local header";
-    if (((local->flags ^ member->flags) & (FLAG_ENCRYPTED | FLAG_DESCRIPTOR)) != 0) return "other flags in the local header";
-    if ((local->flags & FLAG_DESCRIPTOR) != 0 && local->crc == 0 && local->len == 0 && local->packed_len == 0) return NULL;
+    if (((local->flags ^ member->flags) & (FLAG_ENCRYPTED | FLAG_DESCRIPTOR)) != 0)
+        return "other flags in the local header";
+    if ((local->flags & FLAG_DESCRIPTOR) != 0 && local->crc == 0 && local->len == 0 && local->packed_len == 0)
+        return NULL;
     if (local->len != member->len || local->packed_len != member->packed_len) return "other sizes in the local header";
     return local->crc != member->crc ? "another CRC-32 in the local header" : NULL;
 }
 
 /* Compares the name in the local header at `at` with the member's.  *same. */
-static int same_name(kw_source *source, uint64_t at, const kw_zip_member *member, uint16_t len, uint8_t *room, bool *same,
-                     kw_error *err) {
+static int same_name(kw_source *source, uint64_t at, const kw_zip_member *member, uint16_t len, uint8_t *room,
+                     bool *same, kw_error *err) {
     *same = false;
     if (!kw_in_range(at, len, kw_source_size(source))) return 0;
     if (kw_source_read(source, at, room, len, err) < 0) return -1;
@@ -342,8 +345,8 @@ static int find_repeats(const kw_zip *zip, kw_build *build, kw_error *err) {
     for (uint32_t i = 0; i < zip->count; i++) {
         uint32_t existing;
         if (kw_index_add(&index, zip->members[i].name, i, &existing, err) < 0) goto done;
-        if (existing != KW_NONE && kw_build_fault(build, KW_MEMBER, zip->members[i].header_at, zip->members[i].name, 0, 0, err,
-                                                  "a second member of this name: Python takes the last") < 0)
+        if (existing != KW_NONE && kw_build_fault(build, KW_MEMBER, zip->members[i].header_at, zip->members[i].name, 0,
+                                                  0, err, "a second member of this name: Python takes the last") < 0)
             goto done;
     }
     result = 0;
@@ -425,8 +428,8 @@ static bool ends_here(kw_view v, size_t pos, uint64_t data_at, ending *e) {
     return true;
 }
 
-/* Looks for the end of the data that begins at `data_at`, once over the file.  The windows overlap by what a header and a
- * descriptor take. */
+/* Looks for the end of the data that begins at `data_at`, once over the file.  The windows overlap by what a header and
+ * a descriptor take. */
 static int find_ending(kw_source *source, uint64_t data_at, ending *e, kw_error *err) {
     enum { OVERLAP = 64 };
     uint64_t size = kw_source_size(source), at = data_at;
@@ -458,9 +461,9 @@ done:
 
 /* What the walk over local headers found out about the end of the file. */
 typedef struct tail {
-    uint64_t expected;  /* bytes that the archive had at least */
-    const char *cut;    /* the member that is cut, or NULL */
-    bool interrupted;   /* its header was never completed */
+    uint64_t expected; /* bytes that the archive had at least */
+    const char *cut;   /* the member that is cut, or NULL */
+    bool interrupted;  /* its header was never completed */
 } tail;
 
 /* Takes the member at *at, moving *at to what follows.  0; KW_CORRUPT where no local header is; KW_TRUNCATED in one. */
@@ -489,7 +492,9 @@ static int walk_one(kw_zip *zip, kw_build *build, uint64_t *at, tail *t, uint8_t
                               .header_at = *at,
                               .data_at = data_at,
                               .packed_len = e.len,
-                              .len = e.has_crc ? e.unpacked : h.method == STORED ? e.len : 0,
+                              .len = e.has_crc            ? e.unpacked
+                                     : h.method == STORED ? e.len
+                                                          : 0,
                               .present = e.len < size - data_at ? e.len : size - data_at,
                               .crc = e.crc,
                               .method = h.method,
@@ -512,8 +517,8 @@ static int report_tail(kw_build *build, const tail *t, uint64_t size, kw_error *
                                          : "cut short: the directory at its end is lost");
 }
 
-/* Reads local headers from the start of the file.  `damage` is why the directory could not be read, NULL when there is none:
- * then what is missing at the end is a fault. */
+/* Reads local headers from the start of the file.  `damage` is why the directory could not be read, NULL when there is
+ * none: then what is missing at the end is a fault. */
 static int walk(kw_zip *zip, kw_build *build, const kw_error *damage, uint8_t *room, kw_error *err) {
     uint64_t size = kw_source_size(zip->source), at = 0, directory_len = END_LEN;
     tail t = {0};
@@ -588,8 +593,8 @@ static const char *method_name(unsigned method) {
     static const struct {
         unsigned method;
         const char *name;
-    } names[] = {{1, "shrink"},   {6, "implode"}, {9, "deflate64"}, {12, "bzip2"}, {14, "LZMA"},
-                 {93, "Zstandard"}, {95, "XZ"},    {98, "PPMd"},      {99, "AES encryption"}};
+    } names[] = {{1, "shrink"},     {6, "implode"}, {9, "deflate64"}, {12, "bzip2"},         {14, "LZMA"},
+                 {93, "Zstandard"}, {95, "XZ"},     {98, "PPMd"},     {99, "AES encryption"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].method == method) return names[i].name;
     return NULL;
@@ -628,7 +633,8 @@ static int inflate_member(const kw_zip *zip, const kw_zip_member *member, kw_sou
         goto done;
     }
     if (memory == NULL && kw_source_pread(zip->source, member->data_at, packed, packed_len, err) < 0) goto done;
-    kw_view in = {.data = memory != NULL ? memory + member->data_at : packed, .len = packed_len, .off = member->data_at};
+    kw_view in = {
+        .data = memory != NULL ? memory + member->data_at : packed, .len = packed_len, .off = member->data_at};
     if (kw_inflate_raw(in, bytes, len, err) < 0) goto done;
     *sound = kw_crc32(0, bytes, len) == member->crc;
     result = kw_source_open_memory(bytes, len, free, bytes, out, err);

@@ -40,9 +40,13 @@ static void test_magics(void) {
     CHECK_STR(content_of(BYTES("model_checkpoint_path: \"ckpt-1\"\n")), "tf-checkpoint");
     CHECK_STR(content_of(BYTES("\x10\0\0\0\0\0\0\0{\"a\":{}}        ")), "safetensors");
     CHECK_STR(content_of(BYTES("\xff\0\0\0\0\0\0\0{\"a\":{}}        ")), "unknown");
-    CHECK_STR(content_of(BYTES("\x08\x07\x12\x07pytorch\x1a\x03" "2.1:\x04\x0a\0\0\0")), "onnx");
+    CHECK_STR(content_of(BYTES("\x08\x07\x12\x07pytorch\x1a\x03"
+                               "2.1:\x04\x0a\0\0\0")),
+              "onnx");
     CHECK_STR(content_of(BYTES("\x08\x01\x12\x0c\x0a\x05\x2a\x03\0\0\0\0\0\0\0")), "saved-model");
-    CHECK_STR(content_of(BYTES("\x7f" "ELF\2\1\1\0\0\0\0\0")), "unknown");
+    CHECK_STR(content_of(BYTES("\x7f"
+                               "ELF\2\1\1\0\0\0\0\0")),
+              "unknown");
     CHECK_STR(content_of(BYTES("P")), "text");
 }
 
@@ -89,16 +93,18 @@ static void test_zeros(void) {
 }
 
 static void test_pointer(void) {
-    CHECK_STR(content_of(BYTES("version https://git-lfs.github.com/spec/v1\n"
-                               "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n")),
-              "git-lfs-pointer");
+    CHECK_STR(
+        content_of(BYTES("version https://git-lfs.github.com/spec/v1\n"
+                         "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n")),
+        "git-lfs-pointer");
     CHECK_STR(title, "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393, size 12345 bytes");
     CHECK_STR(content_of(BYTES("version https://git-lfs.github.com/spec/v1\noid sha25")), "git-lfs-pointer");
     CHECK_STR(title, NULL);
 }
 
 static void test_html(void) {
-    CHECK_STR(content_of(BYTES("<!DOCTYPE html><html><head><TITLE lang=en>\n  Sign in\t to \n GitHub </title>")), "html");
+    CHECK_STR(content_of(BYTES("<!DOCTYPE html><html><head><TITLE lang=en>\n  Sign in\t to \n GitHub </title>")),
+              "html");
     CHECK_STR(title, "Sign in to GitHub");
     CHECK_STR(content_of(BYTES("\xEF\xBB\xBF\r\n<!-- saved --><?xml version=\"1.0\"?>\n<HTML><body>")), "html");
     CHECK_STR(title, NULL);
@@ -117,7 +123,9 @@ static void test_html(void) {
 static void test_text(void) {
     CHECK_STR(content_of(BYTES("Entry not found")), "text");
     CHECK_STR(title, "Entry not found");
-    CHECK_STR(content_of(BYTES("<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>The key does\nnot exist.</Message>")), "text");
+    CHECK_STR(content_of(BYTES(
+                  "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code><Message>The key does\nnot exist.</Message>")),
+              "text");
     CHECK_STR(title, "The key does not exist.");
     CHECK_STR(content_of(BYTES("<Error><Code>AccessDenied</Code></Error>")), "text");
     CHECK_STR(title, "AccessDenied");
@@ -139,8 +147,10 @@ static void test_text(void) {
 
 /* Every beginning of these has a content and reads nothing outside. */
 static void test_beginnings(void) {
-    static const char samples[][64] = {"\x08\x07\x12\x07pytorch\x1a\x03" "2.1", "<!DOCTYPE html><title>a</title>",
-                                       "\x10\0\0\0\0\0\0\0{\"a\":{}}", "\x80\x04\x95\x10\0\0\0", "<?xml ?><Error><Message>x</Message>"};
+    static const char samples[][64] = {"\x08\x07\x12\x07pytorch\x1a\x03"
+                                       "2.1",
+                                       "<!DOCTYPE html><title>a</title>", "\x10\0\0\0\0\0\0\0{\"a\":{}}",
+                                       "\x80\x04\x95\x10\0\0\0", "<?xml ?><Error><Message>x</Message>"};
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
         for (size_t len = 0; len <= sizeof samples[i]; len++) CHECK(content_of(samples[i], len) != NULL);
 }

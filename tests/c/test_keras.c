@@ -50,7 +50,8 @@ static void dataset(hid_t file, const char *path, hsize_t count, float first) {
 }
 
 static void attribute(hid_t file, const char *path, const char *name, hid_t type, hid_t space, const void *value) {
-    hid_t object = H5Oopen(file, path, H5P_DEFAULT), attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t object = H5Oopen(file, path, H5P_DEFAULT),
+          attr = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     H5Awrite(attr, type, value);
     H5Aclose(attr);
     H5Oclose(object);
@@ -63,8 +64,10 @@ static void list(hid_t file, const char *path, const char *name, const char *con
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &count, NULL);
     H5Tset_size(type, H5T_VARIABLE);
     double nothing = 0;
-    if (count > 0) attribute(file, path, name, type, space, texts);
-    else attribute(file, path, name, H5T_IEEE_F64LE, space, &nothing);
+    if (count > 0)
+        attribute(file, path, name, type, space, texts);
+    else
+        attribute(file, path, name, H5T_IEEE_F64LE, space, &nothing);
     H5Sclose(space);
     H5Tclose(type);
 }
@@ -129,7 +132,8 @@ static const char *shown(const kw_file *file) {
         len += (size_t)snprintf(out + len, sizeof out - len, " %s|%s[", one->path, one->name != NULL ? one->name : "-");
         for (uint32_t i = 0; i < one->count; i++) {
             const kw_slot *slot = &file->table.slots[one->first + i];
-            len += (size_t)snprintf(out + len, sizeof out - len, "%s%s=%d", i > 0 ? " " : "", slot->name, (int)slot->tensor);
+            len += (size_t)snprintf(out + len, sizeof out - len, "%s%s=%d", i > 0 ? " " : "", slot->name,
+                                    (int)slot->tensor);
         }
         len += (size_t)snprintf(out + len, sizeof out - len, "]");
         for (unsigned bit = 0; letters[bit] != '\0'; bit++)
@@ -190,8 +194,9 @@ static void test_legacy(void) {
     text(h5, "/", "backend", "tensorflow");
     dataset(h5, "/stray", 1, 9);
     kw_file *file = open_written(h5);
-    CHECK_STR(shown(file), "legacy: second|second[second/kernel:0=1 second/bias:0=0 second/lost:0=-1]N dense_3|dense_3[]NU "
-                           "gone|gone[]NA");
+    CHECK_STR(shown(file),
+              "legacy: second|second[second/kernel:0=1 second/bias:0=0 second/lost:0=-1]N dense_3|dense_3[]NU "
+              "gone|gone[]NA");
     CHECK_EQ(file->content, KW_CONTENT_HDF5);
     CHECK_EQ(file->fault_count, 0);
     CHECK_STR(meta(file, "keras_version"), "2.9.0");
@@ -220,7 +225,8 @@ static void test_legacy_lists(void) {
     dataset(h5, "/top_level_model_weights/t:0", 1, 1);
     LIST(h5, "/top_level_model_weights", "weight_names", "t:0");
     kw_file *file = open_written(h5);
-    CHECK_STR(shown(file), "legacy: a|a[k=0 /a/k=0]N b|b[]NL c|c[]N!204 top_level_model_weights|top_level_model_weights[t:0=1]NT");
+    CHECK_STR(shown(file),
+              "legacy: a|a[k=0 /a/k=0]N b|b[]NL c|c[]N!204 top_level_model_weights|top_level_model_weights[t:0=1]NT");
     CHECK_STR(meta(file, "written_by"), "Keras 1");
     kw_file_free(file);
 }
@@ -247,9 +253,10 @@ static void test_whole_model(void) {
     dataset(h5, "/optimizer_weights/Adam/m/dense/kernel:0", 3, 1);
     LIST(h5, "/optimizer_weights", "weight_names", "Adam/m/dense/kernel:0");
     kw_file *file = open_written(h5);
-    CHECK_STR(shown(file),
-              "legacy-model: model_weights/second|second[second/kernel:0=1 second/bias:0=0 second/lost:0=-1]N "
-              "model_weights/dense_3|dense_3[]NU model_weights/gone|gone[]NA optimizer_weights|-[Adam/m/dense/kernel:0=2]O");
+    CHECK_STR(
+        shown(file),
+        "legacy-model: model_weights/second|second[second/kernel:0=1 second/bias:0=0 second/lost:0=-1]N "
+        "model_weights/dense_3|dense_3[]NU model_weights/gone|gone[]NA optimizer_weights|-[Adam/m/dense/kernel:0=2]O");
     CHECK_STR(meta(file, "keras_version"), "2.4.0");
     if (CHECK_EQ(file->config_len, 28)) CHECK_MEM(file->config, "{\"class_name\": \"Sequential\"}", 28);
     CHECK_STR(tensor(file, "optimizer_weights/Adam/m/dense/kernel:0")->layer, "optimizer_weights");
@@ -307,8 +314,9 @@ static void write_v3(hid_t h5) {
     group(h5, "/vars");
 }
 
-static const char v3_shown[] = "keras-3: layers/dense|dense_7[0=0 1=1 2=3 3=4 4=5 5=6 6=7 7=8 8=9 9=10 10=2 idf_weights=11]NU "
-                               "layers/lstm/cell|-[0=12] layers/lstm|reader[]N optimizer|-[0=13]O |-[]";
+static const char v3_shown[] =
+    "keras-3: layers/dense|dense_7[0=0 1=1 2=3 3=4 4=5 5=6 6=7 7=8 8=9 9=10 10=2 idf_weights=11]NU "
+    "layers/lstm/cell|-[0=12] layers/lstm|reader[]N optimizer|-[0=13]O |-[]";
 
 static void test_v3(void) {
     hid_t h5 = begin();
@@ -395,8 +403,8 @@ static void test_bfloat16(void) {
 
 /* ---- damage ---- */
 
-/* True when every tensor of `cut`, which has the first `left` bytes of the HDF5 file of `whole`, is as in `whole` or, behind the
- * end, a fault. */
+/* True when every tensor of `cut`, which has the first `left` bytes of the HDF5 file of `whole`, is as in `whole` or,
+ * behind the end, a fault. */
 static bool is_rest(kw_file *cut, kw_file *whole, uint64_t left) {
     for (uint32_t i = 0; i < cut->table.tensor_count; i++) {
         const kw_tensor *t = &cut->table.tensors[i], *same = tensor(whole, t->path);
@@ -465,8 +473,8 @@ static void test_foreign(void) {
 /* ---- containers ---- */
 
 /* Appends a stored member and, to `directory`, its entry. */
-static void add_member(uint8_t *out, size_t *len, uint8_t *directory, size_t *directory_len, const char *name, const void *data,
-                       size_t data_len) {
+static void add_member(uint8_t *out, size_t *len, uint8_t *directory, size_t *directory_len, const char *name,
+                       const void *data, size_t data_len) {
     uint8_t local[30] = {'P', 'K', 3, 4, 20}, entry[46] = {'P', 'K', 1, 2, 20, 3, 20};
     uint32_t numbers[] = {kw_crc32(0, data, data_len), (uint32_t)data_len, (uint32_t)data_len};
     uint32_t at = (uint32_t)*len;
@@ -485,7 +493,8 @@ static void add_member(uint8_t *out, size_t *len, uint8_t *directory, size_t *di
 
 /* A .keras archive whose members lie in `folder`; *data_at is where the weights begin.  The caller frees it. */
 static uint8_t *make_keras(const char *folder, size_t *len, size_t *data_at) {
-    static const char config[] = "{\"class_name\": \"Functional\"}", metadata[] = "{\"keras_version\": \"3.9.0\", \"date_saved\": \"x\"}";
+    static const char config[] = "{\"class_name\": \"Functional\"}",
+                      metadata[] = "{\"keras_version\": \"3.9.0\", \"date_saved\": \"x\"}";
     uint8_t directory[512], end[22] = {'P', 'K', 5, 6};
     size_t h5_len, directory_len = 0;
     char name[64];
@@ -615,16 +624,18 @@ static void write_shards(const char *map_name, const char *first, const char *se
     dataset(h5, "/layers/dense/vars/2", 2, 2);
     dataset(h5, "/layers/dense_1/vars/0", 2, 5);
     write_h5(second, h5);
-    int len = snprintf(map, sizeof map,
-                       "{\"metadata\": {\"total_size\": 688.0}, \"weight_map\": {\"/layers/dense/vars\": [\"%s\", \"%s\"], "
-                       "\"/layers/dense_1/vars\": \"%s\", \"/vars\": [\"m_lost.weights.h5\"], \"/layers/x/vars\": "
-                       "\"../up.h5\", \"/optimizer/vars\": \"pointer.h5\"}}",
-                       first, second, second);
+    int len = snprintf(
+        map, sizeof map,
+        "{\"metadata\": {\"total_size\": 688.0}, \"weight_map\": {\"/layers/dense/vars\": [\"%s\", \"%s\"], "
+        "\"/layers/dense_1/vars\": \"%s\", \"/vars\": [\"m_lost.weights.h5\"], \"/layers/x/vars\": "
+        "\"../up.h5\", \"/optimizer/vars\": \"pointer.h5\"}}",
+        first, second, second);
     write_file(map_name, map, (size_t)len);
 }
 
-static const char shards_shown[] = "keras-3: layers/dense|-[0=0 2=2 10=1] layers/dense_1|head[0=3]N |-[]!207 layers/x|-[]!601 "
-                                   "optimizer|-[]O!201";
+static const char shards_shown[] =
+    "keras-3: layers/dense|-[0=0 2=2 10=1] layers/dense_1|head[0=3]N |-[]!207 layers/x|-[]!601 "
+    "optimizer|-[]O!201";
 
 static void test_shards(void) {
     write_file("pointer.h5", "version https://git-lfs.github.com/spec/v1\n", 43);
@@ -709,8 +720,10 @@ static void test_other_folders(void) {
         kw_content content;
         int code;
     } cases[] = {
-        {"saved_model.pb", KW_CONTENT_SAVED_MODEL, KW_UNSUPPORTED}, {"manifest.ocdbt", KW_CONTENT_ORBAX, KW_NOT_WEIGHTS},
-        {"checkpoint", KW_CONTENT_TF_CHECKPOINT, KW_UNSUPPORTED},   {"model.weights.npz", KW_CONTENT_KERAS_FOLDER, KW_UNSUPPORTED},
+        {"saved_model.pb", KW_CONTENT_SAVED_MODEL, KW_UNSUPPORTED},
+        {"manifest.ocdbt", KW_CONTENT_ORBAX, KW_NOT_WEIGHTS},
+        {"checkpoint", KW_CONTENT_TF_CHECKPOINT, KW_UNSUPPORTED},
+        {"model.weights.npz", KW_CONTENT_KERAS_FOLDER, KW_UNSUPPORTED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_file(cases[i].name, "x", 1);
@@ -732,8 +745,9 @@ static void test_other_folders(void) {
 }
 
 static void remove_all(void) {
-    static const char *const names[] = {"pointer.h5", "m.weights.json", "m_00000.weights.h5", "m_00001.weights.h5", "tf-1.h5",
-                                        "tf_model.h5.index.json", "model_00000.weights.h5", "model_00001.weights.h5"};
+    static const char *const names[] = {
+        "pointer.h5", "m.weights.json",         "m_00000.weights.h5",     "m_00001.weights.h5",
+        "tf-1.h5",    "tf_model.h5.index.json", "model_00000.weights.h5", "model_00001.weights.h5"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove_file(names[i]);
     rmdir(folder);
 }

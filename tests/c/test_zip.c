@@ -1,4 +1,4 @@
-/* test_zip.c -- archives made here byte by byte: sound ones, each lie a directory can tell, each length that is left of one. */
+/* test_zip.c -- archives made here byte by byte: sound ones, each lie a directory can tell, each length of one. */
 #include <stdlib.h>
 #include <time.h>
 
@@ -30,8 +30,8 @@ static void put_bytes(bytes *b, const void *data, size_t len) {
 static void begin(void) { archive.len = directory.len = directory_count = 0; }
 
 /* Version, flags, method, time, CRC, sizes, lengths: what local header and entry share. */
-static void put_common(bytes *b, unsigned flags, unsigned method, uint32_t crc, uint64_t packed, uint64_t len, size_t name_len,
-                       unsigned extra_len) {
+static void put_common(bytes *b, unsigned flags, unsigned method, uint32_t crc, uint64_t packed, uint64_t len,
+                       size_t name_len, unsigned extra_len) {
     put(b, 20, 2);
     put(b, flags, 2);
     put(b, method, 2);
@@ -44,13 +44,20 @@ static void put_common(bytes *b, unsigned flags, unsigned method, uint32_t crc, 
 }
 
 /* A member whose packed bytes are given; `how` as above. */
-static void add_packed(const char *name, const void *packed, size_t packed_len, size_t len, uint32_t crc, unsigned method, int how) {
+static void add_packed(const char *name, const void *packed, size_t packed_len, size_t len, uint32_t crc,
+                       unsigned method, int how) {
     unsigned flags = how & DESCRIPTOR ? 8 : 0;
     bool later = (how & (DESCRIPTOR | PLACEHOLDER)) != 0;
     size_t at = archive.len, name_len = strlen(name);
     put(&archive, 0x04034b50, 4);
-    put_common(&archive, flags, method, later ? 0 : crc, how & ZIP64 ? UINT32_MAX : later ? 0 : packed_len,
-               how & ZIP64 ? UINT32_MAX : later ? 0 : len, name_len, how & ZIP64 ? 20 : 0);
+    put_common(&archive, flags, method, later ? 0 : crc,
+               how & ZIP64 ? UINT32_MAX
+               : later     ? 0
+                           : packed_len,
+               how & ZIP64 ? UINT32_MAX
+               : later     ? 0
+                           : len,
+               name_len, how & ZIP64 ? 20 : 0);
     put_bytes(&archive, name, name_len);
     if (how & ZIP64) {
         put(&archive, 1, 2);
@@ -142,8 +149,8 @@ static bool holds(const opened *o, const char *name, const void *data, size_t le
     kw_error err = {0};
     uint8_t got[4096];
     if (member == NULL || kw_zip_open_member(o->zip, member, &left, &source, &inflated, &sound, &err) < 0) return false;
-    bool same = sound && kw_source_size(source) == len && len <= sizeof got && kw_source_read(source, 0, got, len, &err) == 0 &&
-                memcmp(got, data, len) == 0;
+    bool same = sound && kw_source_size(source) == len && len <= sizeof got &&
+                kw_source_read(source, 0, got, len, &err) == 0 && memcmp(got, data, len) == 0;
     kw_source_release(source);
     return same;
 }
@@ -198,7 +205,8 @@ static void test_comment(void) {
     close_archive(o);
     put_bytes(&archive, "junk", 4);
     o = open_archive();
-    if (CHECK(fault_of(o, KW_MEMBER) != NULL)) CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "4 bytes behind the zip archive");
+    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
+        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "4 bytes behind the zip archive");
     CHECK(is_whole(o));
     close_archive(o);
 }
@@ -210,7 +218,8 @@ static void test_prefix(void) {
     memcpy(data, "#!/bin/sh\n", 10);
     memcpy(data + 10, archive.data, archive.len);
     opened *o = open_bytes(data, archive.len + 10);
-    if (CHECK(fault_of(o, KW_MEMBER) != NULL)) CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "10 bytes in front of the zip archive");
+    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
+        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "10 bytes in front of the zip archive");
     CHECK(is_whole(o));
     close_archive(o);
 }
@@ -254,7 +263,8 @@ static void test_deflated(void) {
     static const struct {
         const char *name;
         int code;
-    } cases[] = {{"short", KW_CORRUPT}, {"long", KW_CORRUPT}, {"damaged", KW_CORRUPT}, {"bomb", KW_BOMB}, {"limit", KW_BOMB}};
+    } cases[] = {
+        {"short", KW_CORRUPT}, {"long", KW_CORRUPT}, {"damaged", KW_CORRUPT}, {"bomb", KW_BOMB}, {"limit", KW_BOMB}};
     CHECK_EQ(o->file.fault_count, 0);
     CHECK(holds(o, "a", "abc", 3));
     CHECK(!holds(o, "bad-crc", "abc", 3));
@@ -263,7 +273,9 @@ static void test_deflated(void) {
         bool inflated, sound;
         uint64_t left = 1 << 20;
         kw_error err = {0};
-        CHECK_EQ(kw_zip_open_member(o->zip, kw_zip_find(o->zip, cases[i].name), &left, &source, &inflated, &sound, &err), -1);
+        CHECK_EQ(
+            kw_zip_open_member(o->zip, kw_zip_find(o->zip, cases[i].name), &left, &source, &inflated, &sound, &err),
+            -1);
         CHECK_EQ(err.code, cases[i].code);
         CHECK_EQ(left, 1 << 20);
     }
@@ -287,7 +299,8 @@ static void test_unsupported(void) {
         bool inflated, sound;
         uint64_t left = 100;
         kw_error err = {0};
-        CHECK_EQ(kw_zip_open_member(o->zip, kw_zip_find(o->zip, names[i]), &left, &source, &inflated, &sound, &err), -1);
+        CHECK_EQ(kw_zip_open_member(o->zip, kw_zip_find(o->zip, names[i]), &left, &source, &inflated, &sound, &err),
+                 -1);
         CHECK_EQ(err.code, KW_UNSUPPORTED);
         CHECK_STR(err.detail, details[i]);
     }
@@ -298,11 +311,16 @@ static void test_names(void) {
     static const struct {
         const char *name, *detail;
     } cases[] = {
-        {"../up", "a name that leaves its folder"},  {"a/../../up", "a name that leaves its folder"},
-        {"..", "a name that leaves its folder"},     {"/etc/passwd", "an absolute name"},
-        {"C:x", "an absolute name"},                 {"a\\b", "a name with a backslash"},
-        {"", "a member without a name"},             {"a..b/..c/d..", NULL},
-        {"assets/", NULL},                           {"a//b", NULL},
+        {"../up", "a name that leaves its folder"},
+        {"a/../../up", "a name that leaves its folder"},
+        {"..", "a name that leaves its folder"},
+        {"/etc/passwd", "an absolute name"},
+        {"C:x", "an absolute name"},
+        {"a\\b", "a name with a backslash"},
+        {"", "a member without a name"},
+        {"a..b/..c/d..", NULL},
+        {"assets/", NULL},
+        {"a//b", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin();
@@ -330,19 +348,27 @@ static void test_mismatch(void) {
         size_t local, entry;
         const char *detail;
     } cases[] = {
-        {0, 0, "no local header where one should be"},  {6, 0, "other flags in the local header"},
-        {8, 0, "another compression method in the local header"}, {14, 0, "another CRC-32 in the local header"},
-        {18, 0, "other sizes in the local header"},     {22, 0, "other sizes in the local header"},
-        {30, 0, "another name in the local header"},    {26, 0, "another name in the local header"},
-        {0, 46, "another name in the local header"},    {0, 24, "stored, yet its two sizes differ"},
+        {0, 0, "no local header where one should be"},
+        {6, 0, "other flags in the local header"},
+        {8, 0, "another compression method in the local header"},
+        {14, 0, "another CRC-32 in the local header"},
+        {18, 0, "other sizes in the local header"},
+        {22, 0, "other sizes in the local header"},
+        {30, 0, "another name in the local header"},
+        {26, 0, "another name in the local header"},
+        {0, 46, "another name in the local header"},
+        {0, 24, "stored, yet its two sizes differ"},
         {0, 41, "symbolic"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         begin();
         add("member", "data", 4, 0);
-        if (cases[i].entry == 0) archive.data[cases[i].local] ^= 1;
-        else if (cases[i].entry == 41) directory.data[41] = 0xA0;
-        else directory.data[cases[i].entry] ^= 1;
+        if (cases[i].entry == 0)
+            archive.data[cases[i].local] ^= 1;
+        else if (cases[i].entry == 41)
+            directory.data[41] = 0xA0;
+        else
+            directory.data[cases[i].entry] ^= 1;
         finish();
         opened *o = open_archive();
         const kw_container_fault *fault = fault_of(o, KW_MEMBER);
@@ -407,7 +433,8 @@ static void test_truncated(void) {
                 if (len >= data_end) CHECK_EQ(fault->b, archive.len);
             }
             if (len >= members) CHECK(is_whole(o) || (hows[i] & NO_SIGNATURE));
-            if (len >= data_end - 10 && len <= data_end) CHECK(holds(o, "model.weights.h5", "0123456789", 10 - (data_end - len)));
+            if (len >= data_end - 10 && len <= data_end)
+                CHECK(holds(o, "model.weights.h5", "0123456789", 10 - (data_end - len)));
             close_archive(o);
         }
     }
@@ -461,7 +488,8 @@ static void test_damaged_directory(void) {
     close_archive(o);
 }
 
-/* Every byte, with several values, and every 8 bytes with numbers that wrap: no crash, no long run, nothing read outside. */
+/* Every byte, with several values, and every 8 bytes with numbers that wrap: no crash, no long run, nothing read
+ * outside. */
 static void test_mutations(void) {
     static const uint64_t numbers[] = {0, UINT32_MAX, UINT64_MAX, (uint64_t)1 << 63, 0x80000000};
     clock_t start = clock();
@@ -475,11 +503,14 @@ static void test_mutations(void) {
             memcpy(kept, archive.data + at, 8);
             for (unsigned k = 0; k < 9; k++, runs++) {
                 static const uint8_t flips[] = {1, 0x80, 0xFF, 2};
-                if (k < 4) archive.data[at] ^= flips[k];
-                else memcpy(archive.data + at, &numbers[k - 4], width);
+                if (k < 4)
+                    archive.data[at] ^= flips[k];
+                else
+                    memcpy(archive.data + at, &numbers[k - 4], width);
                 opened *o = open_archive();
                 CHECK_EQ(o->result, 0);
-                for (uint32_t i = 0; o->zip != NULL && i < o->zip->count; i++) (void)holds(o, o->zip->members[i].name, "", 0);
+                for (uint32_t i = 0; o->zip != NULL && i < o->zip->count; i++)
+                    (void)holds(o, o->zip->members[i].name, "", 0);
                 close_archive(o);
                 memcpy(archive.data + at, kept, width);
             }
