@@ -11,8 +11,10 @@
  * hdf5_heap, hdf5_fractal  local and global heap; fractal heap
  * hdf5_type    datatypes and dataspaces
  * hdf5_block, hdf5_addresses, hdf5_checksum  loading a block; a hash of addresses; lookup3
- * hdf5_chunk   where the chunks of a dataset lie, all indexes
+ * hdf5_index   where the chunks of a dataset lie, all indexes
+ * hdf5_chunk   the bytes of a dataset: kw_hdf5_read
  * hdf5_filter  shuffle, deflate, fletcher32, LZF
+ * hdf5_foreign whether libhdf5's decoders can be given a chunk
  * libhdf5      what is left: szip, nbit, scale-offset on a file image
  *
  * HDF5 File Format Specification v3.0; section numbers in the .c files.
