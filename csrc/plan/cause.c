@@ -20,13 +20,14 @@ static bool is_own(const kw_join *join, uint32_t g) {
     return join->v3 && (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0;
 }
 
-/* The file has weights and the model wants some, and none came together. */
+/* The model wants variables and gets none at all.  *nothing: nor did any layer
+ * find a group of the file, so that there is nothing more to say of layers. */
 static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
     uint32_t wanted = 0, tried = 0, found = 0, saved = 0;
-    bool skips = join->rules->skip_mismatch;
     for (uint32_t g = 0; g < join->model->group_count; g++) {
-        if (!is_wanted(join, g)) continue;
         uint32_t f = join->matches[g].candidate;
+        /* By name, the variables of the model itself come along without one. */
+        if (!is_wanted(join, g) || (join->legacy && !kw_group_is_layer(&join->model->groups[g]))) continue;
         wanted++;
         tried += f != KW_NONE && join->file->groups[f].count > 0;
         found += join->matches[g].source != KW_NONE;
@@ -35,8 +36,9 @@ static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
         saved += join->file->groups[f].count > 0 && !kw_group_is_state(&join->file->groups[f]);
     }
     bool ordered = join->legacy && !join->rules->by_name && saved > 0; /* then the number of layers is the cause */
-    *nothing = wanted > 0 && !ordered && (skips ? found : tried) == 0;
-    if (!*nothing) return 0;
+    *nothing = wanted > 0 && tried == 0 && !ordered;
+    bool skipped = join->rules->skip_mismatch && wanted > 0 && tried > 0 && found == 0;
+    if (!*nothing && !skipped) return 0;
     kw_finding *finding = kw_join_add(join, KW_NOTHING_MATCHED, KW_ERROR, err);
     if (finding == NULL) return -1;
     finding->a = saved;
@@ -71,27 +73,79 @@ static int find_unbuilt(kw_join *join, kw_error *err) {
     return 0;
 }
 
-/* Which finding a fit is; 0: none, or another file's affair. */
+/* Which finding a fit is; 0: none here. */
 static int code_of(const kw_fit *fit) {
     switch ((kw_fit_kind)fit->kind) {
-        case KW_FIT_NONE:
         case KW_FIT_HOLE: return KW_MISSING;
         case KW_FIT_COUNT: return KW_COUNT;
         case KW_FIT_KEYS: return KW_KEYS;
         case KW_FIT_ORDER: return KW_ORDER;
         case KW_FIT_OK:
+        case KW_FIT_NONE:
         case KW_FIT_SHAPE: break;
     }
     return 0;
 }
 
-static int find_misfit(kw_join *join, uint32_t g, uint32_t best, kw_error *err) {
+/* Groups that have the same root, in order: first[root], then next[group]. */
+typedef struct chain_list {
+    uint32_t *first, *next;
+} chain_list;
+
+/* Chains of the marked groups of a table by the outermost group below which nothing is present. */
+static int make_chains(kw_join *join, const kw_table *table, const uint8_t *marked, const uint8_t *present, chain_list *out,
+                       kw_error *err) {
+    uint32_t count = table->group_count, *roots = kw_table_roots(join, table, present);
+    out->first = kw_arena_alloc(&join->work, count * sizeof *out->first);
+    out->next = kw_arena_alloc(&join->work, count * sizeof *out->next);
+    if (roots == NULL || out->first == NULL || out->next == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; g < count; g++) out->first[g] = KW_NONE;
+    for (uint32_t g = count; g-- > 0;) {
+        uint32_t root = join->rules->by_name ? g : roots[g];
+        if (!marked[g]) continue;
+        out->next[g] = out->first[root];
+        out->first[root] = g;
+    }
+    return 0;
+}
+
+/* One finding for all that is missing below a group. */
+static int report_missing(kw_join *join, const chain_list *chains, uint32_t root, const uint32_t *best, kw_error *err) {
+    uint32_t first = chains->first[root];
+    bool soft = join->rules->by_name || join->rules->skip_mismatch; /* others then stay as they are */
+    kw_finding *finding =
+        kw_join_add(join, join->rules->skip_mismatch ? KW_SKIPPED : KW_MISSING, soft ? KW_WARNING : KW_ERROR, err);
+    if (finding == NULL) return -1;
+    finding->model_group = root;
+    finding->file_group = join->matches[root].candidate;
+    if (chains->next[first] == KW_NONE) finding->other_group = best[first];
+    for (uint32_t g = first; g != KW_NONE; g = chains->next[g]) {
+        finding->b += join->model->groups[g].count;
+        for (uint32_t i = 0; g != root && i < join->model->groups[g].count; i++) {
+            if (kw_join_relate(join, kw_join_variable(join, g, i), err) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+static int find_missing(kw_join *join, const uint8_t *missing, const uint32_t *best, kw_error *err) {
+    uint8_t *present = kw_arena_alloc(&join->work, join->model->group_count);
+    chain_list chains;
+    if (present == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; g < join->model->group_count; g++) present[g] = join->matches[g].candidate != KW_NONE;
+    if (make_chains(join, join->model, missing, present, &chains, err) < 0) return -1;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        if (chains.first[g] != KW_NONE && report_missing(join, &chains, g, best, err) < 0) return -1;
+    }
+    return 0;
+}
+
+static int find_misfit(kw_join *join, uint32_t g, kw_error *err) {
     kw_match *match = &join->matches[g];
     const kw_group *group = &join->model->groups[g];
     int code = code_of(&match->fit);
     kw_severity severity = KW_ERROR;
     if (code == 0) return 0;
-    if (join->rules->by_name && match->candidate == KW_NONE) severity = KW_WARNING; /* by name, others stay as they are */
     if (join->rules->skip_mismatch && code != KW_ORDER) {
         severity = KW_WARNING;
         code = KW_SKIPPED;
@@ -100,8 +154,7 @@ static int find_misfit(kw_join *join, uint32_t g, uint32_t best, kw_error *err) 
     if (finding == NULL) return -1;
     finding->model_group = g;
     finding->file_group = match->candidate;
-    finding->other_group = best;
-    finding->a = match->candidate == KW_NONE ? 0 : join->file->groups[match->candidate].count;
+    finding->a = join->file->groups[match->candidate].count;
     finding->b = group->count;
     match->wrong = code == KW_ORDER;
     if (match->fit.kind < KW_FIT_KEYS || group->count == 0) return 0;
@@ -124,7 +177,7 @@ static int note_own(kw_join *join, uint32_t g, kw_error *err) {
     return 0;
 }
 
-static int find_misfits(kw_join *join, const uint32_t *best_file, kw_error *err) {
+static int find_misfits(kw_join *join, kw_error *err) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_group *group = &join->model->groups[g];
         const kw_match *match = &join->matches[g];
@@ -132,21 +185,27 @@ static int find_misfits(kw_join *join, const uint32_t *best_file, kw_error *err)
         if (is_own(join, g)) {
             if (note_own(join, g, err) < 0) return -1;
         } else if (group->count > 0 || match->fit.kind == KW_FIT_COUNT) {
-            if (find_misfit(join, g, best_file[g], err) < 0) return -1;
+            if (find_misfit(join, g, err) < 0) return -1;
         }
     }
     return 0;
 }
 
-/* One warning a file group that nobody takes. */
-static int find_unused(kw_join *join, const uint8_t *unused, const uint32_t *best_model, kw_error *err) {
-    for (uint32_t f = 0; f < join->file->group_count; f++) {
-        if (!unused[f]) continue;
+/* One warning for all that nobody takes below a group of the file. */
+static int find_unused(kw_join *join, const uint8_t *unused, const uint32_t *best_file, const uint32_t *best_model,
+                       kw_error *err) {
+    chain_list chains;
+    if (make_chains(join, join->file, unused, join->used, &chains, err) < 0) return -1;
+    for (uint32_t root = 0; root < join->file->group_count; root++) {
+        uint32_t first = chains.first[root], best = first == KW_NONE ? KW_NONE : best_model[first];
+        if (first == KW_NONE) continue;
+        bool single = chains.next[first] == KW_NONE;
+        if (single && best != KW_NONE && best_file[best] == first) continue; /* "missing" names it */
         kw_finding *finding = kw_join_add(join, KW_UNUSED, KW_WARNING, err);
         if (finding == NULL) return -1;
-        finding->file_group = f;
-        finding->other_group = best_model[f];
-        finding->a = join->file->groups[f].count;
+        finding->file_group = root;
+        finding->other_group = single ? best : KW_NONE;
+        for (uint32_t f = first; f != KW_NONE; f = chains.next[f]) finding->a += join->file->groups[f].count;
     }
     return 0;
 }
@@ -215,7 +274,6 @@ static void mark_left(kw_join *join, uint8_t *missing, uint8_t *unused) {
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         const kw_group *group = &join->file->groups[f];
         unused[f] = group->count > 0 && !kw_group_is_state(group) && !join->used[f];
-        join->spare_files = join->spare_files || unused[f];
     }
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
@@ -228,15 +286,17 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     uint8_t *unused = kw_arena_alloc(&join->work, join->file->group_count);
     uint32_t *best_file = kw_arena_alloc(&join->work, join->model->group_count * sizeof *best_file);
     uint32_t *best_model = kw_arena_alloc(&join->work, join->file->group_count * sizeof *best_model);
-    bool nothing;
+    bool nothing = kw_model_is_unbuilt(join);
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
-    if (find_options(join, err) < 0 || find_unbuilt(join, err) < 0 || find_nothing(join, &nothing, err) < 0) return -1;
+    if (find_options(join, err) < 0 || find_unbuilt(join, err) < 0) return -1;
+    if (!nothing && find_nothing(join, &nothing, err) < 0) return -1;
     if (!nothing) {
-        if (kw_find_layers(join, err) < 0 || kw_find_evidence(join, err) < 0) return -1;
+        if (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0) return -1;
         mark_left(join, missing, unused);
         if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;
-        if (find_misfits(join, best_file, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
-        if (find_unused(join, unused, best_model, err) < 0) return -1;
+        if (find_missing(join, missing, best_file, err) < 0) return -1;
+        if (find_misfits(join, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
+        if (find_unused(join, unused, best_file, best_model, err) < 0) return -1;
     }
     if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0 || find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
     return find_casts(join, err) < 0 || kw_find_undecidable(join, err) < 0 ? -1 : 0;

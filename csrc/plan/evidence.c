@@ -6,9 +6,9 @@
  *     chain  new -> b          each gets the tensors that bear the name of the next:
  *                              shifted all by one place: INSERTED, else SWAPPED
  *
- * Only names that are unique beside their siblings count, and never those that
- * Keras makes (dense_7).  Siblings: the layers of a legacy file; in V3 what has
- * the same path but for its last component.  A chain is followed from its head,
+ * Only names that are unique count, in the whole or at least beside their
+ * siblings, and never those that Keras makes (dense_7).  Siblings: the layers of a
+ * legacy file; in V3 what has the same path but for its last component.  A chain is followed from its head,
  * which nobody's tensors point to, or around when it is a cycle.
  */
 #include <string.h>
@@ -23,7 +23,9 @@ typedef struct evidence {
     uint32_t *previous;
     uint8_t *weighted;    /* one a model group */
     uint32_t *place_file, *place_model; /* where it stands among its siblings */
-    kw_index model_names, file_names, model_paths;
+    uint32_t *parents;    /* of the model's groups */
+    kw_index model_names, file_names; /* given names: the first group of each */
+    uint8_t *shared_model, *shared_file; /* one a group: it is the first of several of its name */
 } evidence;
 
 int kw_join_weighted(kw_join *join, uint8_t **out, kw_error *err) {
@@ -41,9 +43,12 @@ int kw_join_weighted(kw_join *join, uint8_t **out, kw_error *err) {
     return 0;
 }
 
-/* "siblings' path \n name" in the arena; NULL: no memory. */
-static char *make_key(kw_join *join, const char *path, const char *name) {
-    size_t prefix = join->v3 ? kw_name_prefix(path).len : 0, len = strlen(name);
+/* "siblings' path \n name" in the arena, or "\n name" when no two groups of a side share it; NULL: no memory. */
+static char *make_key(evidence *e, const char *path, const char *name) {
+    kw_join *join = e->join;
+    uint32_t f = kw_index_find(&e->file_names, name), g = kw_index_find(&e->model_names, name);
+    bool unique = (f == KW_NONE || !e->shared_file[f]) && (g == KW_NONE || !e->shared_model[g]);
+    size_t prefix = join->v3 && !unique ? kw_name_prefix(path).len : 0, len = strlen(name);
     char *key = kw_arena_alloc(&join->work, prefix + len + 2);
     if (key == NULL) return NULL;
     memcpy(key, path, prefix);
@@ -52,17 +57,32 @@ static char *make_key(kw_join *join, const char *path, const char *name) {
     return key;
 }
 
-/* Adds names of one table to an index of keys; a second one of a key makes it worthless (value group_count). */
-static int index_names(kw_join *join, const kw_table *table, bool is_model, const uint8_t *weighted, kw_index *index,
-                       uint8_t *worthless, kw_error *err) {
+static bool is_given(const evidence *e, bool is_model, uint32_t g) {
+    if (is_model) return e->weighted[g] && kw_model_name_given(e->join, g);
+    return kw_file_name_given(e->join, g) && !kw_group_is_state(&e->join->file->groups[g]);
+}
+
+/* The given names of one table: the first group of each in `index`, which `shared` marks when there are more. */
+static int index_names(evidence *e, bool is_model, kw_index *index, uint8_t *shared, kw_error *err) {
+    const kw_table *table = is_model ? e->join->model : e->join->file;
     for (uint32_t g = 0; g < table->group_count; g++) {
-        const kw_group *group = &table->groups[g];
-        bool given = is_model ? kw_model_name_given(group) && weighted[g] : kw_file_name_given(group);
-        if (!given || kw_group_is_state(group)) continue;
-        char *key = make_key(join, group->path, group->name);
         uint32_t first = KW_NONE;
-        if (key == NULL) return kw_fail_memory(err);
-        if (kw_index_add(index, key, g, &first, err) < 0) return -1;
+        if (!is_given(e, is_model, g)) continue;
+        if (kw_index_add(index, table->groups[g].name, g, &first, err) < 0) return -1;
+        if (first != KW_NONE) shared[first] = 1;
+    }
+    return 0;
+}
+
+/* The keys of one table, as index_names does with names. */
+static int index_keys(evidence *e, bool is_model, char **keys, kw_index *index, uint8_t *worthless, kw_error *err) {
+    const kw_table *table = is_model ? e->join->model : e->join->file;
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        uint32_t first = KW_NONE;
+        if (!is_given(e, is_model, g)) continue;
+        keys[g] = make_key(e, table->groups[g].path, table->groups[g].name);
+        if (keys[g] == NULL) return kw_fail_memory(err);
+        if (kw_index_add(index, keys[g], g, &first, err) < 0) return -1;
         if (first != KW_NONE) worthless[first] = 1;
     }
     return 0;
@@ -71,41 +91,28 @@ static int index_names(kw_join *join, const kw_table *table, bool is_model, cons
 /* Joins the two tables by name: of_model and of_file. */
 static int join_names(evidence *e, kw_error *err) {
     kw_join *join = e->join;
-    const kw_table *file = join->file, *model = join->model;
+    uint32_t files = join->file->group_count, models = join->model->group_count;
     kw_index file_keys = KW_INDEX_EMPTY, model_keys = KW_INDEX_EMPTY;
-    uint8_t *bad_file = kw_arena_alloc(&join->work, file->group_count);
-    uint8_t *bad_model = kw_arena_alloc(&join->work, model->group_count);
-    int result = bad_file == NULL || bad_model == NULL ? kw_fail_memory(err) : 0;
-    if (result == 0) result = index_names(join, file, false, NULL, &file_keys, bad_file, err);
-    if (result == 0) result = index_names(join, model, true, e->weighted, &model_keys, bad_model, err);
-    for (uint32_t f = 0; f < file->group_count; f++) e->of_file[f] = KW_NONE;
-    for (uint32_t g = 0; result == 0 && g < model->group_count; g++) {
-        const kw_group *group = &model->groups[g];
+    uint8_t *bad_file = kw_arena_alloc(&join->work, files), *bad_model = kw_arena_alloc(&join->work, models);
+    char **keys_file = kw_arena_alloc(&join->work, files * sizeof *keys_file);
+    char **keys_model = kw_arena_alloc(&join->work, models * sizeof *keys_model);
+    int result = -1;
+    if (bad_file == NULL || bad_model == NULL || keys_file == NULL || keys_model == NULL) return kw_fail_memory(err);
+    if (index_keys(e, false, keys_file, &file_keys, bad_file, err) < 0) goto done;
+    if (index_keys(e, true, keys_model, &model_keys, bad_model, err) < 0) goto done;
+    for (uint32_t f = 0; f < files; f++) e->of_file[f] = KW_NONE;
+    for (uint32_t g = 0; g < models; g++) {
         e->of_model[g] = e->next[g] = e->previous[g] = KW_NONE;
-        if (!kw_model_name_given(group) || !e->weighted[g]) continue;
-        char *key = make_key(join, group->path, group->name);
-        if (key == NULL) {
-            result = kw_fail_memory(err);
-            break;
-        }
-        uint32_t f = kw_index_find(&file_keys, key);
-        if (f == KW_NONE || bad_file[f] || bad_model[g] || kw_index_find(&model_keys, key) != g) continue;
+        uint32_t f = keys_model[g] == NULL ? KW_NONE : kw_index_find(&file_keys, keys_model[g]);
+        if (f == KW_NONE || bad_file[f] || bad_model[g] || kw_index_find(&model_keys, keys_model[g]) != g) continue;
         e->of_model[g] = f;
         e->of_file[f] = g;
     }
+    result = 0;
+done:
     kw_index_free(&file_keys);
     kw_index_free(&model_keys);
     return result;
-}
-
-/* The number at the end of a path: "dense_3" 3, "dense" 0. */
-static uint32_t parse_place(const char *path) {
-    size_t end = strlen(path), at = end;
-    uint32_t number = 0;
-    while (at > 0 && path[at - 1] >= '0' && path[at - 1] <= '9' && end - at < 8) at--;
-    if (at == end || at < 2 || path[at - 1] != '_') return 0;
-    for (; at < end; at++) number = number * 10 + (uint32_t)(path[at] - '0');
-    return number;
 }
 
 static int open_places(evidence *e, kw_error *err) {
@@ -114,6 +121,7 @@ static int open_places(evidence *e, kw_error *err) {
     uint32_t *places[] = {e->place_file, e->place_model};
     for (int side = 0; side < 2; side++) {
         uint32_t top;
+        size_t len;
         uint32_t *rows = kw_arena_alloc(&join->work, tables[side]->group_count * sizeof *rows);
         if (rows == NULL) return kw_fail_memory(err);
         uint32_t count = join->legacy ? kw_layers_list(tables[side], rows, &top) : tables[side]->group_count;
@@ -121,23 +129,9 @@ static int open_places(evidence *e, kw_error *err) {
             if (join->legacy) {
                 places[side][rows[i]] = i;
             } else {
-                places[side][i] = parse_place(tables[side]->groups[i].path);
+                places[side][i] = kw_path_place(tables[side]->groups[i].path, &len);
             }
         }
-    }
-    return 0;
-}
-
-static int index_all(evidence *e, kw_error *err) {
-    kw_join *join = e->join;
-    for (uint32_t f = 0; f < join->file->group_count; f++) {
-        const char *name = join->file->groups[f].name;
-        if (name != NULL && kw_index_add(&e->file_names, name, f, NULL, err) < 0) return -1;
-    }
-    for (uint32_t g = 0; g < join->model->group_count; g++) {
-        const kw_group *group = &join->model->groups[g];
-        if (group->name != NULL && kw_index_add(&e->model_names, group->name, g, NULL, err) < 0) return -1;
-        if (kw_index_add(&e->model_paths, group->path, g, NULL, err) < 0) return -1;
     }
     return 0;
 }
@@ -151,12 +145,18 @@ static int open_evidence(evidence *e, kw_error *err) {
     e->place_model = kw_arena_alloc(&join->work, models * sizeof *e->place_model);
     e->of_file = kw_arena_alloc(&join->work, files * sizeof *e->of_file);
     e->place_file = kw_arena_alloc(&join->work, files * sizeof *e->place_file);
+    e->shared_model = kw_arena_alloc(&join->work, models);
+    e->shared_file = kw_arena_alloc(&join->work, files);
+    e->parents = kw_table_parents(join, join->model);
     if (e->of_model == NULL || e->next == NULL || e->previous == NULL || e->place_model == NULL ||
-        e->of_file == NULL || e->place_file == NULL) {
+        e->of_file == NULL || e->place_file == NULL || e->shared_model == NULL || e->shared_file == NULL ||
+        e->parents == NULL) {
         return kw_fail_memory(err);
     }
-    if (kw_join_weighted(join, &e->weighted, err) < 0 || join_names(e, err) < 0) return -1;
-    return open_places(e, err) < 0 || index_all(e, err) < 0 ? -1 : 0;
+    if (kw_join_weighted(join, &e->weighted, err) < 0 || open_places(e, err) < 0) return -1;
+    if (index_names(e, false, &e->file_names, e->shared_file, err) < 0) return -1;
+    if (index_names(e, true, &e->model_names, e->shared_model, err) < 0) return -1;
+    return join_names(e, err);
 }
 
 /* Pairs that the place decided. */
@@ -207,13 +207,13 @@ typedef struct chain {
 
 static chain measure(const evidence *e, uint32_t g) {
     const kw_join *join = e->join;
-    chain c = {.even = true};
+    chain c = {.even = true, .by_order = true};
     int64_t first = 0;
     c.head = find_head(e, g, &c.cycle);
-    c.head_is_new = kw_model_name_given(&join->model->groups[c.head]) && e->of_model[c.head] == KW_NONE;
+    c.head_is_new = kw_model_name_given(join, c.head) && e->of_model[c.head] == KW_NONE;
     for (uint32_t at = c.head;; at = e->next[at]) {
         uint32_t own = e->of_model[at];
-        c.by_order = c.by_order || join->matches[at].by_order;
+        c.by_order = c.by_order && join->matches[at].by_order;
         c.tail = at;
         if (own != KW_NONE) {
             int64_t off = (int64_t)e->place_file[own] - (int64_t)e->place_model[at];
@@ -225,20 +225,21 @@ static chain measure(const evidence *e, uint32_t g) {
         if (e->next[at] == KW_NONE || e->next[at] == c.head) break;
     }
     uint32_t last = join->matches[c.tail].candidate;
-    c.tail_is_gone = last != KW_NONE && kw_file_name_given(&join->file->groups[last]) && e->of_file[last] == KW_NONE;
+    c.tail_is_gone = last != KW_NONE && kw_file_name_given(join, last) && e->of_file[last] == KW_NONE;
     c.even = c.even && c.shifted > 0;
     return c;
 }
 
-/* Marks what the finding explains; its variables become related. */
+/* Marks what the finding explains; variables of other groups than its own become related. */
 static int mark_chain(evidence *e, const chain *c, bool wrong, kw_error *err) {
     kw_join *join = e->join;
+    uint32_t own = join->plan->findings[join->plan->finding_count - 1].model_group;
     for (uint32_t at = c->head;; at = e->next[at]) {
         kw_match *match = &join->matches[at];
         match->explained = true;
         match->wrong = wrong;
         if (e->of_model[at] != KW_NONE) join->used[e->of_model[at]] = 1;
-        for (uint32_t i = 0; i < join->model->groups[at].count; i++) {
+        for (uint32_t i = 0; at != own && i < join->model->groups[at].count; i++) {
             if (kw_join_relate(join, kw_join_variable(join, at, i), err) < 0) return -1;
         }
         if (at == c->tail) return 0;
@@ -249,7 +250,7 @@ static int report_chain(evidence *e, uint32_t g, kw_error *err) {
     kw_join *join = e->join;
     chain c = measure(e, g);
     bool inserted = !c.cycle && c.even && (c.head_is_new || c.tail_is_gone);
-    bool sure = c.by_order; /* places decided; a name in the code would be evidence too */
+    bool sure = c.by_order; /* else an attribute's name in the code speaks against the layer's */
     kw_finding *finding = kw_join_add(join, inserted ? KW_INSERTED : KW_SWAPPED, sure ? KW_ERROR : KW_WARNING, err);
     if (finding == NULL) return -1;
     uint32_t first = e->next[c.head] != KW_NONE || c.shifted > 0 ? c.head : g;
@@ -268,17 +269,9 @@ static int report_chain(evidence *e, uint32_t g, kw_error *err) {
 
 /* The nearest group that this one is inside of and that a finding explains; KW_NONE. */
 static uint32_t find_explained_parent(const evidence *e, uint32_t g) {
-    const char *path = e->join->model->groups[g].path;
-    kw_text prefix = kw_name_prefix(path);
-    char copy[1024];
-    while (e->join->v3 && prefix.len > 0 && prefix.len < sizeof copy) {
-        memcpy(copy, path, prefix.len);
-        copy[prefix.len] = '\0';
-        uint32_t parent = kw_index_find(&e->model_paths, copy);
-        if (parent != KW_NONE && e->join->matches[parent].explained) return parent;
-        prefix = kw_name_prefix(copy);
-    }
-    return KW_NONE;
+    uint32_t parent = e->parents[g];
+    /* Parents come before what is below them, so one step tells what more would. */
+    return parent != KW_NONE && e->join->matches[parent].explained ? parent : KW_NONE;
 }
 
 /* A note for a pair of layers that both have names which the other side does not know. */
@@ -288,7 +281,8 @@ static int note_renamed(evidence *e, uint32_t g, kw_error *err) {
     const kw_group *to = &join->model->groups[g];
     if (match->candidate == KW_NONE || match->fit.kind != KW_FIT_OK || !is_placed(e, g) || to->count == 0) return 0;
     const kw_group *from = &join->file->groups[match->candidate];
-    if (!kw_file_name_given(from) || !kw_model_name_given(to) || strcmp(from->name, to->name) == 0) return 0;
+    if (!kw_file_name_given(join, match->candidate) || !kw_model_name_given(join, g)) return 0;
+    if (strcmp(from->name, to->name) == 0) return 0;
     if (kw_index_find(&e->model_names, from->name) != KW_NONE) return 0;
     if (kw_index_find(&e->file_names, to->name) != KW_NONE) return 0;
     kw_finding *finding = kw_join_add(join, KW_RENAMED, KW_NOTE, err);
@@ -317,6 +311,5 @@ int kw_find_evidence(kw_join *join, kw_error *err) {
     }
     kw_index_free(&e.model_names);
     kw_index_free(&e.file_names);
-    kw_index_free(&e.model_paths);
     return result;
 }

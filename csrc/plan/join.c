@@ -36,27 +36,24 @@ bool kw_join_selects(const kw_join *join, uint32_t model_group) {
     return join->rules->selected == NULL || join->rules->selected[model_group] != 0;
 }
 
-/* A legacy table has rows for layers only, so there the row of the top-level
- * variables stands for the model, or all layers together do. */
 bool kw_model_is_unbuilt(const kw_join *join) {
     const kw_table *model = join->model;
-    if (model->group_count == 0) return false;
-    if (join->graph != NULL) return (model->groups[0].flags & KW_GROUP_NOT_BUILT) != 0;
-    bool all = true;
-    for (uint32_t g = 0; g < model->group_count; g++) {
-        bool unbuilt = (model->groups[g].flags & KW_GROUP_NOT_BUILT) != 0;
-        if ((model->groups[g].flags & KW_GROUP_TOP_LEVEL) != 0) return unbuilt;
-        all = all && unbuilt;
+    if (join->graph != NULL) return model->group_count > 0 && (model->groups[0].flags & KW_GROUP_NOT_BUILT) != 0;
+    for (uint32_t g = 0; g < model->group_count; g++) { /* legacy: the row of the top-level variables stands for it */
+        uint32_t flags = model->groups[g].flags;
+        if ((flags & KW_GROUP_TOP_LEVEL) != 0) return (flags & KW_GROUP_NOT_BUILT) != 0;
     }
-    return all;
+    return false;
 }
 
-bool kw_file_name_given(const kw_group *group) {
+bool kw_file_name_given(const kw_join *join, uint32_t file_group) {
+    const kw_group *group = &join->file->groups[file_group];
     return group->name != NULL && group->name[0] != '\0' && (group->flags & KW_GROUP_NAMED) != 0 &&
-           (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0;
+           (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0 && !join->automatic[file_group];
 }
 
-bool kw_model_name_given(const kw_group *group) {
+bool kw_model_name_given(const kw_join *join, uint32_t model_group) {
+    const kw_group *group = &join->model->groups[model_group];
     return group->name != NULL && group->name[0] != '\0' &&
            (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0;
 }
@@ -186,25 +183,60 @@ static int open_slots(kw_join *join, kw_error *err) {
     return 0;
 }
 
-/* Paths of groups: as Keras's store sees them, without "vars". */
 static int open_paths(kw_join *join, kw_error *err) {
     const kw_table *file = join->file;
     join->sorted_paths = kw_arena_alloc(&join->work, file->group_count * sizeof *join->sorted_paths);
     if (join->sorted_paths == NULL) return kw_fail_memory(err);
-    for (uint32_t g = 0; g < file->group_count; g++) {
-        const char *path = file->groups[g].path;
-        size_t len = strlen(path);
-        if (len == 4 && strcmp(path, "vars") == 0) len = 0;
-        if (len > 5 && strcmp(path + len - 5, "/vars") == 0) len -= 5;
-        if (path[len] != '\0' && (path = kw_arena_text(&join->work, path, len)) == NULL) return kw_fail_memory(err);
-        if (kw_index_add(&join->paths, path, g, NULL, err) < 0) return -1;
+    for (uint32_t f = 0; f < file->group_count; f++) {
+        const char *path = file->groups[f].path;
+        if (kw_index_add(&join->paths, path, f, NULL, err) < 0) return -1;
         /* A shard map lists only what owns variables. */
-        if (join->loader != KW_LOADER_V3_SHARDS || file->groups[g].count > 0) {
-            join->sorted_paths[join->sorted_count++] = path;
-        }
+        bool listed = join->loader != KW_LOADER_V3_SHARDS || file->groups[f].count > 0;
+        if (listed) join->sorted_paths[join->sorted_count++] = path;
     }
-    qsort(join->sorted_paths, join->sorted_count, sizeof *join->sorted_paths, compare_paths);
+    if (join->sorted_count > 0) qsort(join->sorted_paths, join->sorted_count, sizeof *join->sorted_paths, compare_paths);
     return 0;
+}
+
+/* "MyBlock" and "my_block_3" both as "myblock"; NULL: no memory. */
+static char *squeeze(kw_arena *arena, const char *text, bool is_name) {
+    size_t len = strlen(text), kept = 0, end = len;
+    while (is_name && end > 0 && text[end - 1] >= '0' && text[end - 1] <= '9') end--;
+    if (is_name && end < len && end > 1 && text[end - 1] == '_') len = end - 1;
+    char *out = kw_arena_text(arena, text, len);
+    for (size_t i = 0; out != NULL && i < len; i++) {
+        char c = out[i];
+        if (c != '_') out[kept++] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    if (out != NULL) out[kept] = '\0';
+    return out;
+}
+
+/* The file does not record classes, so what Keras makes of the user's own is told from the model's. */
+static int open_names(kw_join *join, kw_error *err) {
+    enum { NAME_LEN_MAX = 512 };
+    const kw_table *file = join->file, *model = join->model;
+    kw_index classes = KW_INDEX_EMPTY;
+    int result = -1;
+    join->automatic = kw_arena_alloc(&join->work, file->group_count);
+    if (join->automatic == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        if (model->groups[g].class_name == NULL) continue;
+        char *key = squeeze(&join->work, model->groups[g].class_name, false);
+        if (key == NULL || kw_index_add(&classes, key, g, NULL, err) < 0) goto done;
+    }
+    for (uint32_t f = 0; f < file->group_count; f++) {
+        const char *name = file->groups[f].name;
+        if (name == NULL || strnlen(name, NAME_LEN_MAX) == NAME_LEN_MAX) continue;
+        char *key = squeeze(&join->work, name, true);
+        if (key == NULL) goto done;
+        uint32_t g = kw_index_find(&classes, key);
+        join->automatic[f] = g != KW_NONE && kw_name_is_automatic(name, model->groups[g].class_name);
+    }
+    result = 0;
+done:
+    kw_index_free(&classes);
+    return result < 0 && err->code == KW_OK ? kw_fail_memory(err) : result;
 }
 
 static int open_results(kw_join *join, kw_error *err) {
@@ -231,7 +263,7 @@ int kw_join_open(kw_join *join, kw_error *err) {
     join->loader = kw_rules_find_loader(join->rules);
     join->v3 = layout == KW_LAYOUT_V3 || layout == KW_LAYOUT_V3_TF212;
     join->legacy = layout == KW_LAYOUT_LEGACY || layout == KW_LAYOUT_LEGACY_MODEL;
-    if (open_slots(join, err) < 0 || open_results(join, err) < 0) return -1;
+    if (open_slots(join, err) < 0 || open_results(join, err) < 0 || open_names(join, err) < 0) return -1;
     return join->v3 ? open_paths(join, err) : 0;
 }
 

@@ -58,9 +58,9 @@ typedef struct kw_join {
     const char **sorted_paths; /* V3: of groups that are there, sorted */
     uint32_t sorted_count;
     kw_match *matches;
+    uint8_t *automatic; /* one a file group: its name is what Keras makes of a class of the model */
     uint8_t *used;      /* one a file group: some model group is matched with it */
     uint8_t *loaded;    /* one a file group: it is the source of pairs */
-    bool spare_files;   /* some file group is used by nobody */
     uint32_t *assigned; /* one a model tensor: the file tensor that Keras leaves in it, or KW_NONE */
     bool names_missing; /* V3: by_name was asked for, and the file does not record every name */
     uint64_t seed;       /* of the hashes of names */
@@ -78,8 +78,8 @@ bool kw_join_selects(const kw_join *join, uint32_t model_group);
 bool kw_model_is_unbuilt(const kw_join *join);
 
 /* A name that a person gave: the only kind that is evidence. */
-bool kw_file_name_given(const kw_group *group);
-bool kw_model_name_given(const kw_group *group);
+bool kw_file_name_given(const kw_join *join, uint32_t file_group);
+bool kw_model_name_given(const kw_join *join, uint32_t model_group);
 
 /* The file group at a V3 path; KW_NONE. */
 uint32_t kw_join_find_path(const kw_join *join, const char *path);
@@ -166,6 +166,17 @@ int kw_find_undecidable(kw_join *join, kw_error *err);
  * their names are: best_file[g], best_model[f], each a row or KW_NONE. */
 int kw_find_best(kw_join *join, const uint8_t *missing, const uint8_t *unused, uint32_t *best_file,
                  uint32_t *best_model, kw_error *err);
+
+/* The number at the end of a path: "layers/dense_3" 3, "layers/dense" 0; *len without it. */
+uint32_t kw_path_place(const char *path, size_t *len);
+
+/* V3: one a group of the table: the nearest group that its path lies below, but
+ * for the root; KW_NONE.  NULL: no memory. */
+uint32_t *kw_table_parents(kw_join *join, const kw_table *table);
+
+/* One a group that is not `present`: the outermost group above it, or itself, below
+ * which nothing is present.  NULL: no memory. */
+uint32_t *kw_table_roots(kw_join *join, const kw_table *table, const uint8_t *present);
 
 /* One a model group: it or something below it has variables that are no state. */
 int kw_join_weighted(kw_join *join, uint8_t **out, kw_error *err);

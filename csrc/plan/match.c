@@ -91,7 +91,8 @@ static int match_given_names(kw_join *join, kw_error *err) {
     if (match_names(join, err) < 0) return -1;
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         kw_match *match = &join->matches[g];
-        if (match->candidate == KW_NONE || kw_model_name_given(&join->model->groups[g])) continue;
+        bool top = (join->model->groups[g].flags & KW_GROUP_TOP_LEVEL) != 0;
+        if (match->candidate == KW_NONE || top || kw_model_name_given(join, g)) continue;
         match->candidate = KW_NONE;
         match->fit.kind = KW_FIT_NONE;
     }

@@ -154,7 +154,8 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
         const weight *have = weights, *want = weights + count;
         *at = find_moved_name(have, want, count, scratch);
         if (*at == KW_NONE) *at = find_moved_owner(have, want, count, owners, owners + count, scratch);
-        if (*at == KW_NONE) *at = find_crossed_name(have, want, count, scratch);
+        uint32_t crossed = find_crossed_name(have, want, count, scratch);
+        if (crossed < *at) *at = crossed; /* KW_NONE is the largest */
         result = *at != KW_NONE;
     }
     kw_arena_free(&arena);

@@ -86,7 +86,7 @@ static bool refuse_container(kw_join *join) {
     kw_raise raise;
     if (join->loader == KW_LOADER_V3_ZIP && !rules->is_zip) {
         raise = KW_RAISE_ZIP;
-    } else if (join->loader == KW_LOADER_V3_SHARDS && rules->is_hdf5) {
+    } else if (join->loader == KW_LOADER_V3_SHARDS && (rules->is_hdf5 || rules->is_zip)) {
         raise = KW_RAISE_TEXT;
     } else if ((join->loader == KW_LOADER_V3_HDF5 || join->loader == KW_LOADER_LEGACY) && !rules->is_hdf5) {
         raise = KW_RAISE_OS;
@@ -99,22 +99,36 @@ static bool refuse_container(kw_join *join) {
     return true;
 }
 
+/* Counts the objects that own variables, by the paths of their layers; *first is a group of the first. */
+static int count_owners(kw_join *join, uint32_t *count, uint32_t *first, kw_error *err) {
+    const kw_table *model = join->model;
+    kw_index owners = KW_INDEX_EMPTY;
+    int result = 0;
+    *count = 0;
+    for (uint32_t t = 0; result == 0 && t < model->tensor_count; t++) {
+        uint32_t known = KW_NONE;
+        if (kw_group_is_state(&model->groups[model->tensors[t].group])) continue;
+        result = kw_index_add(&owners, model->tensors[t].layer, t, &known, err);
+        if (known != KW_NONE) continue;
+        if ((*count)++ == 0) *first = model->tensors[t].group;
+    }
+    kw_index_free(&owners);
+    return result;
+}
+
 /* A V3 loader for a model of which only the layers are known: the file is no V3
- * file, so every layer with variables finds none. */
-static void replay_v3_layers(kw_join *join) {
-    uint32_t failed = 0, first = KW_NONE;
+ * file, so every object with variables finds none. */
+static int replay_v3_layers(kw_join *join, kw_error *err) {
+    uint32_t failed, first = KW_NONE;
     if ((join->does & KW_DOES_NEED_ROOT) != 0) {
         if (!join->rules->skip_mismatch) kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
-        return;
+        return 0;
     }
-    for (uint32_t g = 0; g < join->model->group_count; g++) {
-        const kw_group *group = &join->model->groups[g];
-        if (group->count == 0 || kw_group_is_state(group)) continue;
-        if (failed++ == 0) first = g;
-    }
-    if (failed == 0 || join->rules->skip_mismatch) return;
+    if (count_owners(join, &failed, &first, err) < 0) return -1;
+    if (failed == 0 || join->rules->skip_mismatch) return 0;
     kw_predict_raise(join, KW_RAISE_TOTAL, first, KW_NONE, failed, 0);
     join->plan->prediction.inner_prefix = kw_raise_find_text(KW_RAISE_VARIABLES).prefix;
+    return 0;
 }
 
 /* Layers with variables that the root's list `layers` holds. */
@@ -154,8 +168,7 @@ static int replay(kw_join *join, kw_error *err) {
         return kw_replay_legacy(join, err);
     }
     if (join->graph != NULL) return kw_replay_v3(join, err);
-    replay_v3_layers(join);
-    return 0;
+    return replay_v3_layers(join, err);
 }
 
 int kw_predict(kw_join *join, kw_error *err) {

@@ -131,6 +131,17 @@ static int32_t find_new_axis(const cause_list *causes, const kw_tensor *a, const
     return first_axis(a, b);
 }
 
+/* The smallest numbers of which the group's differing axes are multiples: 8 -> 16 units, not 32 -> 64 for four gates. */
+static void find_base(const kw_join *join, uint32_t g, shape_cause *cause) {
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
+        for (unsigned axis = 0; a->rank == b->rank && axis < a->rank; axis++) {
+            shape_cause base = {a->shape[axis], b->shape[axis], cause->finding};
+            if (base.file != base.model && follows(&base, cause->file, cause->model)) *cause = base;
+        }
+    }
+}
+
 /* Group g starts a cause, which the layers after it may follow from. */
 static int add_cause(kw_join *join, cause_list *causes, uint32_t g, kw_error *err) {
     uint32_t at = join->matches[g].fit.at;
@@ -146,7 +157,9 @@ static int add_cause(kw_join *join, cause_list *causes, uint32_t g, kw_error *er
         memmove(causes->items, causes->items + 1, (CAUSE_MAX - 1) * sizeof *causes->items);
         causes->count--;
     }
-    causes->items[causes->count++] = (shape_cause){a->shape[axis], b->shape[axis], row};
+    shape_cause *added = &causes->items[causes->count++];
+    *added = (shape_cause){a->shape[axis], b->shape[axis], row};
+    find_base(join, g, added);
     return 0;
 }
 

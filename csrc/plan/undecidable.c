@@ -54,47 +54,61 @@ static bool is_open(const kw_join *join, uint32_t g) {
     if (to->count == 0 || match->source == KW_NONE || match->explained || !kw_join_selects(join, g)) return false;
     if (kw_group_is_state(to) || (match->rule != KW_PAIR_PATH && match->rule != KW_PAIR_ORDER)) return false;
     const kw_group *from = &join->file->groups[match->source];
-    return !kw_file_name_given(from) || !kw_model_name_given(to) || strcmp(from->name, to->name) != 0;
+    return !kw_file_name_given(join, match->source) || !kw_model_name_given(join, g) || strcmp(from->name, to->name) != 0;
 }
 
 /* True when one side records names that people gave, and the other automatic ones. */
 static bool has_hint(const kw_join *join, const kind_row *rows, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
-        const kw_group *to = &join->model->groups[rows[i].group];
-        const kw_group *from = &join->file->groups[join->matches[rows[i].group].source];
+        uint32_t g = rows[i].group, f = join->matches[g].source;
+        const kw_group *to = &join->model->groups[g], *from = &join->file->groups[f];
         bool recorded = (from->flags & KW_GROUP_NAMED) != 0 && from->name != NULL && to->name != NULL;
-        if (recorded && kw_file_name_given(from) != kw_model_name_given(to)) return true;
+        if (recorded && kw_file_name_given(join, f) != kw_model_name_given(join, g)) return true;
     }
     return false;
 }
 
-/* True when the file has layers of these shapes that nobody takes. */
-static bool has_more(const kw_join *join, const kind_row *rows) {
-    const kw_group *known = &join->file->groups[join->matches[rows[0].group].source];
+/* A hash of where a file group stands and of its shapes. */
+static uint64_t hash_file(const kw_join *join, uint32_t f) {
+    const kw_group *group = &join->file->groups[f];
+    uint64_t hash = join->v3 ? hash_place(group->path, join->seed) : join->seed;
+    for (uint32_t i = 0; i < group->count; i++) {
+        uint32_t row = kw_join_tensor(join, f, i);
+        if (row == KW_NONE) continue;
+        const kw_tensor *tensor = &join->file->tensors[row];
+        hash = kw_text_hash((kw_text){(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape}, hash);
+    }
+    return hash;
+}
+
+static int compare_hashes(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Hashes of the file's groups that nobody takes, sorted; NULL: no memory. */
+static uint64_t *list_spare(kw_join *join, uint32_t *count) {
+    uint64_t *spare = kw_arena_alloc(&join->work, join->file->group_count * sizeof *spare);
+    *count = 0;
+    if (spare == NULL) return NULL;
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         const kw_group *group = &join->file->groups[f];
-        if (join->used[f] || group->count != known->count || kw_group_is_state(group)) continue;
-        bool same = true;
-        for (uint32_t i = 0; same && i < group->count; i++) {
-            uint32_t a = kw_join_tensor(join, f, i), b = kw_join_tensor(join, join->matches[rows[0].group].source, i);
-            same = a != KW_NONE && b != KW_NONE && kw_shapes_equal(&join->file->tensors[a], &join->file->tensors[b]);
-        }
-        if (same) return true;
+        if (group->count > 0 && !join->used[f] && !kw_group_is_state(group)) spare[(*count)++] = hash_file(join, f);
     }
-    return false;
+    qsort(spare, *count, sizeof *spare, compare_hashes);
+    return spare;
 }
 
-static int report_run(kw_join *join, const kind_row *rows, uint32_t count, kw_error *err) {
-    kw_plan *plan = join->plan;
-    if (plan->undecidable_count > 0) plan->undecidable[plan->undecidable_count++] = KW_NONE;
-    for (uint32_t i = 0; i < count; i++) plan->undecidable[plan->undecidable_count++] = rows[i].group;
-    bool hint = has_hint(join, rows, count) || (join->spare_files && has_more(join, rows));
-    if (!hint) return 0;
-    kw_finding *finding = kw_join_add(join, KW_UNDECIDABLE, KW_NOTE, err);
-    if (finding == NULL) return -1;
-    finding->model_group = rows[0].group;
-    finding->file_group = join->matches[rows[0].group].source;
-    finding->a = finding->b = count;
+/* One note for all runs of which something hints at another order. */
+static int report(kw_join *join, const kind_row *rows, uint32_t count, kw_finding **note, kw_error *err) {
+    if (*note == NULL) {
+        *note = kw_join_add(join, KW_UNDECIDABLE, KW_NOTE, err);
+        if (*note == NULL) return -1;
+        (*note)->model_group = rows[0].group;
+        (*note)->file_group = join->matches[rows[0].group].source;
+    }
+    (*note)->a += count;
+    (*note)->b += count;
     for (uint32_t i = 0; i < count; i++) {
         if (kw_join_relate(join, kw_join_variable(join, rows[i].group, 0), err) < 0) return -1;
     }
@@ -102,10 +116,13 @@ static int report_run(kw_join *join, const kind_row *rows, uint32_t count, kw_er
 }
 
 int kw_find_undecidable(kw_join *join, kw_error *err) {
-    uint32_t groups = join->model->group_count, count = 0, end;
+    kw_plan *plan = join->plan;
+    uint32_t groups = join->model->group_count, count = 0, spare_count, end;
+    kw_finding *note = NULL;
     kind_row *rows = kw_arena_alloc(&join->work, groups * sizeof *rows);
-    join->plan->undecidable = kw_arena_alloc(&join->plan->arena, 2 * (size_t)groups * sizeof(uint32_t));
-    if (rows == NULL || join->plan->undecidable == NULL) return kw_fail_memory(err);
+    uint64_t *spare = list_spare(join, &spare_count);
+    plan->undecidable = kw_arena_alloc(&plan->arena, 2 * (size_t)groups * sizeof(uint32_t));
+    if (rows == NULL || spare == NULL || plan->undecidable == NULL) return kw_fail_memory(err);
     for (uint32_t g = 0; g < groups; g++) {
         if (is_open(join, g)) rows[count++] = (kind_row){hash_kind(join, &join->model->groups[g]), g};
     }
@@ -113,7 +130,12 @@ int kw_find_undecidable(kw_join *join, kw_error *err) {
     for (uint32_t i = 0; i < count; i = end) {
         end = i + 1;
         while (end < count && rows[end].kind == rows[i].kind) end++;
-        if (end - i >= 2 && report_run(join, rows + i, end - i, err) < 0) return -1;
+        if (end - i < 2) continue;
+        if (plan->undecidable_count > 0) plan->undecidable[plan->undecidable_count++] = KW_NONE;
+        for (uint32_t k = i; k < end; k++) plan->undecidable[plan->undecidable_count++] = rows[k].group;
+        uint64_t kind = hash_file(join, join->matches[rows[i].group].source);
+        bool more = bsearch(&kind, spare, spare_count, sizeof *spare, compare_hashes) != NULL;
+        if ((more || has_hint(join, rows + i, end - i)) && report(join, rows + i, end - i, &note, err) < 0) return -1;
     }
     return 0;
 }

@@ -1,0 +1,97 @@
+/* tree.c -- which group of a V3 table lies below which, by their paths.
+ *
+ *     layers/block            parent of   layers/block/fc1   layers/block/seq/dense
+ *
+ * A path is hashed from left to right once; the hash at each '/' is looked up
+ * among the hashes of all groups, so the work is linear in the text of the paths.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/join.h"
+
+typedef struct path_row {
+    uint64_t hash;
+    uint32_t group;
+} path_row;
+
+typedef struct length_row {
+    size_t len;
+    uint32_t group;
+} length_row;
+
+static uint64_t step_hash(uint64_t hash, char c) { return (hash ^ (unsigned char)c) * 0x100000001b3u; }
+static uint64_t end_hash(uint64_t hash) { return (hash ^ hash >> 29) * 0x9e3779b97f4a7c15u; }
+
+static int compare_rows(const void *a, const void *b) {
+    const path_row *x = a, *y = b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+/* The nearest group above the one at `path`; KW_NONE. */
+static uint32_t find_parent(const path_row *rows, uint32_t count, const char *path, uint64_t seed) {
+    uint32_t parent = KW_NONE;
+    uint64_t hash = seed;
+    for (; *path != '\0'; hash = step_hash(hash, *path++)) {
+        path_row key = {.hash = end_hash(hash)};
+        const path_row *row = *path == '/' ? bsearch(&key, rows, count, sizeof *rows, compare_rows) : NULL;
+        if (row != NULL) parent = row->group;
+    }
+    return parent;
+}
+
+uint32_t kw_path_place(const char *path, size_t *len) {
+    size_t end = strlen(path), at = end;
+    uint32_t number = 0;
+    *len = end;
+    while (at > 0 && path[at - 1] >= '0' && path[at - 1] <= '9' && end - at < 8) at--;
+    if (at == end || at < 2 || path[at - 1] != '_') return 0;
+    *len = at - 1;
+    for (; at < end; at++) number = number * 10 + (uint32_t)(path[at] - '0');
+    return number;
+}
+
+uint32_t *kw_table_parents(kw_join *join, const kw_table *table) {
+    uint32_t count = 0;
+    path_row *rows = kw_arena_alloc(&join->work, table->group_count * sizeof *rows);
+    uint32_t *parents = kw_arena_alloc(&join->work, table->group_count * sizeof *parents);
+    if (rows == NULL || parents == NULL) return NULL;
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        uint64_t hash = join->seed;
+        for (const char *at = table->groups[g].path; *at != '\0'; at++) hash = step_hash(hash, *at);
+        if (table->groups[g].path[0] != '\0') rows[count++] = (path_row){end_hash(hash), g};
+    }
+    qsort(rows, count, sizeof *rows, compare_rows);
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        parents[g] = join->v3 ? find_parent(rows, count, table->groups[g].path, join->seed) : KW_NONE;
+    }
+    return parents;
+}
+
+static int compare_lengths(const void *a, const void *b) {
+    const length_row *x = a, *y = b;
+    if (x->len != y->len) return x->len < y->len ? -1 : 1;
+    return (x->group > y->group) - (x->group < y->group);
+}
+
+uint32_t *kw_table_roots(kw_join *join, const kw_table *table, const uint8_t *present) {
+    uint32_t count = table->group_count, *parents = kw_table_parents(join, table);
+    uint32_t *roots = kw_arena_alloc(&join->work, count * sizeof *roots);
+    uint8_t *holds = kw_arena_alloc(&join->work, count);
+    length_row *rows = kw_arena_alloc(&join->work, count * sizeof *rows);
+    if (parents == NULL || roots == NULL || holds == NULL || rows == NULL) return NULL;
+    for (uint32_t g = 0; g < count; g++) {
+        rows[g] = (length_row){strlen(table->groups[g].path), g};
+        holds[g] = present[g];
+    }
+    qsort(rows, count, sizeof *rows, compare_lengths);
+    for (uint32_t i = count; i-- > 0;) { /* the longest first: what is below before what is above */
+        uint32_t g = rows[i].group;
+        if (holds[g] && parents[g] != KW_NONE) holds[parents[g]] = 1;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t g = rows[i].group, parent = parents[g];
+        roots[g] = parent != KW_NONE && !holds[parent] ? roots[parent] : g;
+    }
+    return roots;
+}
