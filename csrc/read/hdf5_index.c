@@ -77,8 +77,9 @@ int kw_grid_make(const kw_dataset *dataset, kw_grid *grid, kw_error *err) {
     for (unsigned d = 0; d < grid->rank && fits; d++) {
         uint64_t shape = dataset->shape[d], chunk = info->chunk[d], most = info->max_shape[d];
         if (chunk == 0 || most < shape) {
-            return kw_fail(err, KW_CORRUPT, info->index_at, "dimension %u: %llu elements in chunks of %llu, at most %llu",
-                           d, (unsigned long long)shape, (unsigned long long)chunk, (unsigned long long)most);
+            return kw_fail(err, KW_CORRUPT, info->index_at,
+                           "dimension %u: %llu elements in chunks of %llu, at most %llu", d,
+                           (unsigned long long)shape, (unsigned long long)chunk, (unsigned long long)most);
         }
         grid->counts[d] = divide_up(shape, chunk);
         grid->max_counts[d] = most == UINT64_MAX ? UINT64_MAX : divide_up(most, chunk);
@@ -110,7 +111,8 @@ bool kw_chunk_is_filtered(const kw_dataset *dataset, const kw_grid *grid, const 
 
 /* Notes the chunk at `place` (coordinates in chunks); one outside the present
  * shape is left over from a greater one.  `at` is the entry.  0, or -1. */
-static int add(finder *f, const uint64_t *place, uint64_t off, uint64_t len, uint32_t mask, uint64_t at, kw_error *err) {
+static int add(finder *f, const uint64_t *place, uint64_t off, uint64_t len, uint32_t mask, uint64_t at,
+               kw_error *err) {
     const kw_grid *grid = f->grid;
     uint64_t number = 0, size = kw_source_size(f->hdf5->source);
     bool inside = true;
@@ -458,12 +460,13 @@ static bool order_dimensions(finder *f) {
 static int find_extensible(finder *f, kw_error *err) {
     enum { STATISTICS = 6 };
     uint64_t at = f->info->index_at;
-    uint64_t len = SIGNATURE_LEN + 8u + (uint64_t)STATISTICS * f->sizes->length_len + f->sizes->offset_len + CHECKSUM_LEN;
+    uint64_t len = SIGNATURE_LEN + 8u + CHECKSUM_LEN + f->sizes->offset_len;
     kw_block block = KW_BLOCK_EMPTY;
     kw_view view;
     kw_cursor c;
     extensible e;
     int result = -1;
+    len += (uint64_t)STATISTICS * f->sizes->length_len;
     if (!order_dimensions(f)) return kw_fail(err, KW_CORRUPT, at, "extensible array, but not one unlimited dimension");
     if (kw_block_load(f->hdf5, &f->ledger, &block, at, len, &view, err) != 0) goto done;
     if (open_array_block(f, view, "EAHD", &c, err) != 0) goto done;
@@ -494,7 +497,8 @@ static int find_single(finder *f, kw_error *err) {
 static bool implicit_number(const kw_grid *grid, const uint64_t *place, uint64_t *number) {
     *number = 0;
     for (unsigned d = 0; d < grid->rank; d++) {
-        if (!kw_mul(*number, d == 0 ? 1 : grid->max_counts[d], number) || !kw_add(*number, place[d], number)) return false;
+        uint64_t most = d == 0 ? 1 : grid->max_counts[d];
+        if (!kw_mul(*number, most, number) || !kw_add(*number, place[d], number)) return false;
     }
     return true;
 }

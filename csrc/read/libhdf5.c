@@ -181,7 +181,8 @@ int kw_libhdf5_read(kw_libhdf5 *library, const char *path, const uint64_t *shape
 bool kw_libhdf5_has_filter(int id) {
     settings before = enter();
     unsigned config = 0;
-    bool has = H5Zfilter_avail(id) > 0 && H5Zget_filter_info(id, &config) >= 0 && config & H5Z_FILTER_CONFIG_DECODE_ENABLED;
+    bool has = H5Zfilter_avail(id) > 0 && H5Zget_filter_info(id, &config) >= 0 &&
+               config & H5Z_FILTER_CONFIG_DECODE_ENABLED;
     leave(before);
     return has;
 }

@@ -2,7 +2,7 @@
  *
  * libhdf5 is not made for hostile files.  It is given only a file that the
  * readers here have walked whole and found sound, and chunks whose stored bytes
- * are as long as its decoders will read: kw_foreign_check.  It reads a file
+ * are as long as its decoders will read: kw_foreign_check (read/hdf5_foreign.h).  It reads a file
  * image, never a path; plug-ins are off and error printing is off during a call
  * and as they were after it; one lock serialises all calls.
  */
