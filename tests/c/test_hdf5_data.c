@@ -270,7 +270,8 @@ static hid_t written_space(const sample *s, hid_t space) {
 
 static void make_image(const sample *s, image *out) {
     hid_t file = new_file(s->flags), type = file_type(s->element), memory = memory_type(s->element);
-    hid_t space = s->rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(s->rank, s->dims, s->max[0] != 0 ? s->max : NULL);
+    const hsize_t *max = s->max[0] != 0 ? s->max : NULL;
+    hid_t space = s->rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(s->rank, s->dims, max);
     hid_t list = creation_list(s);
     hid_t dataset = H5Dcreate2(file, "data", type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     size_t count = (size_t)H5Sget_simple_extent_npoints(space), len = H5Tget_size(memory);
@@ -327,7 +328,8 @@ static void check_image(const char *name, const image *i, int index) {
         const kw_dataset *d = &o.hdf5->datasets[o.dataset];
         right = CHECK_EQ(d->nbytes, i->values_len);
         if (index != ANY_INDEX) right = CHECK(d->info != NULL) && CHECK_EQ(d->info->index, index) && right;
-        right = right && CHECK_EQ(kw_hdf5_read(o.hdf5, o.dataset, out, &err), 0) && CHECK_MEM(out, i->values, i->values_len);
+        right = right && CHECK_EQ(kw_hdf5_read(o.hdf5, o.dataset, out, &err), 0);
+        right = right && CHECK_MEM(out, i->values, i->values_len);
         for (size_t k = 0; k < 16; k++) right = right && CHECK_EQ(out[i->values_len + k], 0xC3);
     }
     if (!right) fprintf(stderr, "    sample \"%s\": code %d: %s\n", name, err.code, err.detail);
@@ -479,7 +481,8 @@ static int read_raw(H5Z_filter_t id, unsigned mask, const void *bytes, size_t le
     opened o;
     *err = (kw_error){0};
     make_raw(id, dims, dims, mask, bytes, len, &made);
-    if (CHECK(open_bytes(made.bytes, made.len, &o, err)) && kw_hdf5_read(o.hdf5, o.dataset, out, err) == 0) err->code = KW_OK;
+    bool open = CHECK(open_bytes(made.bytes, made.len, &o, err));
+    if (open && kw_hdf5_read(o.hdf5, o.dataset, out, err) == 0) err->code = KW_OK;
     close_bytes(&o);
     free_image(&made);
     return err->code;
@@ -497,7 +500,9 @@ static void test_lzf(void) {
     CHECK_EQ(read_raw(KW_FILTER_LZF, 0, packed, sizeof packed, out, &err), KW_OK);
     CHECK_MEM(out, expected, 64);
     CHECK_EQ(read_raw(KW_FILTER_LZF, 0, packed, sizeof packed - 3, out, &err), KW_CORRUPT);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_EQ(read_raw(KW_FILTER_LZF, 0, bad[i], 4, out, &err), KW_CORRUPT);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_EQ(read_raw(KW_FILTER_LZF, 0, bad[i], 4, out, &err), KW_CORRUPT);
+    }
 }
 
 /* A filter that was left out for a chunk, then one that nobody here knows. */
