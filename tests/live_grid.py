@@ -359,15 +359,16 @@ def _lookups(keras: Any) -> Iterator[tuple[str, Builder]]:
     yield "TextVectorization tf_idf", lambda: text("tf_idf")
 
 
-def models(keras: Any, quantized: bool = True) -> Iterator[tuple[str, Builder]]:
-    """Every model of the grid that this Keras can build; *quantized* leaves out int8 and LoRA when False."""
+def models(keras: Any, every: bool = True) -> Iterator[tuple[str, Builder]]:
+    """Every model of the grid that this Keras can build; without *every*, only those that differ in structure."""
     version = tuple(int(part) for part in keras.__version__.split(".")[:2])
-    yield from _layers(keras)
+    if every:
+        yield from _layers(keras)
     yield from _structures(keras)
     yield from _trained(keras)
     yield from _mixed(keras)
     if version >= (3, 0):
-        yield from _keras3(keras, quantized)
+        yield from _keras3(keras, every)
     if version < (3, 0) or _backend(keras) == "tensorflow":
         yield from _lookups(keras)
         yield "MobileNetV2", lambda: keras.applications.MobileNetV2((32, 32, 3), weights=None, alpha=0.35)

@@ -73,7 +73,7 @@ def test_walk_is_that_of_keras_on_other_backends(backend: str, tmp_path: Path) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "DIFFERS" not in done.stdout
-    assert done.stdout.count("equal") > 50
+    assert done.stdout.count("equal") > (50 if backend == "torch" else 18)
 
 
 def test_the_replay_notices_a_walk_that_differs(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +226,8 @@ def test_lookup_tables(library: Any) -> None:
     grid = dict(models(library))
     assert flags_of(grid["TextVectorization tf_idf"](), "TextVectorization") & Flag.OWN_LOAD
     assert flags_of(grid["StringLookup"](), "StringLookup") & Flag.NO_COUNT
+    # the table inside is never built, and loads all the same
+    assert not flags_of(grid["TextVectorization tf_idf"](), "StringLookup") & Flag.NOT_BUILT
     if library.__name__ == "tf_keras":  # whose legacy loader refuses a model with a table
         legacy = {group[2]: group[3] for group in describe(grid["TextVectorization"](), "legacy").groups}
         assert legacy["TextVectorization"] & Flag.NOT_LOADABLE

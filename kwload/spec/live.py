@@ -532,8 +532,8 @@ class _Walk:
             flags |= _NAMED
             if name.startswith(plan.snake) and _is_counter(name[len(plan.snake) :]):
                 flags |= _AUTO_NAME
-        if getattr(obj, "built", True) is False:
-            flags |= _NOT_BUILT
+        if not flags & ~(_NAMED | _AUTO_NAME) and getattr(obj, "built", True) is False:
+            flags |= _NOT_BUILT  # what loads by a rule of its own does not ask whether it is built
         if self.metric_types and isinstance(obj, self.metric_types):
             flags |= _METRIC
         own = name or attribute
