@@ -93,8 +93,8 @@ typedef struct chain_list {
 } chain_list;
 
 /* Chains of the marked groups of a table by the outermost group below which nothing is present. */
-static int make_chains(kw_join *join, const kw_table *table, const uint8_t *marked, const uint8_t *present, chain_list *out,
-                       kw_error *err) {
+static int make_chains(kw_join *join, const kw_table *table, const uint8_t *marked, const uint8_t *present,
+                       chain_list *out, kw_error *err) {
     uint32_t count = table->group_count, *roots = kw_table_roots(join, table, present);
     out->first = kw_arena_alloc(&join->work, count * sizeof *out->first);
     out->next = kw_arena_alloc(&join->work, count * sizeof *out->next);
@@ -116,12 +116,13 @@ static int report_missing(kw_join *join, const chain_list *chains, uint32_t root
     kw_finding *finding =
         kw_join_add(join, join->rules->skip_mismatch ? KW_SKIPPED : KW_MISSING, soft ? KW_WARNING : KW_ERROR, err);
     if (finding == NULL) return -1;
+    bool single = first == root && chains->next[first] == KW_NONE;
     finding->model_group = root;
     finding->file_group = join->matches[root].candidate;
     if (chains->next[first] == KW_NONE) finding->other_group = best[first];
     for (uint32_t g = first; g != KW_NONE; g = chains->next[g]) {
         finding->b += join->model->groups[g].count;
-        for (uint32_t i = 0; g != root && i < join->model->groups[g].count; i++) {
+        for (uint32_t i = 0; !single && i < join->model->groups[g].count; i++) {
             if (kw_join_relate(join, kw_join_variable(join, g, i), err) < 0) return -1;
         }
     }
@@ -168,7 +169,9 @@ static int note_own(kw_join *join, uint32_t g, kw_error *err) {
     uint32_t f = join->matches[g].candidate;
     uint32_t have = f == KW_NONE ? 0 : join->file->groups[f].count;
     if (have == 0 && join->model->groups[g].count == 0) return 0;
-    kw_finding *finding = kw_join_add(join, have == 0 ? KW_MISSING : KW_NOT_VERIFIABLE, have == 0 ? KW_WARNING : KW_NOTE, err);
+    bool gone = have == 0;
+    kw_finding *finding =
+        kw_join_add(join, gone ? KW_MISSING : KW_NOT_VERIFIABLE, gone ? KW_WARNING : KW_NOTE, err);
     if (finding == NULL) return -1;
     finding->model_group = g;
     finding->file_group = f;
@@ -258,9 +261,10 @@ static int find_casts(kw_join *join, kw_error *err) {
         finding->model_group = to->group;
         uint32_t count = 1, at = plan->finding_count - 1;
         for (uint32_t i = first + 1; i < plan->pair_count; i++) {
-            const kw_tensor *other = &join->model->tensors[plan->pairs[i].model_tensor];
-            if (join->file->tensors[plan->pairs[i].file_tensor].dtype != from->dtype || other->dtype != to->dtype) continue;
-            if (kw_group_is_state(&join->model->groups[other->group])) continue;
+            const kw_tensor *have = &join->file->tensors[plan->pairs[i].file_tensor];
+            const kw_tensor *wanted = &join->model->tensors[plan->pairs[i].model_tensor];
+            bool same = have->dtype == from->dtype && wanted->dtype == to->dtype;
+            if (!same || kw_group_is_state(&join->model->groups[wanted->group])) continue;
             count++;
             if (kw_join_relate(join, plan->pairs[i].model_tensor, err) < 0) return -1;
         }
@@ -298,6 +302,7 @@ int kw_find_causes(kw_join *join, kw_error *err) {
         if (find_misfits(join, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
         if (find_unused(join, unused, best_file, best_model, err) < 0) return -1;
     }
-    if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0 || find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
+    if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0) return -1;
+    if (find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
     return find_casts(join, err) < 0 || kw_find_undecidable(join, err) < 0 ? -1 : 0;
 }

@@ -194,7 +194,8 @@ static int open_paths(kw_join *join, kw_error *err) {
         bool listed = join->loader != KW_LOADER_V3_SHARDS || file->groups[f].count > 0;
         if (listed) join->sorted_paths[join->sorted_count++] = path;
     }
-    if (join->sorted_count > 0) qsort(join->sorted_paths, join->sorted_count, sizeof *join->sorted_paths, compare_paths);
+    size_t count = join->sorted_count;
+    if (count > 0) qsort(join->sorted_paths, count, sizeof *join->sorted_paths, compare_paths);
     return 0;
 }
 

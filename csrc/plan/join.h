@@ -125,7 +125,13 @@ typedef struct kw_walker {
     bool own;   /* kwload's: never enters an object inside itself, nor one too often */
     bool tf212; /* lists of layers are named and numbered as TensorFlow 2.12 did */
 } kw_walker;
-typedef enum kw_walk_end { KW_WALK_DONE, KW_WALK_STOPPED, KW_WALK_TOO_DEEP, KW_WALK_TOO_LONG, KW_WALK_MEMORY } kw_walk_end;
+typedef enum kw_walk_end {
+    KW_WALK_DONE,
+    KW_WALK_STOPPED,  /* enter said so */
+    KW_WALK_TOO_DEEP, /* for Python */
+    KW_WALK_TOO_LONG,
+    KW_WALK_MEMORY
+} kw_walk_end;
 kw_walk_end kw_walk(kw_join *join, const kw_walker *walker);
 
 /* One byte a node: some object at or below it has variables.  NULL: no memory. */

@@ -44,8 +44,9 @@ static void forgive(void *context, uint32_t node) {
 }
 
 static int match_paths(kw_join *join, kw_error *err) {
-    kw_walker walker = {.context = join, .enter = enter, .forgive = forgive, .retry = true, .nested = true, .own = true};
+    kw_walker walker = {.context = join, .enter = enter, .forgive = forgive};
     if (join->graph == NULL) return 0;
+    walker.retry = walker.nested = walker.own = true;
     walker.skip_seen = (join->does & KW_DOES_SKIP_SEEN) != 0;
     walker.tf212 = join->file->layout == KW_LAYOUT_V3_TF212;
     return kw_walk(join, &walker) == KW_WALK_MEMORY ? kw_fail_memory(err) : 0;

@@ -117,7 +117,8 @@ static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *
     bool cudnn = strncmp(to->class_name, "CuDNN", 5) == 0;
     unsigned have = count_gates(saved_tensor(join, saved, 1), saved_tensor(join, saved, 2), is_lstm ? 4 : 3);
     unsigned wanted = is_lstm ? (cudnn ? 8 : 4) : cudnn ? 6 : 7; /* reset_after is the default, which a bias tells */
-    if (wanted == 7 && to->count == 3 && join->model->tensors[kw_join_variable(join, model_group, 2)].rank == 1) wanted = 3;
+    bool has_bias = wanted == 7 && to->count == 3;
+    if (has_bias && join->model->tensors[kw_join_variable(join, model_group, 2)].rank == 1) wanted = 3;
     kw_raise raise = KW_RAISE_BIAS;
     if (have == wanted) return true;
     if (have != 0 && (is_lstm || (have != 3 && wanted != 3))) {

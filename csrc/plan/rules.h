@@ -17,7 +17,7 @@ typedef enum kw_loader {
 
 /* What a generation of Keras does. */
 enum {
-    KW_DOES_RETRY = 1u << 0,        /* V3: an object that failed is tried again at its other paths; errors are collected */
+    KW_DOES_RETRY = 1u << 0,        /* V3: collects errors; what failed is tried again at its other paths */
     KW_DOES_UNBUILT = 1u << 1,      /* V3: refuses a model that was not built */
     KW_DOES_NESTED = 1u << 2,       /* V3: lists in lists are walked, as "container" */
     KW_DOES_SKIP_SEEN = 1u << 3,    /* V3: objects seen before do not advance the numbers of a list */

@@ -131,7 +131,8 @@ static int32_t find_new_axis(const cause_list *causes, const kw_tensor *a, const
     return first_axis(a, b);
 }
 
-/* The smallest numbers of which the group's differing axes are multiples: 8 -> 16 units, not 32 -> 64 for four gates. */
+/* The smallest numbers of which the group's differing axes are multiples: 8 -> 16
+ * units, not 32 -> 64 for four gates. */
 static void find_base(const kw_join *join, uint32_t g, shape_cause *cause) {
     for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
         const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);

@@ -54,7 +54,8 @@ static bool is_open(const kw_join *join, uint32_t g) {
     if (to->count == 0 || match->source == KW_NONE || match->explained || !kw_join_selects(join, g)) return false;
     if (kw_group_is_state(to) || (match->rule != KW_PAIR_PATH && match->rule != KW_PAIR_ORDER)) return false;
     const kw_group *from = &join->file->groups[match->source];
-    return !kw_file_name_given(join, match->source) || !kw_model_name_given(join, g) || strcmp(from->name, to->name) != 0;
+    if (!kw_file_name_given(join, match->source) || !kw_model_name_given(join, g)) return true;
+    return strcmp(from->name, to->name) != 0;
 }
 
 /* True when one side records names that people gave, and the other automatic ones. */

@@ -44,7 +44,8 @@ static inline builder *new_table(kw_layout layout)
 static inline uint32_t add_group(builder *b, const char *path, const char *name, const char *class_name, uint32_t flags)
 {
     kw_table *t = &b->table;
-    b->groups[t->group_count] = (kw_group){.path = path, .name = name, .class_name = class_name, .first = t->slot_count, .flags = flags};
+    kw_group group = {.path = path, .name = name, .class_name = class_name, .first = t->slot_count, .flags = flags};
+    b->groups[t->group_count] = group;
     return t->group_count++;
 }
 
@@ -60,8 +61,11 @@ static inline uint32_t add_tensor(builder *b, const char *name, int rank, ...)
     va_end(axes);
     const char *owner = b->groups[group].name != NULL ? b->groups[group].name : b->groups[group].path;
     (void)snprintf(b->paths[row], TEXT_MAX, "%.24s/%.36s", owner, name);
-    b->tensors[row] = (kw_tensor){.path = b->paths[row], .layer = owner, .variable = name, .shape = b->shapes[row], .rank = (uint8_t)rank,
-                                  .dtype = KW_DTYPE_FLOAT32, .trainable = true, .group = group};
+    b->tensors[row] = (kw_tensor){.path = b->paths[row], .layer = owner, .variable = name, .shape = b->shapes[row]};
+    b->tensors[row].rank = (uint8_t)rank;
+    b->tensors[row].dtype = KW_DTYPE_FLOAT32;
+    b->tensors[row].trainable = true;
+    b->tensors[row].group = group;
     b->slots[t->slot_count++] = (kw_slot){name, row};
     b->groups[group].count++;
     return row;
@@ -103,10 +107,11 @@ static inline void add_layers(builder *b, const char *snake)
         add_node(b, g);
 }
 
-/* Keras 3.15.1 and a .weights.h5 file, unless changed. */
+/* The newest of a flavour, and an HDF5 file of a name. */
 static inline kw_rules rules_of(kw_flavour flavour, kw_suffix suffix)
 {
-    return (kw_rules){.flavour = flavour, .version = flavour == KW_FLAVOUR_KERAS3 ? 31501 : 22100, .suffix = suffix, .is_hdf5 = true};
+    uint32_t version = flavour == KW_FLAVOUR_KERAS3 ? 31501 : 22100;
+    return (kw_rules){.flavour = flavour, .version = version, .suffix = suffix, .is_hdf5 = true};
 }
 
 /* The plan; the test ends when there is none. */

@@ -1,10 +1,11 @@
-/* The join of two tables: pairs, prediction and findings, on tables built by hand. What real Keras does with the same is tested in Python. */
+/* The join of two tables: pairs, prediction and findings, on tables built by hand. What real Keras does with the same
+ * is tested in Python. */
 #include "check.h"
 #include "plan/nearest.h"
 #include "plan_tables.h"
 
 enum { GIVEN = KW_GROUP_NAMED, AUTO = KW_GROUP_NAMED | KW_GROUP_AUTO_NAME };
-static const char *const PATHS[] = {"layers/dense", "layers/dense_1", "layers/dense_2", "layers/dense_3", "layers/dense_4"};
+static const char *const PATHS[] = {"layers/dense", "layers/dense_1", "layers/dense_2", "layers/dense_3"};
 
 /* A V3 file or model of Dense layers; NULL names are automatic. */
 static builder *v3(const char *const *names, int count, const int *sizes, bool model)
@@ -22,20 +23,23 @@ static builder *legacy(const char *const *names, int count, const int *sizes)
 {
     builder *b = new_table(KW_LAYOUT_LEGACY);
     for (int i = 0; i < count; i++)
-        add_dense(b, names[i] ? names[i] : PATHS[i], names[i] ? names[i] : PATHS[i] + 7, names[i] ? GIVEN : AUTO, sizes[i], sizes[i + 1]);
+        add_dense(b, names[i] ? names[i] : PATHS[i], names[i] ? names[i] : PATHS[i] + 7, names[i] ? GIVEN : AUTO,
+                  sizes[i], sizes[i + 1]);
     return b;
 }
 
 #define NAMES(...) ((const char *const[]){__VA_ARGS__})
 #define SIZES(...) ((const int[]){__VA_ARGS__})
 
-static const kw_rules V3_RULES = {.flavour = KW_FLAVOUR_KERAS3, .version = 31501, .suffix = KW_SUFFIX_WEIGHTS_H5, .is_hdf5 = true};
-static const kw_rules H5_RULES = {.flavour = KW_FLAVOUR_KERAS3, .version = 31501, .suffix = KW_SUFFIX_H5, .is_hdf5 = true};
-static const kw_rules TF_RULES = {.flavour = KW_FLAVOUR_TF_KERAS, .version = 22100, .suffix = KW_SUFFIX_H5, .is_hdf5 = true};
+#define RULES(kind, number, named) {.flavour = (kind), .version = (number), .suffix = (named), .is_hdf5 = true}
+static const kw_rules V3_RULES = RULES(KW_FLAVOUR_KERAS3, 31501, KW_SUFFIX_WEIGHTS_H5);
+static const kw_rules H5_RULES = RULES(KW_FLAVOUR_KERAS3, 31501, KW_SUFFIX_H5);
+static const kw_rules TF_RULES = RULES(KW_FLAVOUR_TF_KERAS, 22100, KW_SUFFIX_H5);
 
 static void test_same_model_again(void)
 {
-    builder *file = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), false), *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), true);
+    builder *file = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), true);
     model->groups[1].name = "dense_31";
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 0);
@@ -50,7 +54,8 @@ static void test_same_model_again(void)
 
 static void test_renamed(void)
 {
-    builder *file = v3(NAMES("one", "out"), 2, SIZES(4, 8, 3), false), *model = v3(NAMES("uno", "out"), 2, SIZES(4, 8, 3), true);
+    builder *file = v3(NAMES("one", "out"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("uno", "out"), 2, SIZES(4, 8, 3), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_RENAMED);
@@ -62,7 +67,8 @@ static void test_renamed(void)
 
 static void test_swapped(void)
 {
-    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 4, 4), false), *model = v3(NAMES("b", "a"), 2, SIZES(4, 4, 4), true);
+    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 4, 4), false);
+    builder *model = v3(NAMES("b", "a"), 2, SIZES(4, 4, 4), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_SWAPPED);
@@ -78,7 +84,8 @@ static void test_swapped(void)
 /* a b c -> a new b: "new" gets b's tensors, and b gets c's. */
 static void test_inserted(void)
 {
-    builder *file = v3(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4), false), *model = v3(NAMES("a", "new", "b"), 3, SIZES(4, 4, 4, 4), true);
+    builder *file = v3(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4), false);
+    builder *model = v3(NAMES("a", "new", "b"), 3, SIZES(4, 4, 4, 4), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_INSERTED);
@@ -92,7 +99,8 @@ static void test_inserted(void)
 
 static void test_removed(void)
 {
-    builder *file = v3(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4), false), *model = v3(NAMES("a", "c"), 2, SIZES(4, 4, 4), true);
+    builder *file = v3(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4), false);
+    builder *model = v3(NAMES("a", "c"), 2, SIZES(4, 4, 4), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_INSERTED);
@@ -106,7 +114,8 @@ static void test_removed(void)
 /* Without names, shapes tell where the layer stood. */
 static void test_inserted_by_shape(void)
 {
-    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(10, 64, 32, 12), false), *model = v3(NAMES(NULL, NULL), 2, SIZES(10, 64, 12), true);
+    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(10, 64, 32, 12), false);
+    builder *model = v3(NAMES(NULL, NULL), 2, SIZES(10, 64, 12), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_INSERTED);
@@ -163,7 +172,8 @@ static void test_transposed(void)
 /* An assign that fails leaves the variables before it: half a layer in Keras, none in kwload. */
 static void test_skip_mismatch_half(void)
 {
-    builder *file = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), false), *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), true);
+    builder *file = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 8, 3), true);
     file->shapes[3][0] = 9;
     kw_rules rules = V3_RULES;
     rules.skip_mismatch = true;
@@ -180,7 +190,8 @@ static void test_skip_mismatch_half(void)
 
 static void test_counts_and_keys(void)
 {
-    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 8, 3, 3), false), *model = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 8, 3, 3), true);
+    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 8, 3, 3), false);
+    builder *model = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 8, 3, 3), true);
     file->groups[1].count = 1;
     file->slots[3].name = "01";
     kw_plan *plan = make_plan(file, model, &V3_RULES);
@@ -351,7 +362,8 @@ static void test_many_ways(void)
 
 static void test_own_code(void)
 {
-    builder *file = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), false), *model = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), true);
+    builder *file = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), true);
     model->groups[1].flags |= KW_GROUP_OWN_LOAD;
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
@@ -372,7 +384,8 @@ static void test_unbuilt(void)
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_NOT_BUILT);
-    CHECK_STR(plan->prediction.error_prefix, "You are loading weights into a model that has not yet been built. Try building the model first "
+    CHECK_STR(plan->prediction.error_prefix,
+              "You are loading weights into a model that has not yet been built. Try building the model first "
                                              "by calling it on some data or by using `build()`.");
     release(plan, file, model);
     file = v3(NAMES("x"), 1, SIZES(4, 8), false);
@@ -404,7 +417,8 @@ static void test_names_and_contents(void)
          "`by_name` only supports loading legacy '.h5' or '.hdf5' files. Received: "},
         {KW_FLAVOUR_KERAS3, KW_SUFFIX_WEIGHTS_H5, 0, 1, 1, 31000, "ValueError", "Invalid keyword arguments: "},
         {KW_FLAVOUR_KERAS3, KW_SUFFIX_WEIGHTS_JSON, 0, 1, 0, 31501, "UnicodeDecodeError", ""},
-        {KW_FLAVOUR_KERAS3, KW_SUFFIX_WEIGHTS_JSON, 0, 0, 0, 30900, "ValueError", "File format not supported: filepath="},
+        {KW_FLAVOUR_KERAS3, KW_SUFFIX_WEIGHTS_JSON, 0, 0, 0, 30900, "ValueError",
+         "File format not supported: filepath="},
         {KW_FLAVOUR_KERAS3, KW_SUFFIX_H5, 0, 1, 0, 31501, "ValueError",
          "Layer count mismatch when loading weights from file. Model expected "},
         {KW_FLAVOUR_TF_KERAS, KW_SUFFIX_OTHER, 0, 1, 0, 22100, "ValueError",
@@ -447,7 +461,8 @@ static void test_legacy_order(void)
 
 static void test_legacy_layer_counts(void)
 {
-    builder *file = legacy(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4)), *model = legacy(NAMES("a", "c"), 2, SIZES(4, 4, 4));
+    builder *file = legacy(NAMES("a", "b", "c"), 3, SIZES(4, 4, 4, 4));
+    builder *model = legacy(NAMES("a", "c"), 2, SIZES(4, 4, 4));
     kw_plan *plan = make_plan(file, model, &H5_RULES);
     CHECK_EQ(plan->finding_count, 1);
     CHECK_EQ(plan->findings[0].code, KW_INSERTED);
@@ -495,7 +510,8 @@ static void test_legacy_shape(void)
 
 static void test_by_name_part(void)
 {
-    builder *file = legacy(NAMES("layer_1", "out"), 2, SIZES(4, 8, 3)), *model = legacy(NAMES("layer_one", "out"), 2, SIZES(4, 8, 3));
+    builder *file = legacy(NAMES("layer_1", "out"), 2, SIZES(4, 8, 3));
+    builder *model = legacy(NAMES("layer_one", "out"), 2, SIZES(4, 8, 3));
     kw_rules rules = H5_RULES;
     rules.by_name = rules.by_name_given = true;
     kw_plan *plan = make_plan(file, model, &rules);
@@ -518,12 +534,18 @@ static void test_by_name_part(void)
 /* Weights of a nested model, saved trainable, now frozen: gamma would become moving_mean. */
 static void test_order_of_weights(void)
 {
-    static const char *const saved[] = {"in/bn1/gamma:0", "in/bn1/beta:0", "in/bn2/gamma:0", "in/bn2/beta:0",
-                                        "in/bn1/moving_mean:0", "in/bn1/moving_variance:0", "in/bn2/moving_mean:0", "in/bn2/moving_variance:0"};
-    static const char *const frozen[] = {"bn1/gamma", "bn1/beta", "bn1/moving_mean", "bn1/moving_variance",
-                                         "bn2/gamma", "bn2/beta", "bn2/moving_mean", "bn2/moving_variance"};
-    static const char *const half[] = {"bn2/gamma", "bn2/beta", "bn1/gamma", "bn1/beta",
-                                       "bn1/moving_mean", "bn1/moving_variance", "bn2/moving_mean", "bn2/moving_variance"};
+    static const char *const saved[] = {
+        "in/bn1/gamma:0",       "in/bn1/beta:0",            "in/bn2/gamma:0",       "in/bn2/beta:0",
+        "in/bn1/moving_mean:0", "in/bn1/moving_variance:0", "in/bn2/moving_mean:0", "in/bn2/moving_variance:0",
+    };
+    static const char *const frozen[] = {
+        "bn1/gamma", "bn1/beta", "bn1/moving_mean", "bn1/moving_variance",
+        "bn2/gamma", "bn2/beta", "bn2/moving_mean", "bn2/moving_variance",
+    };
+    static const char *const half[] = {
+        "bn2/gamma",       "bn2/beta",            "bn1/gamma",       "bn1/beta",
+        "bn1/moving_mean", "bn1/moving_variance", "bn2/moving_mean", "bn2/moving_variance",
+    };
     const char *const *orders[] = {frozen, half};
     for (int k = 0; k < 2; k++) {
         builder *file = new_table(KW_LAYOUT_LEGACY), *model = new_table(KW_LAYOUT_LEGACY);
@@ -561,9 +583,10 @@ static void test_conversions(void)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         builder *file = new_table(KW_LAYOUT_LEGACY), *model = new_table(KW_LAYOUT_LEGACY);
         add_group(file, "c", "c", NULL, GIVEN);
-        add_tensor(file, "c/kernel:0", rows[i].rank, rows[i].have[0], rows[i].have[1], rows[i].have[2], rows[i].have[3]);
+        const int *have = rows[i].have, *want = rows[i].want;
+        add_tensor(file, "c/kernel:0", rows[i].rank, have[0], have[1], have[2], have[3]);
         add_group(model, "c", "c", rows[i].class_name, GIVEN);
-        add_tensor(model, "kernel", rows[i].rank, rows[i].want[0], rows[i].want[1], rows[i].want[2], rows[i].want[3]);
+        add_tensor(model, "kernel", rows[i].rank, want[0], want[1], want[2], want[3]);
         kw_plan *plan = make_plan(file, model, &TF_RULES);
         CHECK_EQ(plan->prediction.outcome, rows[i].outcome);
         CHECK_STR(plan->prediction.error_type, rows[i].type);
@@ -613,7 +636,8 @@ static void test_options(void)
     rules.skip_mismatch = true;
     kw_plan *plan = make_plan(file, model, &rules);
     CHECK_EQ(plan->findings[0].code, KW_OPTION);
-    CHECK_STR(plan->prediction.error_prefix, "When calling model.load_weights, skip_mismatch can only be set to True when by_name is True.");
+    CHECK_STR(plan->prediction.error_prefix,
+              "When calling model.load_weights, skip_mismatch can only be set to True when by_name is True.");
     release(plan, file, model);
     file = v3(NAMES("a", "b"), 2, SIZES(4, 4, 4), false);
     model = v3(NAMES("b", "a"), 2, SIZES(4, 4, 4), true);
@@ -632,7 +656,8 @@ static void test_options(void)
 
 static void test_selected_and_mapped(void)
 {
-    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), false), *model = v3(NAMES("a", "b"), 2, SIZES(4, 8, 5), true);
+    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("a", "b"), 2, SIZES(4, 8, 5), true);
     kw_rules rules = V3_RULES;
     rules.selected = (const uint8_t[]){1, 1, 0};
     kw_plan *plan = make_plan(file, model, &rules);
@@ -655,7 +680,8 @@ static void test_selected_and_mapped(void)
 
 static void test_types(void)
 {
-    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), false), *model = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), true);
+    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), true);
     file->tensors[0].dtype = file->tensors[2].dtype = KW_DTYPE_FLOAT64;
     file->tensors[1].dtype = KW_DTYPE_FLOAT16;
     kw_plan *plan = make_plan(file, model, &V3_RULES);
@@ -687,7 +713,8 @@ static void test_optimizer(void)
 
 static void test_undecidable(void)
 {
-    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 4, 4, 4), false), *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 4, 4), true);
+    builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 4, 4, 4), false);
+    builder *model = v3(NAMES(NULL, NULL), 2, SIZES(4, 4, 4), true);
     kw_plan *plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->undecidable_count, 2);
     CHECK(find(plan, KW_UNDECIDABLE) != NULL); /* the file has one more of them */
@@ -759,7 +786,8 @@ static void test_names(void)
     CHECK_EQ(kw_name_nearest("xyz", names, 4, rows, 3), 0);
     CHECK_EQ(kw_name_nearest("embeddnig", names, 4, rows, 1), 1);
     CHECK_EQ(rows[0], 2);
-    CHECK(kw_name_similarity("a", "a") == 1.0 && kw_name_similarity("", "") == 1.0 && kw_name_similarity("a", "b") == 0.0);
+    CHECK(kw_name_similarity("a", "a") == 1.0 && kw_name_similarity("", "") == 1.0);
+    CHECK(kw_name_similarity("a", "b") == 0.0);
     CHECK(kw_name_similarity("ab", "ba") == 0.5);
     char a[600], b[600];
     memset(a, 'x', sizeof a - 1);
