@@ -52,13 +52,29 @@ typedef struct kw_pair {
 
 typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
 
+/* What the rows of a finding are, where it is not plain:
+ *
+ *   KW_INSERTED   model_group: a layer that the file has not, and/or file_group: one that the model has not;
+ *                 other_group: the first model layer behind it, which is shifted; a = b: how many are
+ *   KW_SWAPPED    model_group would get file_group, which bears the name of other_group; the chain goes on with
+ *                 the groups of the related tensors; a = b: its length
+ *   KW_COUNT      without groups: of layers with weights, a in the file, b in the model
+ *   KW_MISSING    model_group: the outermost object below which nothing is in the file; without: file_group is
+ *                 listed and its group, or list of weights, is gone; with model_tensor: one listed weight is gone
+ *   KW_UNUSED     file_group: the outermost one below which nobody takes anything; a: tensors
+ *   KW_ORDER      file_tensor would go into model_tensor, the first that is wrong
+ *   KW_SKIPPED    what KW_MISSING, KW_COUNT, KW_KEYS, KW_SHAPE or KW_TRANSPOSED would be without skip_mismatch
+ *   KW_DTYPE      a = b: how many tensors have this change of type; the others are related
+ *   KW_NOTHING_MATCHED   a: groups with tensors in the file, b: groups with variables in the model
+ *   KW_OPTIMIZER  a: tensors of it in the file, b: variables of it in the model
+ */
 typedef struct kw_finding {
     int code;                            /* enum kw_code */
     kw_severity severity;
     uint32_t file_group, model_group;    /* rows, or KW_NONE */
     uint32_t file_tensor, model_tensor;  /* rows, or KW_NONE */
-    uint32_t other_group;                /* KW_SWAPPED: the model group whose name the file's group has;
-                                            KW_RENAMED and KW_MISSING: the file group that best fits */
+    uint32_t other_group;                /* KW_RENAMED and KW_MISSING: the file group that best fits; KW_UNUSED: the
+                                            model group */
     int32_t axis;                        /* KW_SHAPE: the first axis that differs, or -1 (rank) */
     uint32_t a, b;                       /* counts: in the file, in the model */
     uint32_t related_first, related_count; /* run of kw_plan.related: more model tensors of the same cause */
