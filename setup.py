@@ -24,7 +24,7 @@ import native
 CORE = ("base", "read", "plan", "value", "write")
 BINDING = "python"
 
-FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-ftree-vectorize", "-fvisibility=hidden", "-pthread", "-Icsrc"]
+FLAGS = ["-std=c11", "-D_GNU_SOURCE", "-O3", "-fvisibility=hidden", "-pthread", "-Icsrc"]
 WARNINGS = [
     "-Wall",
     "-Wextra",

@@ -20,16 +20,25 @@ class Row:
     met: bool
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """The time of one call."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+# A turn lasts at least so long: a single call of a millisecond, after a second of other work, would measure cold caches.
+TURN = 0.1
+
+
+def seconds(action: Callable[[], object], at_least: float = 0.0) -> float:
+    """The time of one call: the mean over as many as fit into `at_least` seconds, one or more."""
+    started, count = time.perf_counter(), 0
+    while True:
+        action()
+        count += 1
+        taken = time.perf_counter() - started
+        if taken >= at_least:
+            return taken / count
 
 
 @dataclass
 class Turns:
-    """Times of a peer (A) and of kwload (B), taken A B A B so that what slows the machine slows both."""
+    """Times of a peer (A) and of kwload (B), taken A B A B so that what slows the machine slows both; a turn repeats a
+    short action for a tenth of a second."""
 
     peer: list[float]
     ours: list[float]
@@ -40,8 +49,8 @@ class Turns:
         peer(), ours()
         turns = cls([], [])
         for _ in range(rounds):
-            turns.peer.append(seconds(peer))
-            turns.ours.append(seconds(ours))
+            turns.peer.append(seconds(peer, TURN))
+            turns.ours.append(seconds(ours, TURN))
         return turns
 
     @property

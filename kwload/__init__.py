@@ -9,18 +9,22 @@
 
 from __future__ import annotations
 
-from kwload._core import Tensor
-from kwload.api import check, load_weights, open  # noqa: A004  (the name users expect: kwload.open)
-from kwload.errors import (
-    WeightsError,
-    WeightsFileError,
-    WeightsIsADirectoryError,
-    WeightsMismatchError,
-    WeightsNotFoundError,
-    WeightsPermissionError,
-)
-from kwload.file import File
-from kwload.report.finding import Finding, Prediction, Report
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kwload._core import Tensor
+    from kwload.api import check, load_weights, open  # noqa: A004  (the name users expect: kwload.open)
+    from kwload.errors import (
+        WeightsError,
+        WeightsFileError,
+        WeightsIsADirectoryError,
+        WeightsMismatchError,
+        WeightsNotFoundError,
+        WeightsPermissionError,
+    )
+    from kwload.file import File
+    from kwload.report.finding import Finding, Prediction, Report
 
 __all__ = [
     "File",
@@ -39,11 +43,31 @@ __all__ = [
     "open",
 ]
 
+# Where each public name lives. Looked up at the first use: pytest loads the plugin, and with it this module, in every
+# run of every project where kwload is installed, and must not pay for NumPy and the core.
+_HOMES = {
+    "File": "kwload.file",
+    "Finding": "kwload.report.finding",
+    "Prediction": "kwload.report.finding",
+    "Report": "kwload.report.finding",
+    "Tensor": "kwload._core",
+    "check": "kwload.api",
+    "load_weights": "kwload.api",
+    "open": "kwload.api",
+}
 
-def __getattr__(name: str) -> str:
-    # Reading the installed metadata costs more than the rest of the import, so it waits until asked.
+
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("kwload")
-    raise AttributeError(f"module 'kwload' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'kwload' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "kwload.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

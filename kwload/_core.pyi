@@ -74,6 +74,8 @@ class File:
     """``(code, at, detail, path, a, b)`` of what is wrong with the container."""
     config: Final[bytes | None]
     title: Final[str | None]
+    def __len__(self) -> int:
+        """How many tensors there are."""
     def index(self, path: str, /) -> int:
         """Row of the tensor with this path, -1 when there is none."""
     def view(self, row: int, /) -> np.ndarray[Any, Any]:

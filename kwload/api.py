@@ -90,7 +90,7 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
     examined.lap("describe")
-    if not file.tensors and not file.groups:
+    if not len(file) and not file.groups:
         return examined
     examined.plan = _plan(file, examined.model, name, call)
     examined.lap("plan")
@@ -141,7 +141,7 @@ def open(path: Source) -> File:  # noqa: A001  (the name users expect: kwload.op
     except _core.CoreError as error:
         path_report(core_source(path)[1], error).raise_if_failed()
         raise
-    if not file.core.tensors:
+    if not len(file):
         build_report(path=file.path, file=file.core).raise_if_failed()
     return file
 
@@ -252,4 +252,4 @@ def load_weights(
     examined.lap("read")
     assign.load(examined.model, file, plan, arrays)
     examined.lap("assign")
-    return replace(report, loaded=True)
+    return replace(report, loaded=True, times=examined.times)

@@ -131,7 +131,7 @@ class File(Mapping[str, np.ndarray[Any, Any]]):
         return (tensor.path for tensor in self.core.tensors)
 
     def __len__(self) -> int:
-        return len(self.core.tensors)
+        return len(self.core)
 
     def close(self) -> None:
         """Lets go of the file. Arrays that were taken from it stay valid."""

@@ -172,8 +172,19 @@ static int check_pieces(const kw_ledger *ledger, uint64_t off, uint64_t len, siz
     return 0;
 }
 
+/* Claims a small range inside a page that has claims already, which is what most ranges are; false when it is another
+ * kind of range, or not free. */
+static bool claim_in_page(kw_ledger *ledger, uint64_t off, uint64_t len) {
+    uint64_t in_page = off & ((1u << PAGE_SHIFT) - 1), end = in_page + len;
+    if (len >= 1u << PAGE_SHIFT || end > 1u << PAGE_SHIFT) return false;
+    struct kw_ledger_page *page = find_page(ledger, off, 0);
+    if (page == NULL || page->full || first_bit(page->bits, in_page, end) != end) return false;
+    set_bits(page->bits, in_page, end);
+    return true;
+}
+
 int kw_ledger_claim(kw_ledger *ledger, uint64_t off, uint64_t len, kw_error *err) {
-    if (len == 0) return 0;
+    if (len == 0 || claim_in_page(ledger, off, len)) return 0;
     if (len - 1 > UINT64_MAX - off) return kw_fail(err, KW_CORRUPT, off, "range ends past 2^64");
     size_t count = 0;
     uint64_t *spare[2] = {NULL, NULL};

@@ -26,6 +26,8 @@ enum {
     WAY_COUNT = 4,
     AHEAD_MAX = 16,        /* blocks read at once */
     BYPASS_LEN = 64 << 10, /* reads of this length and more are not cached */
+    WHOLE_MAX = 8 << 20,   /* a file up to this size, of which much was read, is read whole */
+    WHOLE_SHARE = 8,       /* "much": one part in so many */
 };
 
 #define PREAD_MAX ((size_t)1 << 30) /* some systems refuse 2 GiB and more */
@@ -41,6 +43,8 @@ typedef struct cache {
     uint64_t clock;
     uint64_t next;  /* the block after the last ones that were read */
     uint64_t ahead; /* how many those were */
+    uint64_t read_len; /* bytes that were read into blocks */
+    uint8_t *all;      /* the whole source once most of it is wanted, else NULL */
 } cache;
 
 enum kind { FILE_KIND, FOLDER_KIND, MEMORY_KIND, CALLBACK_KIND, PART_KIND };
@@ -241,6 +245,7 @@ kw_source *kw_source_retain(kw_source *source) {
 
 static void free_cache(cache *cached) {
     if (cached == NULL) return;
+    free(cached->all);
     for (size_t i = 0; i < SET_COUNT; i++)
         for (size_t k = 0; k < WAY_COUNT; k++) free(cached->blocks[i][k].data);
     free(cached);
@@ -410,14 +415,34 @@ static int load_block(kw_source *source, uint64_t number, block **out, kw_error 
     for (size_t i = 0; i < count; i++) blocks[i]->number = number + i + 1;
     cached->next = number + count;
     cached->ahead = count;
+    cached->read_len += len;
     *out = blocks[0];
     return 0;
+}
+
+/* Reads all of a small source of which much was wanted already: a file of many small tensors is metadata from end to
+ * end.  Without the memory for it, or when it cannot be read whole, blocks do as well. */
+static void read_all(kw_source *source) {
+    cache *cached = source->cache;
+    if (source->size > WHOLE_MAX || cached->read_len < source->size / WHOLE_SHARE) return;
+    kw_error ignored = {0};
+    uint8_t *all = malloc((size_t)source->size);
+    if (all == NULL || read_whole(source, 0, all, (size_t)source->size, &ignored) != 0) {
+        free(all);
+        cached->read_len = 0; /* not again for a while */
+        return;
+    }
+    cached->all = all;
 }
 
 /* As read_whole, through the cache. */
 static int read_cached(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err) {
     if (source->cache == NULL) source->cache = calloc(1, sizeof *source->cache);
     if (source->cache == NULL) return kw_fail_memory(err);
+    if (source->cache->all != NULL) {
+        memcpy(out, source->cache->all + off, len);
+        return 0;
+    }
     for (size_t done = 0; done < len;) {
         uint64_t number = (off + done) / BLOCK_LEN;
         size_t from = (size_t)((off + done) % BLOCK_LEN);
@@ -431,6 +456,7 @@ static int read_cached(kw_source *source, uint64_t off, void *out, size_t len, k
         memcpy((uint8_t *)out + done, found->data + from, piece);
         done += piece;
     }
+    if (source->kind == FILE_KIND) read_all(source);
     return 0;
 }
 
@@ -444,6 +470,12 @@ static int read_source(kw_source *source, uint64_t off, void *out, size_t len, b
     int result = (small ? read_cached : read_whole)(whole, source->base + off, out, len, err);
     if (result != 0 && err->at != KW_NOWHERE) err->at -= err->at < source->base ? err->at : source->base;
     return result;
+}
+
+const uint8_t *kw_source_peek(kw_source *source, uint64_t off, size_t len) {
+    const kw_source *whole = kw_source_whole(source);
+    const uint8_t *bytes = whole->kind == MEMORY_KIND ? whole->data : whole->cache != NULL ? whole->cache->all : NULL;
+    return bytes != NULL && kw_in_range(off, len, source->size) ? bytes + source->base + off : NULL;
 }
 
 int kw_source_read(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err) {

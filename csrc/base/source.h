@@ -75,6 +75,10 @@ int kw_source_fd(const kw_source *source);
 int kw_source_read(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err);
 int kw_source_pread(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err);
 
+/* The bytes at `off` where kw_source_read would only copy them from memory that
+ * lasts as long as the source, else NULL: ask, and read when there are none. */
+const uint8_t *kw_source_peek(kw_source *source, uint64_t off, size_t len);
+
 /* KW_CHANGED when size or modification time of the opened file differ from those
  * at opening.  A new file moved to its path is no change: the old one is read on. */
 int kw_source_unchanged(kw_source *source, kw_error *err);

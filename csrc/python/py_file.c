@@ -133,6 +133,9 @@ static PyObject *new_tensor(PyTypeObject *type, kw_shared *shared, uint32_t row)
     return (PyObject *)self;
 }
 
+/* len(file): how many tensors, without making them. */
+static Py_ssize_t file_length(PyObject *object) { return (Py_ssize_t)table_of(object)->tensor_count; }
+
 static PyObject *file_tensors(PyObject *object, void *closure) {
     (void)closure;
     kw_shared *shared = ((file_object *)object)->shared;
@@ -316,14 +319,34 @@ static const uint8_t *part_bytes(kw_state *state, kw_shared *shared, uint32_t pa
     return map->data + kw_source_base(source);
 }
 
-/* One tensor into memory of its own; the lock is taken, the GIL is not. */
+/* The lock that h5py holds around each call of libhdf5, or NULL when h5py is not imported: both may use the same
+ * library, built without thread-safety.  NULL with an exception too. */
+static PyObject *h5py_lock(void) {
+    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    PyObject *objects = modules == NULL ? NULL : PyDict_GetItemString(modules, "h5py._objects");
+    return objects == NULL ? NULL : PyObject_GetAttrString(objects, "phil");
+}
+
+/* Calls a method of h5py's lock that takes nothing; -1 with an exception. */
+static int call_lock(PyObject *lock, const char *method) {
+    PyObject *done = lock == NULL ? Py_NewRef(Py_None) : PyObject_CallMethod(lock, method, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* One tensor into memory of its own; the locks are taken, the GIL is not. -1 with *err or an exception set. */
 static int read_tensor(kw_shared *shared, uint32_t row, void *out, kw_error *err) {
-    int result;
+    int result = -1;
+    PyObject *lock = h5py_lock();
+    if (PyErr_Occurred() || call_lock(lock, "acquire") < 0) goto done;
     Py_BEGIN_ALLOW_THREADS
     PyThread_acquire_lock(shared->lock, WAIT_LOCK);
     result = kw_file_read(shared->file, row, out, err);
     PyThread_release_lock(shared->lock);
     Py_END_ALLOW_THREADS
+    if (call_lock(lock, "release") < 0) result = -1;
+done:
+    Py_XDECREF(lock);
     return result;
 }
 
@@ -513,6 +536,7 @@ static PyType_Slot file_slots[] = {
     {Py_tp_dealloc, (void *)file_dealloc},
     {Py_tp_getset, file_getset},
     {Py_tp_methods, file_methods},
+    {Py_sq_length, (void *)file_length},
     {0, NULL},
 };
 

@@ -205,12 +205,16 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
                             "by_name", "selected", "skip_mismatch", "mapped", NULL};
     kw_state *state = PyModule_GetState(module);
     PyObject *file, *spec, *by_name = Py_None, *selected = Py_None, *mapped = Py_None, *result = NULL;
-    const char *flavour, *suffix;
+    const char *flavour = NULL, *suffix = NULL;
     int skip_mismatch = 0;
     kw_rules rules = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!$sIs|OOpO", names, state->file_type, &file, state->spec_type,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$sIsOOpO", names, state->file_type, &file, state->spec_type,
                                      &spec, &flavour, &rules.version, &suffix, &by_name, &selected, &skip_mismatch,
                                      &mapped)) {
+        return NULL;
+    }
+    if (flavour == NULL || suffix == NULL) { /* the parser knows no required keywords */
+        PyErr_SetString(PyExc_TypeError, "plan() needs flavour, version and suffix");
         return NULL;
     }
     const kw_file *opened = kw_file_of(file);

@@ -35,6 +35,11 @@ int kw_block_load(kw_hdf5 *hdf5, kw_ledger *ledger, kw_block *block, uint64_t of
     if (!kw_in_range(off, len, size))
         return kw_fail(err, KW_TRUNCATED, off < size ? size : off, "metadata past the end of the file");
     if (ledger != NULL && kw_ledger_claim(ledger, off, len, err) != 0) return -1;
+    const uint8_t *bytes = kw_source_peek(hdf5->source, off, (size_t)len);
+    if (bytes != NULL) {
+        *out = (kw_view){.data = bytes, .len = (size_t)len, .off = off};
+        return 0;
+    }
     if (reserve(block, (size_t)len, err) != 0) return -1;
     if (kw_source_read(hdf5->source, off, block->data, (size_t)len, err) != 0) return -1;
     *out = (kw_view){.data = block->data, .len = (size_t)len, .off = off};

@@ -17,6 +17,7 @@
 #include "read/hdf5_checksum.h"
 #include "read/hdf5_shared.h"
 #include "read/hdf5_tree.h"
+#include "read/libhdf5.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -58,7 +59,9 @@ static void set_end(kw_hdf5 *hdf5, uint64_t stored_base, uint64_t stored_end) {
     }
     if (stored_base > stored_end || !kw_add(stored_end - stored_base, hdf5->base, &hdf5->end)) hdf5->end = KW_NOWHERE;
     hdf5->truncated = hdf5->end > size;
-    if (hdf5->end < size && (hdf5->more->status_flags & OPEN_FOR_WRITING)) hdf5->interrupted = true;
+    /* Before version 3 the flag says nothing: libraries of that time left it set, and today's ignore it. */
+    if (hdf5->superblock >= 3 && hdf5->end < size && (hdf5->more->status_flags & OPEN_FOR_WRITING))
+        hdf5->interrupted = true;
 }
 
 /* An address field without the base: the superblock's own are told as they are stored. */
@@ -189,6 +192,7 @@ int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {
 void kw_hdf5_free(kw_hdf5 *hdf5) {
     if (hdf5 == NULL) return;
     if (hdf5->more != NULL) {
+        kw_libhdf5_close(hdf5->more->library);
         kw_ledger_free(&hdf5->more->ledger);
         kw_block_free(&hdf5->more->spare);
         free(hdf5->more->families);

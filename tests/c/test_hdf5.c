@@ -522,13 +522,23 @@ static void test_interrupted(void) {
     close_file(&o);
     free(im.bytes);
 
-    im = make_sample(0); /* still marked as open for writing, and longer than recorded */
-    image_patch(&im, 20, 1, 4);
-    image_patch(&im, 40, im.len - 8, 8);
+    im = make_sample(3); /* still marked as open for writing, and longer than recorded */
+    image_patch(&im, 11, 1, 1);
+    image_patch(&im, 28, im.len - 8, 8);
+    image_seal(&im, 0, IMAGE_V2_LEN);
     o = open_bytes(im.bytes, im.len);
     CHECK(o.hdf5->interrupted && !o.hdf5->truncated);
     close_file(&o);
-    image_patch(&im, 20, 0, 4);
+    image_patch(&im, 11, 0, 1);
+    image_seal(&im, 0, IMAGE_V2_LEN);
+    o = open_bytes(im.bytes, im.len);
+    CHECK(!o.hdf5->interrupted && o.hdf5->fault.code == KW_OK);
+    close_file(&o);
+    free(im.bytes);
+
+    im = make_sample(0); /* libraries of this version left the flag in files they had finished */
+    image_patch(&im, 20, 3, 4);
+    image_patch(&im, 40, im.len - 8, 8);
     o = open_bytes(im.bytes, im.len);
     CHECK(!o.hdf5->interrupted);
     close_file(&o);
