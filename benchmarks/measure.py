@@ -20,7 +20,7 @@ class Row:
     met: bool
 
 
-# A turn lasts at least so long: a single call of a millisecond, after a second of other work, would measure cold caches.
+# A turn lasts at least so many seconds: one short call after a second of other work would measure cold caches.
 TURN = 0.1
 
 

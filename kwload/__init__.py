@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kwload._core import Tensor
-    from kwload.api import check, load_weights, open  # noqa: A004  (the name users expect: kwload.open)
+    from kwload.api import check, load_weights, open
     from kwload.errors import (
         WeightsError,
         WeightsFileError,

@@ -4,7 +4,7 @@ Everything here states facts; the sentences are made in :mod:`kwload.report`.
 Objects are immutable once made.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, final
 
 import numpy as np
@@ -67,7 +67,9 @@ class File:
     layout: Final[str]
     size: Final[int]
     tensors: Final[tuple[Tensor, ...]]
-    groups: Final[tuple[tuple[str, str | None, int, tuple[tuple[str, int], ...], tuple[int, int | None, str] | None], ...]]
+    groups: Final[
+        tuple[tuple[str, str | None, int, tuple[tuple[str, int], ...], tuple[int, int | None, str] | None], ...]
+    ]
     """``(path, name, flags, ((slot name, tensor row or -1), ...), fault)`` in the order of the layout."""
     metadata: Final[dict[str, str]]
     faults: Final[tuple[tuple[int, int | None, str, str, int, int], ...]]
@@ -79,9 +81,9 @@ class File:
     def index(self, path: str, /) -> int:
         """Row of the tensor with this path, -1 when there is none."""
     def view(self, row: int, /) -> np.ndarray[Any, Any]:
-        """The tensor as a read-only array: a view of the mapping (made now if need be), or a copy when not contiguous."""
+        """The tensor as a read-only array: a view of the mapping, or a copy when not contiguous."""
     def fetch(self, rows: Sequence[int], /, *, threads: int = 2, verify: bool = False) -> list[np.ndarray[Any, Any]]:
-        """Writable arrays of their own memory, aligned to 64 bytes; *verify* checks the member's CRC-32 in the same pass."""
+        """Writable arrays, aligned to 64 bytes; *verify* checks the member's CRC-32 in the same pass."""
     def verify(self, *, threads: int = 2) -> None:
         """Raises CoreError KW205 when a member's CRC-32 is wrong."""
     def unchanged(self) -> bool:
@@ -101,10 +103,11 @@ class Spec:
 @final
 class Plan:
     pairs: Final[list[tuple[int, int, str, str]]]
-    """``(file tensor, model tensor, rule, cast)``; rule path, order, name, mapped; cast same, exact, rounds, overflows."""
+    """``(file tensor, model tensor, rule, cast)``: path, order, name, mapped; same, exact, rounds, overflows."""
     keras_pairs: Final[list[tuple[int, int, str, str]]]
     findings: Final[list[tuple[int, str, int, int, int, int, int, int, int, int, list[int]]]]
-    """``(code, severity, file group, model group, file tensor, model tensor, other group, axis, a, b, related)``, -1 for none."""
+    """``(code, severity, file group, model group, file tensor, model tensor, other group, axis, a, b, related)``,
+    -1 for none."""
     undecidable: Final[list[list[int]]]
     source_group: Final[list[int]]
     wanted: Final[int]
@@ -125,8 +128,8 @@ def plan(
     selected: bytes | None = None,
     mapped: Sequence[int] | None = None,
 ) -> Plan:
-    """*flavour* "keras" or "tf_keras"; *version* 31501 for 3.15.1; *suffix* "keras", "weights.h5", "weights.json", "h5", "other"."""
+    """*flavour* "keras" or "tf_keras"; *version* 31501 for 3.15.1; *suffix* as Keras looks at it: "keras",
+    "weights.h5", "weights.json", "h5", "other"."""
 
 def nearest(name: str, candidates: Sequence[str], count: int = 3, /) -> list[str]:
     """The candidates most like *name*, best first; those too far away are left out."""
-

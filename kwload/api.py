@@ -19,7 +19,6 @@ from kwload.report.finding import Report
 THREADS = min(4, os.cpu_count() or 1)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """The options of one call, with Keras's names and meaning where Keras has them."""
@@ -113,7 +112,7 @@ def _plan(file: _core.File, model: Any, name: str, call: Call) -> _core.Plan:
     )
 
 
-def open(path: Source) -> File:  # noqa: A001  (the name users expect: kwload.open)
+def open(path: Source) -> File:
     """Open a Keras weight file for reading, without Keras and without TensorFlow.
 
     Parameters

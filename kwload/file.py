@@ -31,7 +31,7 @@ def core_source(source: Source) -> tuple[Any, str]:
         path = os.fspath(source)
         return os.fsencode(path), os.fsdecode(path)
     if isinstance(source, (bytes, bytearray, memoryview, np.ndarray)):
-        return memoryview(source), "<bytes>"
+        return memoryview(source), "<bytes>"  # type: ignore[arg-type]
     if callable(getattr(source, "read", None)):
         return memoryview(source.read()), str(getattr(source, "name", "<file object>"))
     raise TypeError(f"expected a path, bytes or a file object, not {type(source).__name__}")

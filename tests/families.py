@@ -80,7 +80,9 @@ ALL = [
     *(Family("tf_keras", layout) for layout in ("v3", "keras", "legacy", "legacy-model")),
 ]
 every_family = pytest.mark.parametrize("family", ALL, ids=str)
-each_keras = pytest.mark.parametrize("family", [Family("keras", "v3"), Family("tf_keras", "v3")], ids=["keras", "tf_keras"])
+each_keras = pytest.mark.parametrize(
+    "family", [Family("keras", "v3"), Family("tf_keras", "v3")], ids=["keras", "tf_keras"]
+)
 
 
 def values(model: Any) -> list[np.ndarray]:
@@ -91,5 +93,6 @@ def values(model: Any) -> list[np.ndarray]:
 def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
     """True when all are bit-identical."""
     return len(left) == len(right) and all(
-        a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes() for a, b in zip(left, right, strict=True)
+        a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        for a, b in zip(left, right, strict=True)
     )

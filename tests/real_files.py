@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-CORPUS = Path(
-    os.environ.get("KWLOAD_CORPUS", Path(__file__).parent.parent.parent / "shared" / "corpus")
-)
+CORPUS = Path(os.environ.get("KWLOAD_CORPUS", Path(__file__).parent.parent.parent / "shared" / "corpus"))
 
 
 def corpus_files(*folders: str) -> list[Path]:

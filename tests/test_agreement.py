@@ -173,9 +173,7 @@ def predicted(examined: api.Examined, pairs: Any) -> dict[int, float]:
     """For each variable (by identity) the number of the tensor that the plan gives it."""
     assert examined.file is not None
     arrays = examined.file.fetch([pair[0] for pair in pairs])
-    return {
-        id(examined.model.variables[pair[1]]): number_of(array) for pair, array in zip(pairs, arrays, strict=True)
-    }
+    return {id(examined.model.variables[pair[1]]): number_of(array) for pair, array in zip(pairs, arrays, strict=True)}
 
 
 def disagreement(model: Any, path: Path, options: dict[str, Any]) -> str | None:

@@ -34,7 +34,7 @@ def includes(file: str, marks: str) -> list[str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_room_includes_only_what_it_may_see(file: str) -> None:
-    room = file.split("/")[0]
+    room = file.split("/", maxsplit=1)[0]
     for header in includes(file, '""'):
         assert (CSRC / header).is_file(), f"{header} is not a path from csrc/"
         assert header.split("/")[0] in SEES[room]
