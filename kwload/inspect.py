@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,16 +38,27 @@ def _amount(held: Contents) -> str:
 
 
 def table(path: str, file: FileFacts) -> str:
-    """One line a tensor, in the file's order: layer, variable, shape, dtype, size, path."""
-    head = ("layer", "variable", "shape", "dtype", "size", "path in the file")
-    lines = columns([head, *(_cells(tensor) for tensor in file.tensors)])
-    return "\n".join([*summary(path, file), *(["", *lines] if file.tensors else [])])
+    """One line a tensor, in the order of the layers: layer, variable, shape, dtype, size, path; with shards, which."""
+    tensors = _in_order(file)
+    sharded = len({tensor.file for tensor in tensors}) > 1
+    head = ("layer", "variable", "shape", "dtype", "size", "path in the file", *(["shard"] if sharded else []))
+    lines = columns([head, *(_cells(tensor, sharded) for tensor in tensors)])
+    return "\n".join([*summary(path, file), *(["", *lines] if tensors else [])])
 
 
-def _cells(tensor: TensorFacts) -> tuple[str, ...]:
+def _in_order(file: FileFacts) -> list[TensorFacts]:
+    """The tensors as the layout orders them ("10" after "9", layers as the model had them), then those of no layer."""
+    tensors = file.tensors
+    rows = dict.fromkeys(row for group in file.groups for _, row in group[3] if row >= 0)
+    rows |= dict.fromkeys(range(len(tensors)))
+    return [tensors[row] for row in rows]
+
+
+def _cells(tensor: TensorFacts, sharded: bool) -> tuple[str, ...]:
     size = megabytes(tensor.nbytes) if tensor.fault is None else f"unreadable: {escape(tensor.fault[2])}"
-    path = f"{escape(tensor.file)} : {escape(tensor.path)}" if tensor.file else escape(tensor.path)
-    return escape(tensor.layer), escape(tensor.variable), shape_text(tensor.shape), escape(tensor.dtype), size, path
+    shard = [escape(os.path.basename(tensor.file))] if sharded else []
+    names = escape(tensor.layer), escape(tensor.variable)
+    return *names, shape_text(tensor.shape), escape(tensor.dtype), size, escape(tensor.path), *shard
 
 
 def tree(path: str, file: FileFacts) -> str:

@@ -99,7 +99,7 @@ static bool refuse_container(kw_join *join) {
     return true;
 }
 
-/* Counts the objects that own variables, by the paths of their layers; *first is a group of the first. */
+/* Counts the objects that own variables, by the paths of their layers; *first is a variable of the first. */
 static int count_owners(kw_join *join, uint32_t *count, uint32_t *first, kw_error *err) {
     const kw_table *model = join->model;
     kw_index owners = KW_INDEX_EMPTY;
@@ -110,10 +110,21 @@ static int count_owners(kw_join *join, uint32_t *count, uint32_t *first, kw_erro
         if (kw_group_is_state(&model->groups[model->tensors[t].group])) continue;
         result = kw_index_add(&owners, model->tensors[t].layer, t, &known, err);
         if (known != KW_NONE) continue;
-        if ((*count)++ == 0) *first = model->tensors[t].group;
+        if ((*count)++ == 0) *first = t;
     }
     kw_index_free(&owners);
     return result;
+}
+
+/* True when the layer that owns the variable has LoRA enabled: it does not count, and misses the first key. */
+static bool is_lora(const kw_table *model, uint32_t tensor) {
+    const kw_group *group = &model->groups[model->tensors[tensor].group];
+    for (uint32_t i = 0; i < group->count; i++) {
+        const kw_tensor *other = &model->tensors[model->slots[group->first + i].tensor];
+        if (strcmp(other->layer, model->tensors[tensor].layer) != 0) continue;
+        if (strncmp(other->variable, "lora_", 5) == 0) return true;
+    }
+    return false;
 }
 
 /* A V3 loader for a model of which only the layers are known: the file is no V3
@@ -126,8 +137,9 @@ static int replay_v3_layers(kw_join *join, kw_error *err) {
     }
     if (count_owners(join, &failed, &first, err) < 0) return -1;
     if (failed == 0 || join->rules->skip_mismatch) return 0;
-    kw_predict_raise(join, KW_RAISE_TOTAL, first, KW_NONE, failed, 0);
-    join->plan->prediction.inner_prefix = kw_raise_find_text(KW_RAISE_VARIABLES).prefix;
+    kw_raise inner = is_lora(join->model, first) ? KW_RAISE_KEY : KW_RAISE_VARIABLES;
+    kw_predict_raise(join, KW_RAISE_TOTAL, join->model->tensors[first].group, KW_NONE, failed, 0);
+    join->plan->prediction.inner_prefix = kw_raise_find_text(inner).prefix;
     return 0;
 }
 

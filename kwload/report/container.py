@@ -87,11 +87,11 @@ def _phrase(context: Context) -> str:
 
 
 def written_by(context: Context) -> str | None:
-    """``"Keras 2.12.0, tensorflow"`` as far as the file records it."""
+    """``"Keras 2.12.0, tensorflow"`` as far as the file records it, else what its structure tells."""
     metadata = context.file.metadata
-    version, backend = metadata.get("keras_version"), metadata.get("backend")
-    parts = [f"Keras {version}" if version else None, backend, metadata.get("date_saved")]
-    return ", ".join(part for part in parts if part) or None
+    version, backend, guess = (metadata.get(key) for key in ("keras_version", "backend", "written_by"))
+    writer = f"Keras {version}" if version else f"{guess}, to judge by its structure" if guess else None
+    return ", ".join(part for part in (writer, backend, metadata.get("date_saved")) if part) or None
 
 
 def container_findings(context: Context) -> list[Finding]:
