@@ -126,7 +126,8 @@ static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *
         return true;
     }
     if (have != 0) raise = have == 7 ? KW_RAISE_GRU_AFTER : have == 3 ? KW_RAISE_GRU_BEFORE : KW_RAISE_GRU_CUDNN;
-    kw_predict_raise(join, raise, model_group, kw_join_variable(join, model_group, to->count - 1), 0, 0);
+    uint32_t last = to->count == 0 ? KW_NONE : kw_join_variable(join, model_group, to->count - 1);
+    kw_predict_raise(join, raise, model_group, last, 0, 0);
     return false;
 }
 

@@ -629,6 +629,23 @@ static void test_recurrent(void)
     }
 }
 
+/* By name a layer without variables is converted for too. */
+static void test_recurrent_unbuilt(void)
+{
+    builder *file = new_table(KW_LAYOUT_LEGACY), *model = new_table(KW_LAYOUT_LEGACY);
+    add_group(file, "r", "r", NULL, GIVEN);
+    add_group(model, "r", "r", "GRU", GIVEN | KW_GROUP_NOT_BUILT);
+    add_tensor(file, "r/kernel:0", 2, 5, 6);
+    add_tensor(file, "r/recurrent_kernel:0", 2, 2, 6);
+    add_tensor(file, "r/bias:0", 1, 7);
+    kw_rules rules = TF_RULES;
+    rules.by_name = rules.by_name_given = true;
+    kw_plan *plan = make_plan(file, model, &rules);
+    CHECK_STR(plan->prediction.error_prefix, "Invalid bias shape: ");
+    CHECK_EQ(plan->prediction.error_tensor, KW_NONE);
+    release(plan, file, model);
+}
+
 static void test_options(void)
 {
     builder *file = legacy(NAMES("a"), 1, SIZES(4, 8)), *model = legacy(NAMES("a"), 1, SIZES(4, 8));
@@ -825,6 +842,7 @@ int main(void)
     RUN(test_order_of_weights);
     RUN(test_conversions);
     RUN(test_recurrent);
+    RUN(test_recurrent_unbuilt);
     RUN(test_options);
     RUN(test_selected_and_mapped);
     RUN(test_types);
