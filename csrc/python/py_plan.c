@@ -195,6 +195,15 @@ done:
     return result;
 }
 
+/* Keras 1 recorded no version, and is the only one whose legacy files tf_keras converts. */
+static bool is_keras_1(const kw_file *file) {
+    if (file->table.layout != KW_LAYOUT_LEGACY && file->table.layout != KW_LAYOUT_LEGACY_MODEL) return false;
+    for (uint32_t i = 0; i < file->meta_count; i++) {
+        if (strcmp(file->metas[i].key, "keras_version") == 0) return false;
+    }
+    return true;
+}
+
 static bool is_zip(kw_content content) {
     return content == KW_CONTENT_ZIP || content == KW_CONTENT_KERAS_ZIP || content == KW_CONTENT_NPZ ||
            content == KW_CONTENT_PYTORCH;
@@ -233,6 +242,7 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     rules.skip_mismatch = skip_mismatch != 0;
     rules.is_zip = is_zip(opened->content);
     rules.is_hdf5 = opened->content == KW_CONTENT_HDF5;
+    rules.keras_1 = is_keras_1(opened);
     rules.mapped = mapped_rows;
     int made;
     Py_BEGIN_ALLOW_THREADS

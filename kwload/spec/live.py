@@ -880,7 +880,8 @@ def _describe_legacy(keras: Keras, model: Any, result: Model) -> None:
     if keras.flavour == "keras" and own:
         listed = {id(v) for v in _legacy_weights(model)[0]}
         own = [v for v in own if id(v) in listed]
-    add("top_level_model_weights", None, model, int(Flag.TOP_LEVEL), own, {})
+    flags = int(Flag.TOP_LEVEL) | (0 if result.built else _NOT_BUILT)
+    add("top_level_model_weights", None, model, flags, own, {})
 
 
 # --- what Keras 3 does not track -------------------------------------------------------------------------------------
