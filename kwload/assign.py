@@ -565,6 +565,8 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     """
     if array.dtype == dtype and array.flags.carray and array.ctypes.data % ALIGNMENT == 0:
         return array
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        array = array.real  # what the cast would do, with a warning; the report has said it
     result = _empty(array.shape, dtype)
     with np.errstate(all="ignore"):
         np.copyto(result, array, casting="unsafe")

@@ -19,22 +19,40 @@ def core_source(source: Source) -> tuple[Any, str]:
     """What the core opens, and the name by which messages call it.
 
     ``str`` and ``os.PathLike`` are paths. ``bytes`` are a path unless they hold a NUL byte, which no path can and
-    every weight file does; then they are the contents. Other objects with the buffer protocol are contents; an object
-    with ``read`` is read to its end, and its bytes are the contents.
+    every weight file does; then they are the contents. Other objects with the buffer protocol are contents. A file
+    object is read from its beginning to its end, wherever it stands, and is put back there.
 
     Raises
     ------
     TypeError
-        For anything else.
+        For anything else: also a file object in text mode, and a buffer that is not contiguous.
     """
     if isinstance(source, (str, os.PathLike)) or (isinstance(source, bytes) and b"\0" not in source):
         path = os.fspath(source)
         return os.fsencode(path), os.fsdecode(path)
-    if isinstance(source, (bytes, bytearray, memoryview, np.ndarray)):
-        return memoryview(source), "<bytes>"  # type: ignore[arg-type]
     if callable(getattr(source, "read", None)):
-        return memoryview(source.read()), str(getattr(source, "name", "<file object>"))
-    raise TypeError(f"expected a path, bytes or a file object, not {type(source).__name__}")
+        return _contents(source), f"<{getattr(source, 'name', 'file object')}>"
+    try:
+        buffer = memoryview(source)
+    except TypeError:
+        raise TypeError(f"expected a path, bytes or a file object, not {type(source).__name__}") from None
+    if not buffer.contiguous:
+        raise TypeError("the bytes of a weight file must be contiguous in memory; pass a copy of them")
+    return buffer, "<bytes>"
+
+
+def _contents(file: Any) -> memoryview:
+    """All bytes of a file object."""
+    seekable = callable(getattr(file, "seekable", None)) and file.seekable()
+    position = file.tell() if seekable else 0
+    if seekable:
+        file.seek(0)
+    contents = file.read()
+    if seekable:
+        file.seek(position)
+    if isinstance(contents, str):
+        raise TypeError("the file object is in text mode; open the file with mode 'rb'")
+    return memoryview(contents)
 
 
 class File(Mapping[str, np.ndarray[Any, Any]]):

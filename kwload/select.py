@@ -54,16 +54,27 @@ def _rows(option: str, patterns: list[str], paths: list[str]) -> set[int]:
 
 def _renamed(mapping: Mapping, name: str) -> str | None:
     """The model's name for a name of the file, None when the mapping does not speak of it."""
+    if isinstance(mapping, dict):
+        return mapping.get(name)
     if callable(mapping):
         result = mapping(name)
         return result if result != name else None
-    if isinstance(mapping, dict):
-        return mapping.get(name)
     old, new = mapping
     if isinstance(old, re.Pattern):
         result, count = old.subn(new, name)
         return result if count else None
     return new + name[len(old) :] if name.startswith(old) else None
+
+
+def _check_mapping(mapping: object) -> None:
+    if isinstance(mapping, dict) or callable(mapping):
+        return
+    if isinstance(mapping, tuple) and len(mapping) == 2 and isinstance(mapping[0], (str, re.Pattern)):
+        return
+    raise TypeError(
+        "mapping must be a dict, a pair of prefixes, a pair of (compiled pattern, replacement), or a callable, "
+        f"not {mapping!r}"
+    )
 
 
 def _mapped(mapping: Mapping, paths: list[str], file_names: list[str]) -> list[int]:
@@ -122,7 +133,10 @@ def resolve(
     Raises
     ------
     ValueError
-        A name or glob that matches nothing, a mapping that is not one-to-one or matches nothing.
+        A name or glob that matches nothing, a selection that leaves nothing, a mapping that is not one-to-one or
+        matches nothing.
+    TypeError
+        A mapping of another kind.
     """
     paths = [layer_path(group) for group in groups]
     selected: bytes | None = None
@@ -131,7 +145,10 @@ def resolve(
         if skip is not None:
             rows -= _rows("skip", names(skip), paths)
         selected = bytes(row in rows for row in range(len(paths)))
+    if selected is not None and not any(selected):
+        raise ValueError("only= and skip= leave no layer of the model to load")
     mapped = None
     if mapping is not None:
+        _check_mapping(mapping)
         mapped = _mapped(mapping, paths, [group[1] or group[0] for group in file_groups])
     return Selection(selected, mapped)

@@ -70,9 +70,21 @@ def test_what_can_be_opened(weights: Path, kind: str) -> None:
         assert np.array_equal(file["layers/dense/vars/0"], KERNEL)
 
 
-def test_what_cannot_be_opened() -> None:
+def test_what_cannot_be_opened(weights: Path) -> None:
     with pytest.raises(TypeError, match="int"):
         kwload.open(3)
+    with open(weights, encoding="latin-1") as text, pytest.raises(TypeError, match="mode 'rb'"):
+        kwload.open(text)
+    with pytest.raises(TypeError, match="contiguous"):
+        kwload.open(np.frombuffer(weights.read_bytes(), "uint8")[::2])
+
+
+def test_a_file_object_is_read_from_its_beginning_and_put_back(weights: Path) -> None:
+    with open(weights, "rb") as stream:
+        stream.seek(100)
+        for _ in range(2):
+            assert len(kwload.open(stream)) == 2
+            assert stream.tell() == 100
 
 
 def test_an_array_outlives_the_file(weights: Path) -> None:
