@@ -20,10 +20,27 @@ static bool is_own(const kw_join *join, uint32_t g) {
     return join->v3 && (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0;
 }
 
+/* Groups of the file with tensors that are no state. */
+static uint32_t count_saved(const kw_join *join) {
+    uint32_t saved = 0;
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        saved += join->file->groups[f].count > 0 && !kw_group_is_state(&join->file->groups[f]);
+    }
+    return saved;
+}
+
+static int report_nothing(kw_join *join, uint32_t wanted, kw_error *err) {
+    kw_finding *finding = kw_join_add(join, KW_NOTHING_MATCHED, KW_ERROR, err);
+    if (finding == NULL) return -1;
+    finding->a = count_saved(join);
+    finding->b = wanted;
+    return 0;
+}
+
 /* The model wants variables and gets none at all.  *nothing: nor did any layer
  * find a group of the file, so that there is nothing more to say of layers. */
 static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
-    uint32_t wanted = 0, tried = 0, found = 0, saved = 0;
+    uint32_t wanted = 0, tried = 0, found = 0;
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         uint32_t f = join->matches[g].candidate;
         /* By name, the variables of the model itself come along without one. */
@@ -32,18 +49,27 @@ static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
         tried += f != KW_NONE && join->file->groups[f].count > 0;
         found += join->matches[g].source != KW_NONE;
     }
-    for (uint32_t f = 0; f < join->file->group_count; f++) {
-        saved += join->file->groups[f].count > 0 && !kw_group_is_state(&join->file->groups[f]);
-    }
-    bool ordered = join->legacy && !join->rules->by_name && saved > 0; /* then the number of layers is the cause */
+    bool ordered = join->legacy && !join->rules->by_name && count_saved(join) > 0; /* the number of layers is why */
     *nothing = wanted > 0 && tried == 0 && !ordered;
     bool skipped = join->rules->skip_mismatch && wanted > 0 && tried > 0 && found == 0;
-    if (!*nothing && !skipped) return 0;
-    kw_finding *finding = kw_join_add(join, KW_NOTHING_MATCHED, KW_ERROR, err);
-    if (finding == NULL) return -1;
-    finding->a = saved;
-    finding->b = wanted;
-    return 0;
+    return *nothing || skipped ? report_nothing(join, wanted, err) : 0;
+}
+
+/* The file has weights and the model has no variables that could take them. */
+static bool is_bare(const kw_join *join) {
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        if (kw_group_is_state(&join->model->groups[g])) continue;
+        if (join->model->groups[g].count > 0 || !kw_join_selects(join, g)) return false;
+        if (is_own(join, g) && join->matches[g].candidate != KW_NONE) return false;
+    }
+    return count_saved(join) > 0;
+}
+
+static bool has_unbuilt(const kw_table *model) {
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        if ((model->groups[g].flags & KW_GROUP_NOT_BUILT) != 0) return true;
+    }
+    return false;
 }
 
 static int find_options(kw_join *join, kw_error *err) {
@@ -53,17 +79,22 @@ static int find_options(kw_join *join, kw_error *err) {
     return kw_join_add(join, KW_OPTION, KW_ERROR, err) == NULL ? -1 : 0;
 }
 
-/* The model as a whole, or layers that the file has variables for. */
-static int find_unbuilt(kw_join *join, kw_error *err) {
-    bool whole = kw_model_is_unbuilt(join);
-    if (whole && kw_join_add(join, KW_NOT_BUILT, KW_ERROR, err) == NULL) return -1;
+/* The model as a whole (then *whole, and no more is said of layers), or layers that the file has variables for. */
+static int find_unbuilt(kw_join *join, bool *whole, kw_error *err) {
+    bool bare = is_bare(join);
+    *whole = kw_model_is_unbuilt(join) || (bare && has_unbuilt(join->model));
+    if (*whole) return kw_join_add(join, KW_NOT_BUILT, KW_ERROR, err) == NULL ? -1 : 0;
+    if (bare) { /* built, and without any variable */
+        *whole = true;
+        return report_nothing(join, 0, err);
+    }
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_group *group = &join->model->groups[g];
         kw_match *match = &join->matches[g];
         bool unbuilt = (group->flags & KW_GROUP_NOT_BUILT) != 0 && group->count == 0 && !kw_group_is_state(group);
         if (!unbuilt || match->candidate == KW_NONE || join->file->groups[match->candidate].count == 0) continue;
         match->explained = true;
-        if (whole || !kw_join_selects(join, g)) continue;
+        if (!kw_join_selects(join, g)) continue;
         kw_finding *finding = kw_join_add(join, KW_NOT_BUILT, KW_ERROR, err);
         if (finding == NULL) return -1;
         finding->model_group = g;
@@ -290,9 +321,9 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     uint8_t *unused = kw_arena_alloc(&join->work, join->file->group_count);
     uint32_t *best_file = kw_arena_alloc(&join->work, join->model->group_count * sizeof *best_file);
     uint32_t *best_model = kw_arena_alloc(&join->work, join->file->group_count * sizeof *best_model);
-    bool nothing = kw_model_is_unbuilt(join);
+    bool nothing;
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
-    if (find_options(join, err) < 0 || find_unbuilt(join, err) < 0) return -1;
+    if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
     if (!nothing && find_nothing(join, &nothing, err) < 0) return -1;
     if (!nothing) {
         if (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0) return -1;

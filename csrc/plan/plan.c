@@ -98,6 +98,11 @@ static int find_outcome(kw_join *join, kw_error *err) {
         wanted++;
         got += join->assigned[t] != KW_NONE;
     }
+    if (wanted == 0) { /* what is bare takes nothing, whatever there is */
+        for (uint32_t f = 0; f < join->file->group_count; f++) {
+            wanted += join->file->groups[f].count > 0 && !kw_group_is_state(&join->file->groups[f]);
+        }
+    }
     if (wrong) {
         prediction->outcome = KW_OUTCOME_LOADS_WRONG;
     } else if (got < wanted) {

@@ -394,10 +394,46 @@ static void test_unbuilt(void)
     add_group(model, "layers/dense", "x", "Dense", GIVEN | KW_GROUP_NOT_BUILT);
     add_layers(model, "dense");
     plan = make_plan(file, model, &V3_RULES);
-    const kw_finding *finding = find(plan, KW_NOT_BUILT);
-    CHECK(finding != NULL && finding->model_group == 1 && finding->a == 2);
+    CHECK_EQ(plan->finding_count, 1); /* no variable at all: the model as a whole */
+    CHECK_EQ(plan->findings[0].model_group, KW_NONE);
     CHECK_STR(plan->prediction.inner_prefix, "Layer '");
     release(plan, file, model);
+    file = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), false);
+    model = new_table(KW_LAYOUT_V3);
+    add_group(model, "", "net", "Model", GIVEN);
+    add_group(model, "layers/dense", "x", "Dense", GIVEN | KW_GROUP_NOT_BUILT);
+    add_dense(model, PATHS[1], "y", GIVEN, 8, 3);
+    add_layers(model, "dense");
+    plan = make_plan(file, model, &V3_RULES);
+    const kw_finding *finding = find(plan, KW_NOT_BUILT);
+    CHECK(finding != NULL && finding->model_group == 1 && finding->a == 2);
+    release(plan, file, model);
+}
+
+/* A model that is built, of layers that are not: Keras returns and has loaded nothing. */
+static void test_bare(void)
+{
+    for (int unbuilt = 0; unbuilt < 2; unbuilt++) {
+        builder *file = v3(NAMES("x"), 1, SIZES(4, 8), false), *model = new_table(KW_LAYOUT_V3);
+        uint8_t selected[] = {1, 0};
+        kw_rules rules = V3_RULES;
+        add_group(model, "", "net", "Model", GIVEN);
+        add_group(model, "d", "x", "Dense", GIVEN | (unbuilt ? KW_GROUP_NOT_BUILT : 0u));
+        add_node(model, 0);
+        add_edge(model, "d", 1);
+        add_node(model, 1);
+        kw_plan *plan = make_plan(file, model, &rules);
+        CHECK_EQ(plan->finding_count, 1);
+        CHECK_EQ(plan->findings[0].code, unbuilt ? KW_NOT_BUILT : KW_NOTHING_MATCHED);
+        CHECK_EQ(plan->findings[0].severity, KW_ERROR);
+        CHECK_EQ(plan->findings[0].model_group, KW_NONE);
+        CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS_NOTHING);
+        kw_plan_free(plan);
+        rules.selected = selected; /* asked for nothing */
+        plan = make_plan(file, model, &rules);
+        CHECK(find(plan, KW_NOTHING_MATCHED) == NULL);
+        release(plan, file, model);
+    }
 }
 
 static void test_names_and_contents(void)
@@ -834,6 +870,7 @@ int main(void)
     RUN(test_many_ways);
     RUN(test_own_code);
     RUN(test_unbuilt);
+    RUN(test_bare);
     RUN(test_names_and_contents);
     RUN(test_legacy_order);
     RUN(test_legacy_layer_counts);
