@@ -30,7 +30,7 @@ typedef struct reader {
     kw_file *file;
     const kw_part *part; /* the one being read */
     const kw_hdf5 *hdf5; /* its tree */
-    uint8_t *used;       /* one byte a node of it: its slots were taken */
+    uint32_t *users;     /* one a node of it: the group that took its slots, or KW_NONE */
     kw_group *groups;
     kw_slot *slots;
     uint32_t *slot_groups; /* the group of each slot */
@@ -52,9 +52,7 @@ typedef struct names {
 /* The object that a link leads to: the node itself, or where it was seen first.  KW_NONE for KW_NONE. */
 static uint32_t resolve(const kw_hdf5 *hdf5, uint32_t node) {
     if (node == KW_NONE || hdf5->nodes[node].kind != KW_NODE_ALIAS) return node;
-    const char *target = hdf5->nodes[node].target;
-    uint32_t found = target[0] == '\0' ? 0 : kw_hdf5_find_path(hdf5, 0, target);
-    return found != KW_NONE && hdf5->nodes[found].kind == KW_NODE_ALIAS ? KW_NONE : found;
+    return hdf5->more->families[node].same;
 }
 
 /* The object by its path from `node`, or from the root when it begins with '/'; KW_NONE. */
@@ -160,6 +158,14 @@ static uint32_t add_layer(reader *r, uint32_t root, uint32_t node, const char *n
     return row;
 }
 
+/* True when the slots of `node` are this group's now; false, with a fault, when a group has them already. */
+static bool take_node(reader *r, uint32_t group, uint32_t node) {
+    if (r->users[node] == KW_NONE) return r->users[node] = group, true;
+    r->groups[group].fault =
+        (kw_fault){KW_ALIAS, r->hdf5->nodes[node].address, "listed before, under this or another name"};
+    return false;
+}
+
 /* Adds a slot to a group; a tensor that no group has yet becomes that group's. */
 static int add_slot(reader *r, uint32_t group, const char *name, uint32_t node, const char *variable, kw_error *err) {
     uint32_t row = is_dataset(r->hdf5, node) ? r->part->first_tensor + r->hdf5->nodes[node].dataset : KW_NONE;
@@ -247,12 +253,7 @@ static int read_tensors(kw_build *build, kw_error *err) {
 /* Slots of a group from its weight_names. */
 static int read_weights(reader *r, uint32_t group, uint32_t node, kw_error *err) {
     names list;
-    if (r->used[node]) {
-        r->groups[group].fault = (kw_fault){KW_ALIAS, r->hdf5->nodes[node].address,
-                                            "listed before, under this or another name"};
-        return 0;
-    }
-    r->used[node] = 1;
+    if (!take_node(r, group, node)) return 0;
     if (read_names(r, node, "weight_names", &list, err) < 0) return -1;
     if (list.absent) r->groups[group].flags |= KW_GROUP_NO_LIST;
     if (list.fault.code != KW_OK && r->groups[group].fault.code == KW_OK) r->groups[group].fault = list.fault;
@@ -325,7 +326,9 @@ static int read_keras0(reader *r, kw_error *err) {
             continue;
         }
         uint32_t group = add_group(r, r->hdf5->nodes[node].path, NULL, 0, err);
-        if (group == KW_NONE || read_count(r, node, "nb_params", &params, err) < 0) return -1;
+        if (group == KW_NONE) return -1;
+        if (!take_node(r, group, node)) continue;
+        if (read_count(r, node, "nb_params", &params, err) < 0) return -1;
         for (uint32_t j = 0; j < params; j++) {
             (void)snprintf(name, sizeof name, "param_%u", j);
             uint32_t param = find(r->hdf5, node, name);
@@ -377,10 +380,11 @@ static bool is_below(const char *path, const char *first) {
 /* The group of the object whose variables are in node `vars`, itself below `owner`. */
 static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) {
     const kw_hdf5 *hdf5 = r->hdf5;
-    const char *path = hdf5->nodes[owner].path, *name = attr_text(hdf5, vars, "name");
-    uint32_t row = group_of_path(r, path, err);
+    const char *path = hdf5->nodes[owner].path;
+    uint32_t row = group_of_path(r, path, err), user = r->users[vars];
     if (row == KW_NONE) return -1;
     kw_group *group = &r->groups[row];
+    const char *name = user == KW_NONE ? attr_text(hdf5, vars, "name") : r->groups[user].name;
     if (group->name == NULL && name != NULL) {
         group->name = name;
         group->flags |= KW_GROUP_NAMED;
@@ -390,12 +394,12 @@ static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) 
     if (is_below(path, "optimizer")) group->flags |= KW_GROUP_OPTIMIZER;
     if (is_below(path, "metrics")) group->flags |= KW_GROUP_METRIC;
     if (group->fault.code == KW_OK) group->fault = hdf5->nodes[vars].fault;
-    if (r->used[vars]) {
+    if (user != KW_NONE) {
         group->fault = (kw_fault){KW_ALIAS, hdf5->nodes[vars].address,
                                   "the variables of another object under a second name"};
         return 0;
     }
-    r->used[vars] = 1;
+    r->users[vars] = row;
     for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
         uint32_t node = resolve(hdf5, i);
         if (is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
@@ -629,16 +633,17 @@ static int read_part(reader *r, const kw_part *part, kw_keras_kind kind, kw_erro
     r->hdf5 = part->hdf5;
     if (r->hdf5 == NULL || r->hdf5->node_count == 0) return 0;
     if (r->hdf5->fault.code != KW_OK && r->hdf5->dataset_count == 0 && kind == KW_KERAS_ANY) return 0;
-    r->used = calloc(r->hdf5->node_count, 1);
-    if (r->used == NULL) return kw_fail_memory(err);
+    r->users = malloc(r->hdf5->node_count * sizeof *r->users);
+    if (r->users == NULL) return kw_fail_memory(err);
+    for (uint32_t i = 0; i < r->hdf5->node_count; i++) r->users[i] = KW_NONE;
     if (find_layout(r, kind, &layout, err) < 0) goto done;
     if (r->file->table.layout == KW_LAYOUT_UNKNOWN) r->file->table.layout = layout;
     if (read_layout(r, layout, err) < 0) goto done;
     if (layout == KW_LAYOUT_LEGACY_MODEL && read_facts(r, find(r->hdf5, 0, "model_weights"), err) < 0) goto done;
     result = read_facts(r, 0, err);
 done:
-    free(r->used);
-    r->used = NULL;
+    free(r->users);
+    r->users = NULL;
     return result;
 }
 
