@@ -120,29 +120,29 @@ def stage(
     return staged
 
 
-def load(model: Model, file: _core.File, plan: _core.Plan, arrays: Sequence[Array]) -> None:
-    """Gives the variables of a plan their arrays, all or none.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a plan wants done, made by ``order``.
 
-    Parameters
+    Attributes
     ----------
-    model : Model
-        The description that the plan was made with.
-    file : _core.File
-        The file that the plan was made with; groups of layers that load themselves are read from it here.
-    plan : _core.Plan
-        Says which variable each array is for.
-    arrays : sequence of array
-        One for each of ``plan.pairs``, given away (see ``stage``).
-
-    Raises
-    ------
-    CoreError
-        When what a layer loads itself cannot be read; nothing was changed.
-    BaseException
-        As ``stage`` and ``commit``.
+    rows : list of int
+        Rows of the file's tensors, in the order in which ``load`` takes their arrays.
+    variables : list
+        The live variables that the first of those arrays are for.
+    own : list of (object, list of str)
+        Objects with a ``load_own_variables`` of their own, and the keys of the arrays that follow, object by object.
     """
+
+    rows: list[int]
+    variables: list[Any]
+    own: list[tuple[Any, list[str]]]
+
+
+def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
+    """Which tensors of the file a plan needs, and what for; both were made from *model* and *file*."""
     own_rows: set[int] = set()
-    own: list[tuple[Any, Mapping[str, Array]]] = []
+    own: list[tuple[Any, list[tuple[str, int]]]] = []
     start = 0
     for at, (obj, group) in enumerate(zip(model.objects, model.groups, strict=True)):
         end = start + len(group[4])
@@ -150,22 +150,44 @@ def load(model: Model, file: _core.File, plan: _core.Plan, arrays: Sequence[Arra
             own_rows.update(range(start, end))
             source = plan.source_group[at]
             if source >= 0:
-                slots = [(name, row) for name, row in file.groups[source][3] if row >= 0]
-                values = file.fetch([row for _, row in slots], verify=True)
-                own.append((obj, {name: value for (name, _), value in zip(slots, values, strict=True)}))
+                own.append((obj, [(name, row) for name, row in file.groups[source][3] if row >= 0]))
         start = end
-    pairs = (
-        (model.variables[row], array)
-        for (_, row, _, _), array in zip(plan.pairs, arrays, strict=True)
-        if row not in own_rows
+    pairs = [(pair[0], model.variables[pair[1]]) for pair in plan.pairs if pair[1] not in own_rows]
+    return Order(
+        rows=[row for row, _ in pairs] + [row for _, slots in own for _, row in slots],
+        variables=[variable for _, variable in pairs],
+        own=[(obj, [name for name, _ in slots]) for obj, slots in own],
     )
+
+
+def load(model: Model, wanted: Order, arrays: Iterable[Array]) -> None:
+    """Gives the variables of a plan their arrays, all or none.
+
+    Parameters
+    ----------
+    model : Model
+        The description that the order was made with.
+    wanted : Order
+        Says what each array is for.
+    arrays : iterable of array
+        One for each of ``wanted.rows``, given away (see ``stage``).
+
+    Raises
+    ------
+    BaseException
+        As ``stage`` and ``commit``.
+    """
+    left = iter(arrays)
+    pairs = [(variable, next(left)) for variable in wanted.variables]
+    own = [(obj, {name: next(left) for name in names}) for obj, names in wanted.own]
     commit(stage(model, pairs, own))
 
 
 def commit(staged: Staged) -> None:
     """Changes the variables, all or none.
 
-    In the main thread, Ctrl-C waits until this is over; a second one ends it, and everything is put back.
+    In the main thread, Ctrl-C is noticed between two variables, and everything is put back; a second one ends also
+    a layer's own code.
 
     Raises
     ------
@@ -180,12 +202,15 @@ def commit(staged: Staged) -> None:
                 way, target = change.way, change.target
                 undo.append(_restoring(way, target, way.read(target)))
                 way.write(target, change.value)
+                interrupts.check()
             for obj, arrays, kept in staged.own:
                 _keep(obj, kept, undo)
                 _load_own(obj, arrays)
+                interrupts.check()
             for obj, finish, kept in staged.finish:
                 _keep(obj, kept, undo)
                 finish(obj)
+            interrupts.check()
         except BaseException as error:
             interrupts.hold()
             _put_back(undo, error)
@@ -587,6 +612,11 @@ class _Interrupts:
     def hold(self) -> None:
         """From now on nothing is let through."""
         self.held = True
+
+    def check(self) -> None:
+        """Ends what is going on when there was one."""
+        if self.count:
+            raise KeyboardInterrupt
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         self.count += 1

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import kwload
+from kwload import _core
 
 h5py = pytest.importorskip("h5py")
 
@@ -180,3 +181,45 @@ def test_importing_kwload_imports_nothing_heavy() -> None:
     script = f"import sys, kwload; kwload.open; print({heavy} & set(sys.modules))"
     child = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert child.stdout.strip() == "set()"
+
+
+def test_reading_by_callback(weights: Path) -> None:
+    contents = weights.read_bytes()
+    calls = []
+
+    def pread(offset: int, length: int) -> bytes:
+        calls.append((offset, length))
+        return contents[offset : offset + length]
+
+    file = _core.File((len(contents), pread))
+    assert np.array_equal(file.view(0), KERNEL)
+    assert [array.tobytes() for array in file.fetch([0, 1])] == [KERNEL.tobytes(), BIAS.tobytes()]
+
+
+def test_the_exception_of_a_callback_is_the_one_that_comes_out(weights: Path) -> None:
+    contents = weights.read_bytes()
+    broken = False
+
+    def pread(offset: int, length: int) -> bytes:
+        if broken:
+            raise LookupError("the network")
+        return contents[offset : offset + length]
+
+    file = _core.File((len(contents), pread))
+    broken = True
+    with pytest.raises(LookupError, match="the network"):
+        file.view(0)
+
+
+def test_a_callback_that_uses_its_own_file_is_refused(weights: Path) -> None:
+    contents = weights.read_bytes()
+    file: _core.File | None = None
+
+    def pread(offset: int, length: int) -> bytes:
+        if file is not None:
+            file.index("layers")
+        return contents[offset : offset + length]
+
+    file = _core.File((len(contents), pread))
+    with pytest.raises(RuntimeError, match="may not use that file"):
+        file.view(0)

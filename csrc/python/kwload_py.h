@@ -3,7 +3,9 @@
  *   module.c     the module, its state, CODES and CONTENTS, nearest()
  *   py_error.c   the one way from a kw_error to an exception
  *   py_source.c  path, buffer or (size, pread) -> kw_source
- *   py_file.c    File and Tensor
+ *   py_opened.c  the opened file that File, Tensor and arrays hold together
+ *   py_file.c    File: view, fetch, verify
+ *   py_tensor.c  Tensor: one row
  *   py_array.c   the only NumPy: views and blocks as arrays
  *   py_spec.c    Spec: Python rows -> kw_table and kw_graph
  *   py_plan.c    Plan and plan()
@@ -43,18 +45,32 @@ typedef struct kw_state {
 extern struct PyModuleDef kw_module_def;
 kw_state *kw_state_of_type(PyTypeObject *type);
 
-/* A kw_file with what Python adds to it: shared by the File, its Tensors and
+/* A kw_file with what Python adds to it: held by the File, its Tensors and
  * every array that views it, so that no reference cycle arises. */
-typedef struct kw_shared {
+typedef struct kw_opened {
     Py_ssize_t refs; /* changed with the GIL held, or atomically without one */
     kw_file *file;
     PyThread_type_lock lock; /* around the sources' caches */
+    unsigned long holder;    /* thread that holds it, or 0 */
     kw_map *maps;            /* one a part, made at the first view of it */
     PyObject *owner;         /* the buffer's or callback's object: kept for views */
     PyObject *path;          /* str for messages and Tensor.file, or None */
-} kw_shared;
-kw_shared *kw_shared_retain(kw_shared *shared);
-void kw_shared_release(kw_shared *shared);
+} kw_opened;
+/* py_opened.c: opens the source; one reference, or NULL with an exception. */
+kw_opened *kw_opened_new(kw_state *state, PyObject *object, const kw_open_options *options);
+kw_opened *kw_opened_retain(kw_opened *opened);
+void kw_opened_release(kw_opened *opened);
+/* 0, or -1 with an exception when this thread holds the lock (a callback that uses its own file). */
+int kw_opened_lock(kw_opened *opened);
+void kw_opened_unlock(kw_opened *opened);
+/* The bytes of a part from its first one on, mapped if need be; NULL without an
+ * exception when it cannot be mapped (a callback), else with one. */
+const uint8_t *kw_opened_bytes(kw_state *state, kw_opened *opened, uint32_t part);
+/* One tensor into memory of its own; locks are taken, the GIL is released.  -1 with *err or an exception set. */
+int kw_opened_read(kw_opened *opened, uint32_t row, void *out, kw_error *err);
+
+/* module.c: frees an object of a heap type, which owns a reference to its type. */
+void kw_object_free(PyObject *self);
 
 /* py_error.c: sets the exception and returns NULL. */
 PyObject *kw_raise(kw_state *state, const kw_error *err);
@@ -70,14 +86,15 @@ PyObject *kw_row(uint32_t row);
 /* py_source.c: 0 with *out, or -1 with an exception set. */
 int kw_source_from_object(kw_state *state, PyObject *object, kw_source **out);
 
-/* py_file.c */
+/* py_file.c, py_tensor.c */
 extern PyType_Spec kw_file_spec, kw_tensor_spec;
+PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row);
 kw_file *kw_file_of(PyObject *file);
 
 /* py_array.c */
 int kw_array_setup(void);
-/* A read-only array over `data`; the array keeps `shared` alive. */
-PyObject *kw_array_view(kw_state *state, kw_shared *shared, const kw_tensor *tensor, const void *data);
+/* A read-only array over `data`; the array keeps `opened` alive. */
+PyObject *kw_array_view(kw_state *state, kw_opened *opened, const kw_tensor *tensor, const void *data);
 /* A writable array that owns `block` (of kw_memory_alloc(block_len)); frees it on failure too. */
 PyObject *kw_array_own(kw_state *state, const kw_tensor *tensor, void *block, size_t block_len);
 

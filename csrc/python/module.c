@@ -5,6 +5,13 @@
 
 kw_state *kw_state_of_type(PyTypeObject *type) { return PyType_GetModuleState(type); }
 
+void kw_object_free(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
 /* dict: number -> slug. */
 static PyObject *make_codes(void) {
     static const struct {

@@ -1,6 +1,6 @@
 /* py_array.c -- tensors as NumPy arrays: the only file that knows NumPy's C API.
  *
- *   view   array -> capsule -> kw_shared -> mapping or buffer     (read-only)
+ *   view   array -> capsule -> kw_opened -> mapping or buffer     (read-only)
  *   own    array -> capsule -> block of kw_memory_alloc            (writable)
  *
  * bfloat16 and float8 are types of ml_dtypes, imported when first needed.
@@ -88,11 +88,11 @@ failed:
     return NULL;
 }
 
-static void release_shared(PyObject *capsule) { kw_shared_release(PyCapsule_GetPointer(capsule, NULL)); }
+static void release_opened(PyObject *capsule) { kw_opened_release(PyCapsule_GetPointer(capsule, NULL)); }
 
-PyObject *kw_array_view(kw_state *state, kw_shared *shared, const kw_tensor *tensor, const void *data) {
-    PyObject *capsule = PyCapsule_New(kw_shared_retain(shared), NULL, release_shared);
-    if (capsule == NULL) kw_shared_release(shared);
+PyObject *kw_array_view(kw_state *state, kw_opened *opened, const kw_tensor *tensor, const void *data) {
+    PyObject *capsule = PyCapsule_New(kw_opened_retain(opened), NULL, release_opened);
+    if (capsule == NULL) kw_opened_release(opened);
     bool swapped = tensor->big_endian && kw_dtype_len((kw_dtype)tensor->dtype) > 1;
     return new_array(state, tensor, (void *)(uintptr_t)data, swapped, 0, capsule);
 }

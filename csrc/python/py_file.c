@@ -1,93 +1,23 @@
-/* py_file.c -- File: an opened weight file; Tensor: one row of its table.
+/* py_file.c -- File: an opened weight file.
  *
  * File.view makes a mapping at the first access; File.fetch reads many tensors
- * into memory of their own with the GIL released.  Both, and each Tensor, hold
- * the kw_shared, so arrays outlive the File.
+ * into memory of their own with the GIL released.  Arrays hold the kw_opened, so
+ * they outlive the File.
  */
 #include "python/kwload_py.h"
-
-#include <structmember.h>
 
 #include "value/fetch.h"
 
 typedef struct file_object {
     PyObject_HEAD
-    kw_shared *shared;
+    kw_opened *opened;
     kw_index paths; /* path -> row, made at the first look-up */
     bool indexed;
 } file_object;
 
-typedef struct tensor_object {
-    PyObject_HEAD
-    kw_shared *shared;
-    uint32_t row;
-} tensor_object;
+static const kw_table *table_of(PyObject *file) { return &((file_object *)file)->opened->file->table; }
 
-static const kw_table *table_of(PyObject *file) { return &((file_object *)file)->shared->file->table; }
-
-kw_file *kw_file_of(PyObject *file) { return ((file_object *)file)->shared->file; }
-
-kw_shared *kw_shared_retain(kw_shared *shared) {
-    __atomic_add_fetch(&shared->refs, 1, __ATOMIC_RELAXED);
-    return shared;
-}
-
-void kw_shared_release(kw_shared *shared) {
-    if (shared == NULL || __atomic_sub_fetch(&shared->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
-    for (uint32_t i = 0; shared->maps != NULL && i < shared->file->part_count; i++) kw_map_close(&shared->maps[i]);
-    PyMem_Free(shared->maps);
-    kw_file_free(shared->file);
-    if (shared->lock != NULL) PyThread_free_lock(shared->lock);
-    Py_XDECREF(shared->owner);
-    Py_XDECREF(shared->path);
-    PyMem_Free(shared);
-}
-
-/* Takes the lock without holding the GIL while waiting. */
-static void lock_shared(kw_shared *shared) {
-    if (PyThread_acquire_lock(shared->lock, NOWAIT_LOCK) == PY_LOCK_ACQUIRED) return;
-    Py_BEGIN_ALLOW_THREADS
-    PyThread_acquire_lock(shared->lock, WAIT_LOCK);
-    Py_END_ALLOW_THREADS
-}
-
-static void unlock_shared(kw_shared *shared) { PyThread_release_lock(shared->lock); }
-
-/* Opens the source; a kw_shared with one reference, or NULL with an exception. */
-static kw_shared *open_shared(kw_state *state, PyObject *object, const kw_open_options *options) {
-    kw_source *source = NULL;
-    if (kw_source_from_object(state, object, &source) < 0) return NULL;
-    kw_error err = {0};
-    int result;
-    kw_shared *shared = PyMem_Calloc(1, sizeof *shared);
-    if (shared == NULL) {
-        kw_source_release(source);
-        PyErr_NoMemory();
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    result = kw_file_open(source, options, &shared->file, &err);
-    Py_END_ALLOW_THREADS
-    kw_source_release(source);
-    if (result < 0 || PyErr_Occurred()) {
-        kw_raise(state, &err);
-        kw_file_free(shared->file);
-        PyMem_Free(shared);
-        return NULL;
-    }
-    shared->refs = 1;
-    shared->lock = PyThread_allocate_lock();
-    Py_INCREF(object);
-    shared->owner = object;
-    shared->path = PyBytes_Check(object) ? PyUnicode_DecodeFSDefaultAndSize(PyBytes_AsString(object), PyBytes_Size(object))
-                                         : PyUnicode_FromString("");
-    if (shared->lock == NULL || shared->path == NULL) {
-        if (!PyErr_Occurred()) PyErr_NoMemory();
-        kw_shared_release(shared);
-        return NULL;
-    }
-    return shared;
-}
+kw_file *kw_file_of(PyObject *file) { return ((file_object *)file)->opened->file; }
 
 static PyObject *file_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"", "inflate_limit", NULL};
@@ -95,42 +25,25 @@ static PyObject *file_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     unsigned long long limit = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$K", names, &object, &limit)) return NULL;
     kw_open_options options = {.inflate_limit = limit};
-    kw_shared *shared = open_shared(kw_state_of_type(type), object, &options);
-    if (shared == NULL) return NULL;
+    kw_opened *opened = kw_opened_new(kw_state_of_type(type), object, &options);
+    if (opened == NULL) return NULL;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     file_object *self = (file_object *)alloc(type, 0);
     if (self == NULL) {
-        kw_shared_release(shared);
+        kw_opened_release(opened);
         return NULL;
     }
-    self->shared = shared;
+    self->opened = opened;
     self->paths = KW_INDEX_EMPTY;
     self->indexed = false;
     return (PyObject *)self;
 }
 
-/* Heap types own a reference to their type: freed last. */
-static void free_object(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(self);
-    Py_DECREF(type);
-}
-
 static void file_dealloc(PyObject *object) {
     file_object *self = (file_object *)object;
     kw_index_free(&self->paths);
-    kw_shared_release(self->shared);
-    free_object(object);
-}
-
-static PyObject *new_tensor(PyTypeObject *type, kw_shared *shared, uint32_t row) {
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    tensor_object *self = (tensor_object *)alloc(type, 0);
-    if (self == NULL) return NULL;
-    self->shared = kw_shared_retain(shared);
-    self->row = row;
-    return (PyObject *)self;
+    kw_opened_release(self->opened);
+    kw_object_free(object);
 }
 
 /* len(file): how many tensors, without making them. */
@@ -138,12 +51,12 @@ static Py_ssize_t file_length(PyObject *object) { return (Py_ssize_t)table_of(ob
 
 static PyObject *file_tensors(PyObject *object, void *closure) {
     (void)closure;
-    kw_shared *shared = ((file_object *)object)->shared;
+    kw_opened *opened = ((file_object *)object)->opened;
     kw_state *state = kw_state_of_type(Py_TYPE(object));
-    uint32_t count = shared->file->table.tensor_count;
+    uint32_t count = opened->file->table.tensor_count;
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     for (uint32_t i = 0; tuple != NULL && i < count; i++) {
-        PyObject *tensor = new_tensor((PyTypeObject *)state->tensor_type, shared, i);
+        PyObject *tensor = kw_tensor_new((PyTypeObject *)state->tensor_type, opened, i);
         if (tensor == NULL || PyTuple_SetItem(tuple, (Py_ssize_t)i, tensor) < 0) Py_CLEAR(tuple);
     }
     return tuple;
@@ -264,7 +177,10 @@ static PyObject *file_index(PyObject *object, PyObject *path) {
     const kw_table *table = table_of(object);
     PyObject *bytes = PyUnicode_AsEncodedString(path, "utf-8", "surrogateescape");
     if (bytes == NULL) return NULL;
-    lock_shared(self->shared);
+    if (kw_opened_lock(self->opened) < 0) {
+        Py_DECREF(bytes);
+        return NULL;
+    }
     kw_error err = {0};
     int result = 0;
     for (uint32_t i = 0; !self->indexed && result == 0 && i < table->tensor_count; i++) {
@@ -272,7 +188,7 @@ static PyObject *file_index(PyObject *object, PyObject *path) {
     }
     self->indexed = result == 0;
     uint32_t row = result == 0 ? kw_index_find(&self->paths, PyBytes_AsString(bytes)) : KW_NONE;
-    unlock_shared(self->shared);
+    kw_opened_unlock(self->opened);
     Py_DECREF(bytes);
     return result < 0 ? kw_raise(kw_state_of_type(Py_TYPE(object)), &err) : kw_row(row);
 }
@@ -298,58 +214,6 @@ static const kw_tensor *readable_tensor(PyObject *object, Py_ssize_t row) {
     return NULL;
 }
 
-/* The bytes of a part from its first one on, mapped if need be; NULL without an
- * exception when it cannot be mapped (a callback), else with one. */
-static const uint8_t *part_bytes(kw_state *state, kw_shared *shared, uint32_t part) {
-    kw_source *source = shared->file->parts[part].source;
-    const uint8_t *memory = kw_source_memory(source);
-    if (memory != NULL) return memory;
-    if (kw_source_fd(source) < 0) return NULL;
-    kw_error err = {0};
-    lock_shared(shared);
-    if (shared->maps == NULL) shared->maps = PyMem_Calloc(shared->file->part_count, sizeof *shared->maps);
-    int result = shared->maps == NULL ? kw_fail_memory(&err) : 0;
-    kw_map *map = result == 0 ? &shared->maps[part] : NULL;
-    if (result == 0 && map->data == NULL) result = kw_map_open(kw_source_whole(source), map, &err);
-    unlock_shared(shared);
-    if (result < 0) {
-        kw_raise(state, &err);
-        return NULL;
-    }
-    return map->data + kw_source_base(source);
-}
-
-/* The lock that h5py holds around each call of libhdf5, or NULL when h5py is not imported: both may use the same
- * library, built without thread-safety.  NULL with an exception too. */
-static PyObject *h5py_lock(void) {
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
-    PyObject *objects = modules == NULL ? NULL : PyDict_GetItemString(modules, "h5py._objects");
-    return objects == NULL ? NULL : PyObject_GetAttrString(objects, "phil");
-}
-
-/* Calls a method of h5py's lock that takes nothing; -1 with an exception. */
-static int call_lock(PyObject *lock, const char *method) {
-    PyObject *done = lock == NULL ? Py_NewRef(Py_None) : PyObject_CallMethod(lock, method, NULL);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
-/* One tensor into memory of its own; the locks are taken, the GIL is not. -1 with *err or an exception set. */
-static int read_tensor(kw_shared *shared, uint32_t row, void *out, kw_error *err) {
-    int result = -1;
-    PyObject *lock = h5py_lock();
-    if (PyErr_Occurred() || call_lock(lock, "acquire") < 0) goto done;
-    Py_BEGIN_ALLOW_THREADS
-    PyThread_acquire_lock(shared->lock, WAIT_LOCK);
-    result = kw_file_read(shared->file, row, out, err);
-    PyThread_release_lock(shared->lock);
-    Py_END_ALLOW_THREADS
-    if (call_lock(lock, "release") < 0) result = -1;
-done:
-    Py_XDECREF(lock);
-    return result;
-}
-
 /* Memory for a tensor; chunked ones are bounded by the reader's own checks. */
 static PyObject *new_block(kw_state *state, const kw_tensor *tensor, void **block) {
     size_t len = (size_t)tensor->nbytes;
@@ -363,11 +227,11 @@ static bool is_extent(const kw_tensor *tensor) {
            (tensor->storage == KW_STORAGE_CONTIGUOUS || tensor->storage == KW_STORAGE_COMPACT);
 }
 
-static PyObject *copy_tensor(kw_state *state, kw_shared *shared, const kw_tensor *tensor, uint32_t row) {
+static PyObject *copy_tensor(kw_state *state, kw_opened *opened, const kw_tensor *tensor, uint32_t row) {
     kw_error err = {0};
     void *block;
     PyObject *array = new_block(state, tensor, &block);
-    if (array != NULL && read_tensor(shared, row, block, &err) < 0) {
+    if (array != NULL && kw_opened_read(opened, row, block, &err) < 0) {
         Py_DECREF(array);
         return kw_raise(state, &err);
     }
@@ -380,13 +244,13 @@ static PyObject *file_view(PyObject *object, PyObject *argument) {
     const kw_tensor *tensor = readable_tensor(object, row);
     if (tensor == NULL) return NULL;
     kw_state *state = kw_state_of_type(Py_TYPE(object));
-    kw_shared *shared = ((file_object *)object)->shared;
+    kw_opened *opened = ((file_object *)object)->opened;
     if (is_extent(tensor) && tensor->nbytes > 0) {
-        const uint8_t *bytes = part_bytes(state, shared, tensor->part);
-        if (bytes != NULL) return kw_array_view(state, shared, tensor, bytes + tensor->off);
+        const uint8_t *bytes = kw_opened_bytes(state, opened, tensor->part);
+        if (bytes != NULL) return kw_array_view(state, opened, tensor, bytes + tensor->off);
         if (PyErr_Occurred()) return NULL;
     }
-    PyObject *array = copy_tensor(state, shared, tensor, (uint32_t)row);
+    PyObject *array = copy_tensor(state, opened, tensor, (uint32_t)row);
     if (array == NULL) return NULL;
     PyObject *done = PyObject_CallMethod(array, "setflags", "O", Py_False); /* read-only, like a view */
     if (done == NULL) Py_CLEAR(array);
@@ -401,8 +265,8 @@ typedef struct fetch_job {
 } fetch_job;
 
 /* Reads what lies plain in one part, with the member's CRC when asked. */
-static int fetch_part(kw_shared *shared, uint32_t part_row, fetch_job *job, int threads, bool verify, kw_error *err) {
-    kw_part *part = &shared->file->parts[part_row];
+static int fetch_part(kw_opened *opened, uint32_t part_row, fetch_job *job, int threads, bool verify, kw_error *err) {
+    kw_part *part = &opened->file->parts[part_row];
     bool check = verify && part->has_crc && !part->inflated;
     uint32_t crc = 0;
     if (job->count == 0 && !check) return 0;
@@ -421,7 +285,7 @@ static int fetch_part(kw_shared *shared, uint32_t part_row, fetch_job *job, int 
  * exception, or with *err set. */
 static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int threads, bool verify, kw_error *err) {
     kw_state *state = kw_state_of_type(Py_TYPE(object));
-    kw_shared *shared = ((file_object *)object)->shared;
+    kw_opened *opened = ((file_object *)object)->opened;
     const kw_table *table = table_of(object);
     Py_ssize_t count = PyTuple_Size(rows);
     int result = -1;
@@ -441,22 +305,22 @@ static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int thre
         PyObject *array = new_block(state, tensor, &blocks[i]);
         if (array == NULL || PyList_SetItem(list, i, array) < 0) goto done;
     }
-    for (uint32_t part = 0; part < shared->file->part_count; part++) {
+    for (uint32_t part = 0; part < opened->file->part_count; part++) {
         job.count = 0;
         for (Py_ssize_t i = 0; i < count; i++) {
             const kw_tensor *tensor = &table->tensors[order[i]];
             if (tensor->part != part || !is_extent(tensor) || tensor->big_endian || tensor->nbytes == 0) continue;
             job.extents[job.count++] = (kw_extent){tensor->off, tensor->nbytes, blocks[i]};
         }
-        if (fetch_part(shared, part, &job, threads, verify, err) < 0) goto done;
+        if (fetch_part(opened, part, &job, threads, verify, err) < 0) goto done;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         const kw_tensor *tensor = &table->tensors[order[i]];
         if (tensor->nbytes == 0 || (is_extent(tensor) && !tensor->big_endian)) continue;
-        if (read_tensor(shared, order[i], blocks[i], err) < 0) goto done;
+        if (kw_opened_read(opened, order[i], blocks[i], err) < 0) goto done;
     }
-    for (uint32_t part = 0; part < shared->file->part_count; part++) {
-        if (kw_source_unchanged(shared->file->parts[part].source, err) < 0) goto done;
+    for (uint32_t part = 0; part < opened->file->part_count; part++) {
+        if (kw_source_unchanged(opened->file->parts[part].source, err) < 0) goto done;
     }
     result = 0;
 done:
@@ -487,10 +351,10 @@ static PyObject *file_verify(PyObject *object, PyObject *args, PyObject *kwargs)
     static char *names[] = {"threads", NULL};
     int threads = 2, result;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$i", names, &threads)) return NULL;
-    kw_shared *shared = ((file_object *)object)->shared;
+    kw_opened *opened = ((file_object *)object)->opened;
     kw_error err = {0};
     Py_BEGIN_ALLOW_THREADS
-    result = kw_file_verify(shared->file, threads < 1 ? 1 : threads, &err);
+    result = kw_file_verify(opened->file, threads < 1 ? 1 : threads, &err);
     Py_END_ALLOW_THREADS
     if (result < 0) return kw_raise(kw_state_of_type(Py_TYPE(object)), &err);
     Py_RETURN_NONE;
@@ -547,116 +411,3 @@ PyType_Spec kw_file_spec = {
     .slots = file_slots,
 };
 
-static const kw_tensor *row_of(PyObject *object) {
-    tensor_object *self = (tensor_object *)object;
-    return &self->shared->file->table.tensors[self->row];
-}
-
-static void tensor_dealloc(PyObject *object) {
-    kw_shared_release(((tensor_object *)object)->shared);
-    free_object(object);
-}
-
-static PyObject *tensor_path(PyObject *object, void *closure) {
-    (void)closure;
-    return kw_text(row_of(object)->path);
-}
-
-static PyObject *tensor_layer(PyObject *object, void *closure) {
-    (void)closure;
-    return kw_text(row_of(object)->layer ? row_of(object)->layer : "");
-}
-
-static PyObject *tensor_variable(PyObject *object, void *closure) {
-    (void)closure;
-    return kw_text(row_of(object)->variable ? row_of(object)->variable : "");
-}
-
-static PyObject *tensor_shape(PyObject *object, void *closure) {
-    (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    PyObject *tuple = PyTuple_New(tensor->rank);
-    for (int i = 0; tuple != NULL && i < tensor->rank; i++) {
-        PyObject *length = PyLong_FromUnsignedLongLong(tensor->shape[i]);
-        if (length == NULL || PyTuple_SetItem(tuple, i, length) < 0) Py_CLEAR(tuple);
-    }
-    return tuple;
-}
-
-static PyObject *tensor_dtype(PyObject *object, void *closure) {
-    (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    if (tensor->dtype == KW_DTYPE_NONE && tensor->type_text != NULL) return kw_text(tensor->type_text);
-    return Py_NewRef(kw_state_of_type(Py_TYPE(object))->dtype_names[tensor->dtype]);
-}
-
-static PyObject *tensor_file(PyObject *object, void *closure) {
-    (void)closure;
-    kw_shared *shared = ((tensor_object *)object)->shared;
-    const kw_source *source = shared->file->parts[row_of(object)->part].source;
-    const char *path = kw_source_path(source);
-    return path != NULL ? PyUnicode_DecodeFSDefault(path) : Py_NewRef(shared->path);
-}
-
-/* Of the first byte in `file` (the archive itself for a member used in place);
- * None when the bytes are not contiguous there. */
-static PyObject *tensor_offset(PyObject *object, void *closure) {
-    (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    const kw_part *part = &((tensor_object *)object)->shared->file->parts[tensor->part];
-    if (tensor->off == KW_NOWHERE || part->inflated) Py_RETURN_NONE;
-    return PyLong_FromUnsignedLongLong(tensor->off + kw_source_base(part->source));
-}
-
-static PyObject *tensor_nbytes(PyObject *object, void *closure) {
-    (void)closure;
-    return PyLong_FromUnsignedLongLong(row_of(object)->nbytes);
-}
-
-static PyObject *tensor_storage(PyObject *object, void *closure) {
-    (void)closure;
-    return PyUnicode_FromString(kw_storage_name((kw_storage)row_of(object)->storage));
-}
-
-static PyObject *tensor_fault(PyObject *object, void *closure) {
-    (void)closure;
-    return kw_fault_object(&row_of(object)->fault);
-}
-
-static PyObject *tensor_repr(PyObject *object) {
-    PyObject *path = tensor_path(object, NULL), *shape = tensor_shape(object, NULL), *dtype = tensor_dtype(object, NULL);
-    PyObject *text = path && shape && dtype ? PyUnicode_FromFormat("<Tensor %R %R %S>", path, shape, dtype) : NULL;
-    Py_XDECREF(path);
-    Py_XDECREF(shape);
-    Py_XDECREF(dtype);
-    return text;
-}
-
-static PyGetSetDef tensor_getset[] = {
-    {"path", tensor_path, NULL, "Path in the file, without a leading '/'.", NULL},
-    {"layer", tensor_layer, NULL, "Name of the layer as the file records it, else the path of its group.", NULL},
-    {"variable", tensor_variable, NULL, "Name of the variable as the file records it, else its key.", NULL},
-    {"shape", tensor_shape, NULL, "Tuple of lengths.", NULL},
-    {"dtype", tensor_dtype, NULL, "Name of the element type, as NumPy and Keras write it.", NULL},
-    {"file", tensor_file, NULL, "The file that holds the bytes: the file itself, or a shard.", NULL},
-    {"offset", tensor_offset, NULL, "Of the first byte in `file`; None when the bytes are not contiguous.", NULL},
-    {"nbytes", tensor_nbytes, NULL, "Bytes of the values in memory.", NULL},
-    {"storage", tensor_storage, NULL, "contiguous, compact, chunked or fill.", NULL},
-    {"fault", tensor_fault, NULL, "(code, at, detail) of what is wrong with it, or None.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot tensor_slots[] = {
-    {Py_tp_doc, "One tensor of a file."},
-    {Py_tp_dealloc, (void *)tensor_dealloc},
-    {Py_tp_repr, (void *)tensor_repr},
-    {Py_tp_getset, tensor_getset},
-    {0, NULL},
-};
-
-PyType_Spec kw_tensor_spec = {
-    .name = "kwload._core.Tensor",
-    .basicsize = sizeof(tensor_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = tensor_slots,
-};

@@ -212,11 +212,8 @@ static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 }
 
 static void spec_dealloc(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
     kw_table_free(&((spec_object *)object)->table);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(object);
-    Py_DECREF(type);
+    kw_object_free(object);
 }
 
 static PyType_Slot spec_slots[] = {

@@ -52,10 +52,9 @@ static int compare_extents(const void *a, const void *b) {
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* 0 when every extent lies in the source and, for a CRC, none overlaps the one
- * before; else -1. */
-static int check_extents(kw_source *source, const kw_extent *extents, size_t count, bool apart, kw_error *err) {
-    uint64_t size = kw_source_size(source), end = 0;
+/* 0 when every extent lies in the source; else -1. */
+static int check_extents(kw_source *source, const kw_extent *extents, size_t count, kw_error *err) {
+    uint64_t size = kw_source_size(source);
     for (size_t i = 0; i < count; i++) {
         const kw_extent *e = &extents[i];
         if (e->len == 0) continue;
@@ -63,8 +62,24 @@ static int check_extents(kw_source *source, const kw_extent *extents, size_t cou
             return kw_fail(err, KW_TRUNCATED, e->off > size ? e->off : size, "%llu bytes at %llu, file has %llu",
                            (unsigned long long)e->len, (unsigned long long)e->off, (unsigned long long)size);
         }
-        if (apart && e->off < end) return kw_fail(err, KW_OVERLAP, e->off, "two tensors share bytes");
-        end = e->off + e->len;
+    }
+    return 0;
+}
+
+/* True for an extent that shares bytes with those before it, which end at *end: two groups may hold one dataset.
+ * Moves *end behind an extent that does not. */
+static bool is_shared(const kw_extent *e, uint64_t *end) {
+    if (e->len == 0 || e->off < *end) return e->len != 0;
+    *end = e->off + e->len;
+    return false;
+}
+
+/* Reads the extents that the row of segments left out; 0, or -1. */
+static int read_shared(kw_source *source, const kw_extent *extents, size_t count, kw_error *err) {
+    uint64_t end = 0;
+    for (size_t i = 0; i < count; i++) {
+        const kw_extent *e = &extents[i];
+        if (is_shared(e, &end) && kw_source_pread(source, e->off, e->out, (size_t)e->len, err) != 0) return -1;
     }
     return 0;
 }
@@ -77,7 +92,8 @@ static bool append(job *j, uint64_t off, uint64_t len, uint8_t *out) {
     return kw_add(j->total, len, &j->total);
 }
 
-/* Fills the row of segments; 0, or -1. */
+/* Fills the row of segments; 0, or -1.  With gaps the row is the source, each byte once: extents that share bytes with
+ * others are left out. */
 static int lay_out(job *j, const kw_extent *extents, size_t count, bool gaps, kw_error *err) {
     uint64_t end = 0;
     bool fits = true;
@@ -85,10 +101,10 @@ static int lay_out(job *j, const kw_extent *extents, size_t count, bool gaps, kw
     if (j->segments == NULL) return kw_fail_memory(err);
     for (size_t i = 0; i < count && fits; i++) {
         const kw_extent *e = &extents[i];
-        if (e->len == 0) continue;
-        if (gaps) fits = append(j, end, e->off - end, NULL);
+        uint64_t before = end;
+        if (gaps && is_shared(e, &end)) continue;
+        if (gaps && e->len > 0) fits = append(j, before, e->off - before, NULL);
         fits = fits && append(j, e->off, e->len, e->out);
-        end = e->off + e->len;
     }
     if (gaps && fits) fits = append(j, end, kw_source_size(j->source) - end, NULL);
     return fits ? 0 : kw_fail(err, KW_MEMORY, KW_NOWHERE, "more than 2^64 bytes asked for");
@@ -199,7 +215,7 @@ int kw_fetch(kw_source *source, kw_extent *extents, size_t count, int threads, u
     job j = {.source = source, .memory = kw_source_memory(source)};
     int result = -1;
     if (count > 0) qsort(extents, count, sizeof *extents, compare_extents);
-    if (check_extents(source, extents, count, crc != NULL, err) != 0) return -1;
+    if (check_extents(source, extents, count, err) != 0) return -1;
     if (lay_out(&j, extents, count, crc != NULL, err) != 0) goto done;
     j.stretch_count = (size_t)(j.total / STRETCH_LEN + (j.total % STRETCH_LEN != 0));
     if (crc != NULL) {
@@ -210,6 +226,7 @@ int kw_fetch(kw_source *source, kw_extent *extents, size_t count, int threads, u
         }
     }
     if (run(&j, threads, err) != 0) goto done;
+    if (crc != NULL && read_shared(source, extents, count, err) != 0) goto done;
     if (crc != NULL) *crc = join_crcs(&j);
     result = 0;
 done:

@@ -19,8 +19,8 @@ typedef struct kw_extent {
     void *out; /* len bytes */
 } kw_extent;
 
-/* Reads `count` extents (sorted in place by offset; they may touch, not
- * overlap unless `crc` is NULL).  With `crc`: also computes the CRC-32 of the
+/* Reads `count` extents (sorted in place by offset; they may overlap in the
+ * source, not in memory).  With `crc`: also computes the CRC-32 of the
  * whole source.  `threads` >= 1.  0, or -1 with the first error by offset. */
 int kw_fetch(kw_source *source, kw_extent *extents, size_t count, int threads, uint32_t *crc, kw_error *err);
 
