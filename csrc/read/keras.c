@@ -76,46 +76,63 @@ static const char *attr_text(const kw_hdf5 *hdf5, uint32_t node, const char *nam
                                                                                                       : NULL;
 }
 
-/* Adds the names of one attribute to the list. */
-static int add_names(reader *r, names *list, const kw_attr *attr, kw_error *err) {
-    if (attr->fault.code != KW_OK) {
-        list->fault = attr->fault;
-        return 0;
+/* The number behind `base` in the name of an attribute, less than CHUNKS_MAX; else CHUNKS_MAX. */
+static unsigned chunk_number(const char *name, const char *base) {
+    size_t base_len = strlen(base);
+    if (strncmp(name, base, base_len) != 0) return CHUNKS_MAX;
+    const char *digits = name + base_len;
+    size_t len = strnlen(digits, 5);
+    if (len == 0 || len > 4 || digits[strspn(digits, "0123456789")] != '\0' || (digits[0] == '0' && len > 1))
+        return CHUNKS_MAX;
+    unsigned long number = strtoul(digits, NULL, 10);
+    return number < CHUNKS_MAX ? (unsigned)number : CHUNKS_MAX;
+}
+
+/* The attributes that hold a list, in order: `base` itself, or base0, base1, ... to the first that is not there.
+ * `chunks` has room for CHUNKS_MAX.  How many there are. */
+static unsigned find_chunks(const kw_hdf5 *hdf5, uint32_t node, const char *base, const kw_attr **chunks) {
+    const kw_node *n = &hdf5->nodes[node];
+    unsigned count = 0;
+    chunks[0] = kw_hdf5_attr(hdf5, node, base);
+    if (chunks[0] != NULL) return 1;
+    for (unsigned i = 0; i < CHUNKS_MAX; i++) chunks[i] = NULL;
+    for (uint32_t i = 0; i < n->attr_count; i++) {
+        const kw_attr *attr = &hdf5->attrs[n->first_attr + i];
+        unsigned number = chunk_number(attr->name, base);
+        if (number < CHUNKS_MAX && chunks[number] == NULL) chunks[number] = attr;
     }
-    if (attr->kind == KW_ATTR_EMPTY || attr->count == 0) return 0;
-    if (attr->kind != KW_ATTR_TEXT || attr->scalar) {
-        list->fault = (kw_fault){KW_CORRUPT, KW_NOWHERE, "the list of names is not a list of texts"};
-        return 0;
-    }
-    if (list->count == 0) {
-        list->texts = attr->texts;
-        list->count = attr->count;
-        return 0;
-    }
-    size_t count = (size_t)list->count + attr->count;
-    if (count >= KW_NONE) return kw_fail_memory(err);
-    const char **texts = kw_arena_alloc(&r->file->table.arena, count * sizeof *texts);
-    if (texts == NULL) return kw_fail_memory(err);
-    memcpy(texts, list->texts, list->count * sizeof *texts);
-    memcpy(texts + list->count, attr->texts, attr->count * sizeof *texts);
-    list->texts = texts;
-    list->count = (uint32_t)count;
-    return 0;
+    while (count < CHUNKS_MAX && chunks[count] != NULL) count++;
+    return count;
+}
+
+/* What keeps an attribute from being a list of names; KW_OK for nothing. */
+static kw_fault list_fault(const kw_attr *attr) {
+    if (attr->fault.code != KW_OK) return attr->fault;
+    if (attr->kind == KW_ATTR_EMPTY || attr->count == 0 || (attr->kind == KW_ATTR_TEXT && !attr->scalar))
+        return (kw_fault){0};
+    return (kw_fault){KW_CORRUPT, KW_NOWHERE, "the list of names is not a list of texts"};
 }
 
 /* The list that attribute `base`, or base0, base1, ... hold. */
 static int read_names(reader *r, uint32_t node, const char *base, names *list, kw_error *err) {
-    const kw_attr *attr = kw_hdf5_attr(r->hdf5, node, base);
-    *list = (names){.absent = attr == NULL};
-    if (attr != NULL) return add_names(r, list, attr, err);
-    for (unsigned i = 0; i < CHUNKS_MAX; i++) {
-        char name[32];
-        (void)snprintf(name, sizeof name, "%s%u", base, i);
-        attr = kw_hdf5_attr(r->hdf5, node, name);
-        if (attr == NULL) break;
-        list->absent = false;
-        if (add_names(r, list, attr, err) < 0) return -1;
+    const kw_attr *chunks[CHUNKS_MAX], *last = NULL;
+    unsigned count = find_chunks(r->hdf5, node, base, chunks), used = 0;
+    size_t total = 0;
+    *list = (names){.absent = count == 0};
+    for (unsigned i = 0; i < count; i++) {
+        kw_fault fault = list_fault(chunks[i]);
+        if (fault.code != KW_OK) list->fault = fault;
+        if (fault.code != KW_OK || chunks[i]->kind != KW_ATTR_TEXT) continue;
+        total += chunks[i]->count;
+        last = chunks[used++] = chunks[i];
     }
+    if (total >= KW_NONE) return kw_fail_memory(err);
+    list->count = (uint32_t)total;
+    if (used <= 1) return list->texts = last != NULL ? last->texts : NULL, 0;
+    const char **texts = list->texts = kw_arena_alloc(&r->file->table.arena, total * sizeof *texts);
+    if (texts == NULL) return kw_fail_memory(err);
+    for (unsigned i = 0; i < used; texts += chunks[i++]->count)
+        memcpy(texts, chunks[i]->texts, chunks[i]->count * sizeof *texts);
     return 0;
 }
 

@@ -368,6 +368,29 @@ static void test_v3_links(void) {
     kw_file_free(file);
 }
 
+/* A list in a thousand pieces is put together once, whatever other attributes there are. */
+static void test_many_pieces(void) {
+    enum { PIECES = 1024, OTHERS = 30000, NAMES = 64 };
+    static const char *names[NAMES + 1];
+    double seconds = 0;
+    char name[32];
+    hid_t h5 = begin_as(H5F_LIBVER_V18);
+    for (int i = 0; i < NAMES; i++) names[i] = "b";
+    for (int i = 0; i < OTHERS; i++) {
+        snprintf(name, sizeof name, "layer_name%d", i);
+        number(h5, "/", name, i);
+    }
+    for (int i = 0; i < PIECES; i++) {
+        snprintf(name, sizeof name, "layer_names%d", i);
+        list(h5, "/", name, names);
+    }
+    kw_file *file = open_timed(h5, &seconds);
+    CHECK_EQ(file->table.group_count, PIECES * NAMES);
+    CHECK(file->table.arena.used < 32u << 20);
+    CHECK(seconds < 1);
+    kw_file_free(file);
+}
+
 /* Many names of one object: neither its depth nor its attributes are gone through for each. */
 static void test_many_names(void) {
     enum { DEPTH = 2000, NAMES = 80000, ATTRIBUTES = 15000, OBJECTS = 15000 };
@@ -844,6 +867,7 @@ int main(void) {
     RUN(test_hf_shard);
     RUN(test_v3);
     RUN(test_v3_links);
+    RUN(test_many_pieces);
     RUN(test_many_names);
     RUN(test_named_twice);
     RUN(test_guesses);
