@@ -7,7 +7,8 @@
  *                              shifted all by one place: INSERTED, else SWAPPED
  *
  * Only names that are unique count, in the whole or at least beside their
- * siblings, and never those that Keras makes (dense_7).  Siblings: the layers of a
+ * siblings, and never those that Keras makes (dense_7).  A chain says nothing when
+ * the shapes speak against it: when a layer does not fit the tensors of its name.  Siblings: the layers of a
  * legacy file; in V3 what has the same path but for its last component.  A chain is followed from its head,
  * which nobody's tensors point to, or around when it is a cycle.
  */
@@ -26,6 +27,7 @@ typedef struct evidence {
     uint32_t *parents;    /* of the model's groups */
     kw_index model_names, file_names; /* given names: the first group of each */
     uint8_t *shared_model, *shared_file; /* one a group: it is the first of several of its name */
+    uint8_t *refuted;     /* one a model group: its chain is, by shapes */
 } evidence;
 
 int kw_join_weighted(kw_join *join, uint8_t **out, kw_error *err) {
@@ -147,10 +149,11 @@ static int open_evidence(evidence *e, kw_error *err) {
     e->place_file = kw_arena_alloc(&join->work, files * sizeof *e->place_file);
     e->shared_model = kw_arena_alloc(&join->work, models);
     e->shared_file = kw_arena_alloc(&join->work, files);
+    e->refuted = kw_arena_alloc(&join->work, models);
     e->parents = kw_table_parents(join, join->model);
     if (e->of_model == NULL || e->next == NULL || e->previous == NULL || e->place_model == NULL ||
         e->of_file == NULL || e->place_file == NULL || e->shared_model == NULL || e->shared_file == NULL ||
-        e->parents == NULL) {
+        e->refuted == NULL || e->parents == NULL) {
         return kw_fail_memory(err);
     }
     if (kw_join_weighted(join, &e->weighted, err) < 0 || open_places(e, err) < 0) return -1;
@@ -200,14 +203,16 @@ static uint32_t find_head(const evidence *e, uint32_t g, bool *cycle) {
 
 typedef struct chain {
     uint32_t head, tail, shifted;
+    uint32_t misfits; /* how many do not fit what they would get */
     bool cycle, by_order, even; /* even: all stand the same number of places off */
     bool head_is_new;   /* the file has no layer of that name */
     bool tail_is_gone;  /* what the tail gets is of a layer that the model has not */
+    bool fits, nearly;  /* each fits the tensors of its name, or would with another input */
 } chain;
 
 static chain measure(const evidence *e, uint32_t g) {
     const kw_join *join = e->join;
-    chain c = {.even = true, .by_order = true};
+    chain c = {.even = true, .by_order = true, .fits = true, .nearly = true};
     int64_t first = 0;
     c.head = find_head(e, g, &c.cycle);
     c.head_is_new = kw_model_name_given(join, c.head) && e->of_model[c.head] == KW_NONE;
@@ -215,6 +220,11 @@ static chain measure(const evidence *e, uint32_t g) {
         uint32_t own = e->of_model[at];
         c.by_order = c.by_order && join->matches[at].by_order;
         c.tail = at;
+        c.misfits += join->matches[at].candidate != KW_NONE && join->matches[at].fit.kind != KW_FIT_OK;
+        if (own != KW_NONE && kw_join_fit(join, own, at).kind != KW_FIT_OK) {
+            c.fits = false;
+            c.nearly = c.nearly && kw_join_puts_out_same(join, own, at);
+        }
         if (own != KW_NONE) {
             int64_t off = (int64_t)e->place_file[own] - (int64_t)e->place_model[at];
             if (c.shifted++ == 0) first = off;
@@ -246,15 +256,37 @@ static int mark_chain(evidence *e, const chain *c, bool wrong, kw_error *err) {
     }
 }
 
+/* A note that what is in place of group g has another name. */
+static int add_renamed(kw_join *join, uint32_t g, kw_error *err) {
+    kw_finding *finding = kw_join_add(join, KW_RENAMED, KW_NOTE, err);
+    if (finding == NULL) return -1;
+    finding->model_group = g;
+    finding->file_group = finding->other_group = join->matches[g].candidate;
+    return 0;
+}
+
+/* The tensors of the names do not fit: where those in place do, the layers were renamed. */
+static int refute_chain(evidence *e, const chain *c, kw_error *err) {
+    for (uint32_t at = c->head;; at = e->next[at]) {
+        const kw_match *match = &e->join->matches[at];
+        bool renamed = match->candidate != KW_NONE && match->fit.kind == KW_FIT_OK;
+        e->refuted[at] = 1;
+        if (renamed && kw_file_name_given(e->join, match->candidate) && add_renamed(e->join, at, err) < 0) return -1;
+        if (at == c->tail) return 0;
+    }
+}
+
 static int report_chain(evidence *e, uint32_t g, kw_error *err) {
     kw_join *join = e->join;
     chain c = measure(e, g);
     bool inserted = !c.cycle && c.even && (c.head_is_new || c.tail_is_gone);
     bool sure = c.by_order; /* else an attribute's name in the code speaks against the layer's */
+    if (inserted ? !c.nearly : !c.fits) return refute_chain(e, &c, err);
     kw_finding *finding = kw_join_add(join, inserted ? KW_INSERTED : KW_SWAPPED, sure ? KW_ERROR : KW_WARNING, err);
     if (finding == NULL) return -1;
     uint32_t first = e->next[c.head] != KW_NONE || c.shifted > 0 ? c.head : g;
-    finding->a = finding->b = c.shifted;
+    finding->a = c.shifted;
+    finding->b = c.misfits < c.shifted ? c.shifted - c.misfits : 0;
     if (inserted) {
         if (c.head_is_new) finding->model_group = c.head;
         if (c.tail_is_gone) finding->file_group = join->matches[c.tail].candidate;
@@ -285,11 +317,7 @@ static int note_renamed(evidence *e, uint32_t g, kw_error *err) {
     if (strcmp(from->name, to->name) == 0) return 0;
     if (kw_index_find(&e->model_names, from->name) != KW_NONE) return 0;
     if (kw_index_find(&e->file_names, to->name) != KW_NONE) return 0;
-    kw_finding *finding = kw_join_add(join, KW_RENAMED, KW_NOTE, err);
-    if (finding == NULL) return -1;
-    finding->model_group = g;
-    finding->file_group = finding->other_group = match->candidate;
-    return 0;
+    return add_renamed(join, g, err);
 }
 
 int kw_find_evidence(kw_join *join, kw_error *err) {
@@ -303,6 +331,8 @@ int kw_find_evidence(kw_join *join, kw_error *err) {
         if (parent != KW_NONE) {
             match->explained = true;
             match->below_wrong = join->matches[parent].wrong || join->matches[parent].below_wrong;
+        } else if (e.refuted[g]) {
+            continue; /* its shapes are looked at */
         } else if (is_crossed(&e, g)) {
             result = report_chain(&e, g, err);
         } else {

@@ -123,6 +123,18 @@ kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_grou
     return (kw_fit){KW_FIT_OK, 0};
 }
 
+bool kw_join_puts_out_same(const kw_join *join, uint32_t f, uint32_t g) {
+    const kw_group *from = &join->file->groups[f], *to = &join->model->groups[g];
+    if (from->count != to->count) return false;
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint32_t row = kw_join_tensor(join, f, i);
+        if (row == KW_NONE) return false;
+        const kw_tensor *a = &join->file->tensors[row], *b = &join->model->tensors[kw_join_variable(join, g, i)];
+        if (a->rank != b->rank || (a->rank > 0 && a->shape[a->rank - 1] != b->shape[b->rank - 1])) return false;
+    }
+    return true;
+}
+
 bool kw_text_equal(kw_text a, kw_text b) { return a.len == b.len && memcmp(a.data, b.data, a.len) == 0; }
 
 uint64_t kw_text_hash(kw_text text, uint64_t seed) {

@@ -98,6 +98,9 @@ bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b);
 /* How file group `f` (or KW_NONE) fits model group `g`. */
 kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_group);
 
+/* True when the weights of both have the same ranks and last axes: they may differ in their input. */
+bool kw_join_puts_out_same(const kw_join *join, uint32_t file_group, uint32_t model_group);
+
 /* Text of the last component of a path; without ":0". */
 typedef struct kw_text {
     const char *data;

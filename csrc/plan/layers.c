@@ -28,24 +28,11 @@ static int compare_names(const kw_join *join, uint32_t f, uint32_t g) {
     return strcmp(join->file->groups[f].name, join->model->groups[g].name) == 0;
 }
 
-/* True when the weights have the same ranks and last axes. */
-static bool puts_out_same(const kw_join *join, uint32_t f, uint32_t g) {
-    const kw_group *from = &join->file->groups[f], *to = &join->model->groups[g];
-    if (from->count != to->count) return false;
-    for (uint32_t i = 0; i < to->count; i++) {
-        uint32_t row = kw_join_tensor(join, f, i);
-        if (row == KW_NONE) return false;
-        const kw_tensor *a = &join->file->tensors[row], *b = &join->model->tensors[kw_join_variable(join, g, i)];
-        if (a->rank != b->rank || (a->rank > 0 && a->shape[a->rank - 1] != b->shape[b->rank - 1])) return false;
-    }
-    return true;
-}
-
 static bool is_equal(const layer_lists *lists, uint32_t i, uint32_t j, bool behind) {
     uint32_t f = lists->file[i], g = lists->model[j];
     int names = compare_names(lists->join, f, g);
     if (names >= 0) return names;
-    return behind ? puts_out_same(lists->join, f, g) : kw_join_fit(lists->join, f, g).kind == KW_FIT_OK;
+    return behind ? kw_join_puts_out_same(lists->join, f, g) : kw_join_fit(lists->join, f, g).kind == KW_FIT_OK;
 }
 
 /* True when the layer before the change could as well be the one too many: nothing tells it from the last of these. */

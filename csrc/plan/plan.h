@@ -55,9 +55,10 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
 /* What the rows of a finding are, where it is not plain:
  *
  *   KW_INSERTED   model_group: a layer that the file has not, and/or file_group: one that the model has not;
- *                 other_group: the first model layer behind it, which is shifted; a = b: how many are
+ *                 other_group: the first model layer behind it, which is shifted; a: how many are;
+ *                 b < a: that many of them fit what they would get, so that Keras raises
  *   KW_SWAPPED    model_group would get file_group, which bears the name of other_group; the chain goes on with
- *                 the groups of the related tensors; a = b: its length
+ *                 the groups of the related tensors; a: its length; b as above
  *   KW_COUNT      without groups: of layers with weights, a in the file, b in the model
  *   KW_MISSING    model_group: the outermost object below which nothing is in the file; without: file_group is
  *                 listed and its group, or list of weights, is gone; with model_tensor: one listed weight is gone

@@ -77,7 +77,38 @@ static void test_swapped(void)
     CHECK_EQ(plan->findings[0].file_group, 1);
     CHECK_EQ(plan->findings[0].other_group, 2);
     CHECK_EQ(plan->findings[0].a, 2);
+    CHECK_EQ(plan->findings[0].b, 2);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS_WRONG);
+    release(plan, file, model);
+}
+
+/* Names that the shapes speak against are no evidence. */
+static void test_swapped_by_name_alone(void)
+{
+    static const struct {
+        const char *names[2];
+        int sizes[3], code, other, count;
+    } rows[] = {
+        {{"b", "a"}, {10, 10, 10}, KW_SHAPE, KW_SWAPPED, 1}, /* no layer fits anything */
+        {{"b", "a"}, {10, 64, 10}, KW_RENAMED, KW_SWAPPED, 2}, /* each fits what is in its place */
+        {{"new", "a"}, {10, 7, 9}, KW_SHAPE, KW_INSERTED, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = v3(NAMES("a", "b"), 2, SIZES(10, 64, 10), false);
+        builder *model = v3(rows[i].names, 2, rows[i].sizes, true);
+        kw_plan *plan = make_plan(file, model, &V3_RULES);
+        CHECK_EQ(plan->finding_count, rows[i].count);
+        CHECK_EQ(plan->findings[0].code, rows[i].code);
+        CHECK(find(plan, rows[i].other) == NULL);
+        release(plan, file, model);
+    }
+    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 4, 4), false), *model = v3(NAMES("b", "a"), 2, SIZES(4, 4, 4), true);
+    file->shapes[0][0] = model->shapes[2][0] = 6; /* beside each other: names fit, places do not */
+    kw_plan *plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->findings[0].code, KW_SWAPPED);
+    CHECK_EQ(plan->findings[0].a, 2);
+    CHECK_EQ(plan->findings[0].b, 0);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
     release(plan, file, model);
 }
 
@@ -855,6 +886,7 @@ int main(void)
     RUN(test_same_model_again);
     RUN(test_renamed);
     RUN(test_swapped);
+    RUN(test_swapped_by_name_alone);
     RUN(test_inserted);
     RUN(test_removed);
     RUN(test_inserted_by_shape);
