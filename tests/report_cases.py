@@ -274,7 +274,7 @@ def _fits() -> Iterator[tuple[str, Report]]:
     moved = model(A, new, dense("b", "layers/dense_2", 16, 16))
     silent = {"prediction": wrong, "pairs": same(2), "keras_pairs": same(6)}
     yield "KW305", report(file(A, B, C), moved, shifted, **silent)
-    legacy = [dense(layer.name, layer.name, 16, 16) for layer in (A, new, B)]
+    legacy = [dense(layer.name, layer.name, 10 if layer is A else 16, 16) for layer in (A, new, B)]
     yield "KW305-legacy", report(file(A, B, C, layout="legacy"), model(*legacy), shifted, path="w.h5", **silent)
     removed = raw(305, file_group=0, other=0, related=[0, 1, 2, 3])
     fewer = model(dense("b", "layers/dense", 16, 16), dense("c", "layers/dense_1", 16, 16))
@@ -314,6 +314,34 @@ def _shapes() -> Iterator[tuple[str, Report]]:
         Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (3, 3, 16, 64), "bias": (64,)}),
     )
     one = raw(307, file_group=0, group=0, tensor=0, variable=0, axis=3, related=[1])
+    heads = [
+        dense("trunk", "layers/dense", 4, 6),
+        dense("h1", "layers/dense_1", 6, 2),
+        dense("h2", "layers/dense_2", 6, 3),
+    ]
+    wider = [heads[0], dense("h1", "layers/dense_1", 6, 5), dense("h2", "layers/dense_2", 6, 7)]
+    two = [raw(307, file_group=i, group=i, tensor=2 * i, variable=2 * i, axis=1, related=[2 * i + 1]) for i in (1, 2)]
+    yield (
+        "KW307-heads",
+        report(
+            file(*heads),
+            model(*wider),
+            *two,
+            pairs=same(2),
+            prediction={**stops, "a": 2, "assigned": 2, "error_group": -1},
+        ),
+    )
+    yield (
+        "KW307-bytes",
+        report(
+            file(*heads),
+            model(*wider),
+            *two,
+            path="<bytes>",
+            pairs=same(2),
+            prediction={**stops, "a": 2, "assigned": 2, "error_group": -1},
+        ),
+    )
     yield "KW307-conv", report(file(conv), model(more), one, pairs=[], prediction=predicts("raises", **TOTAL))
     cell = {"kernel": (8, 256), "recurrent_kernel": (64, 256), "bias": (256,)}
     lstm = Layer("lstm/lstm_cell", "layers/lstm/cell", "LSTMCell", cell)
@@ -374,6 +402,16 @@ def _shapes() -> Iterator[tuple[str, Report]]:
         report(
             file(A, small),
             model(A, B),
+            raw(315, file_group=1, group=1),
+            pairs=same(2),
+            prediction=predicts("raises", **TOTAL),
+        ),
+    )
+    yield (
+        "KW315-model",
+        report(
+            file(A, B),
+            model(A, small),
             raw(315, file_group=1, group=1),
             pairs=same(2),
             prediction=predicts("raises", **TOTAL),
@@ -458,6 +496,8 @@ def _others() -> Iterator[tuple[str, Report]]:
         "KW321",
         report(gapped, model(A), raw(321, file_group=0, group=0), pairs=[], prediction=predicts("raises", **TOTAL)),
     )
+    cell = predicts("raises", error_type="ValueError", error_prefix="Layer '", error_group=1)
+    yield "KW406", report(file(A, B), model(A, B, flavour="tf_keras"), prediction=cell)
     for code in (401, 402, 403, 404, 405):
         yield f"KW{code}", report(file(A), model(A), raw(code, "note", file_group=0, group=0))
 

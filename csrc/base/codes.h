@@ -59,6 +59,7 @@
     X(403, LAYER_CHANGED, "custom-layer-changed")                              \
     X(404, NOT_VERIFIABLE, "not-verifiable")                                   \
     X(405, VERSION, "version")                                                 \
+    X(406, KERAS_REFUSES, "keras-refuses")                                     \
     X(601, LINK, "link-out-of-file")                                           \
     X(602, EXTERNAL, "external-storage")                                       \
     X(603, VIRTUAL, "virtual-dataset")                                         \

@@ -14,23 +14,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kwload import paths
-from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, Raw, TensorFacts
+from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, TensorFacts
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 
 if TYPE_CHECKING:
     from kwload.report.context import Context
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
-# What Keras does about a finding when it does not raise.
+# What Keras does about a finding when it does not raise; some of it with one outcome only.
 _SILENT: Final = {
-    "KW301": "leaves it as initialised, without a word",
-    "KW302": "does not read it, and does not say so",
-    "KW304": "loads the wrong weights, without a word",
-    "KW305": "loads the wrong weights, without a word",
-    "KW307": "leaves it as initialised",
-    "KW309": "converts the values, without a word",
-    "KW310": "returns normally, having loaded nothing",
-    "KW313": "loads them in the wrong order, without a word",
+    "KW301": ("", "leaves it as initialised, without a word"),
+    "KW302": ("", "does not read it, and does not say so"),
+    "KW304": ("loads_wrong", "loads the wrong weights, without a word"),
+    "KW305": ("loads_wrong", "loads the wrong weights, without a word"),
+    "KW307": ("", "leaves it as initialised"),
+    "KW309": ("", "converts the values, without a word"),
+    "KW310": ("loads_nothing", "returns normally, having loaded nothing"),
+    "KW313": ("loads_wrong", "loads them in the wrong order, without a word"),
 }
 _DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207"})
 _COMPLETE: Final = {
@@ -74,22 +74,23 @@ def build_report(
         Whether the values were assigned.
     """
     from kwload.report import container, structure
-    from kwload.report.context import Context
+    from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
-    context = Context(shown, file, model, plan, options)
-    prediction = None if plan is None or options.own else _prediction(context, plan)
-    if prediction is not None and file.content == "keras" and any(error.code == 205 for error in errors):
-        bad = PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
-        prediction = replace(prediction, outcome="raises", error=bad, reason=None, assigned=0, wrong=0)
+    context = Context(shown, file, model, plan, options, failed=bool(errors))
+    prediction = None
+    if plan is not None and not options.own and is_path(shown):
+        prediction = _prediction(context, plan, errors)
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
-    disagreement = container.name_and_content(context, paths.suffix_of(shown)) if _is_path(shown) else None
+    disagreement = container.name_and_content(context, paths.suffix_of(shown)) if is_path(shown) else None
     if disagreement is not None:
         found.append(disagreement)
+    damaged = any(item.code in _DAMAGE for item in found)
     if plan is not None:
-        damaged = any(item.code in _DAMAGE for item in found)
-        found += structure.structure_findings(context, [Raw(*raw) for raw in plan.findings], damaged=damaged)
-    if file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
+        found += structure.structure_findings(context, context.raws, damaged=damaged)
+    if damaged:  # what the file is matters no more
+        found = [item for item in found if item.severity != "note"]
+    elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
         found.append(structure.whole_model(context))
     if model is not None:
         found += structure.untracked(model.untracked)
@@ -172,10 +173,6 @@ def _format(file: FileFacts) -> str:
     return file.layout if file.layout not in ("", "unknown") else file.content
 
 
-def _is_path(path: str) -> bool:
-    return not (path.startswith("<") and path.endswith(">"))
-
-
 def _pairs(context: Context) -> tuple[tuple[str, str], ...]:
     if context.plan is None:
         return ()
@@ -199,25 +196,47 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     return {"tensors": len(context.tensors), **counts}
 
 
-def _prediction(context: Context, plan: PlanFacts) -> Prediction:
+def _archive_error(context: Context, errors: Sequence[ErrorFacts]) -> PredictedError | None:
+    """What Keras raises for an archive that it cannot take apart, whatever is in it."""
+    if context.file.content == "keras-folder":
+        return PredictedError("IsADirectoryError", "")
+    if context.file.content != "keras" or paths.suffix_of(context.path) != "keras":
+        return None
+    if any(error.code == 205 for error in errors):
+        return PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
+    if any(fault[0] == 202 for fault in context.file.faults):
+        return PredictedError("BadZipFile", "")
+    if any(fault[0] == 607 and fault[2].startswith("in a folder") for fault in context.file.faults):
+        return PredictedError("KeyError", "")
+    return None
+
+
+def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts]) -> Prediction:
     facts = plan.prediction
     outcome = cast("Outcome", facts["outcome"])
+    archive = _archive_error(context, errors)
+    if archive is not None:
+        return Prediction(context.keras, "raises", archive)
     right = {pair[1]: pair[0] for pair in plan.pairs}
     wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(
         keras=context.keras,
         outcome=outcome,
-        error=_predicted_error(facts) if outcome == "raises" else None,
+        error=_predicted_error(context, facts) if outcome == "raises" else None,
         reason=facts.get("reason") if outcome == "unknown" else None,
         assigned=facts.get("assigned", 0) if outcome == "raises" else len({pair[1] for pair in plan.keras_pairs}),
         wrong=wrong if outcome == "loads_wrong" else 0,
     )
 
 
-def _predicted_error(facts: Mapping[str, Any]) -> PredictedError | None:
+def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedError | None:
     kind, prefix = facts.get("error_type"), facts.get("error_prefix") or ""
     if not kind:
         return None
+    if prefix == "Layer '":  # a name comes next, which says something, or the text says nothing
+        group = facts.get("error_group", -1)
+        name = context.layer(group).rpartition("/")[2] if group >= 0 else ""
+        return PredictedError(kind, prefix, f"Layer '{name}' …" if name else "")
     whole = _COMPLETE.get(prefix, "").format(a=facts.get("a", 0), b=facts.get("b", 0))
     cut = "" if not prefix or prefix.endswith(".") else "…"
     return PredictedError(kind, prefix, whole or prefix.strip() + cut)
@@ -226,18 +245,42 @@ def _predicted_error(facts: Mapping[str, Any]) -> PredictedError | None:
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
     """Adds to each finding what Keras does about it, where that is certain."""
     errors = sum(item.severity == "error" for item in found)
+    if prediction.outcome == "raises" and not errors and not any(item.code in ("KW206", "KW320") for item in found):
+        found = [*found, _refuses(context, prediction)]
     group = plan.prediction.get("error_group", -1)
     about = context.layer(group) if group >= 0 else None
     out = []
     for item in found:
         said = None
         if prediction.outcome == "raises":
-            if item.severity == "error" and (errors == 1 or (about is not None and item.layer == about)):
+            if item.severity == "error" and (errors == 1 or (about is not None and _inside(item.layer, about))):
                 said = _raises(prediction)
         elif prediction.outcome != "unknown" and item.severity != "note":
-            said = _SILENT.get(item.code)
+            only, silent = _SILENT.get(item.code, ("", None))
+            said = silent if only in ("", prediction.outcome) else None
         out.append(replace(item, keras=f"{context.keras_short} {said}") if said and item.keras is None else item)
     return out
+
+
+def _inside(layer: str | None, about: str) -> bool:
+    return layer is not None and f"{layer}/".startswith(f"{about}/")
+
+
+def _refuses(context: Context, prediction: Prediction) -> Finding:
+    """KW406: Keras raises for a file that fits."""
+    from kwload.report.codes import CATALOGUE
+    from kwload.report.context import finding
+    from kwload.report.escape import escape
+
+    error = prediction.error
+    said = "an error" if error is None else f"{error.type}: {escape(error.said)}" if error.said else error.type
+    return finding(
+        406,
+        "warning",
+        headline=CATALOGUE[406].say(reader=context.keras, error=said),
+        notes=[f"{prediction.assigned:,} variables are overwritten by then"] if prediction.assigned > 1 else [],
+        help=[f"{context.again()}  loads it"],
+    )
 
 
 def _raises(prediction: Prediction) -> str:

@@ -331,9 +331,9 @@ _ENTRIES: Final = (
         315,
         "quantized",
         "fit",
-        "{layer} is quantized in the file and not in the model",
-        "Quantization replaces a float kernel by an integer one and its scales. The model must be quantized in "
-        "the same way before such weights can be loaded.",
+        "{layer} is quantized on one side only",
+        "Quantization replaces a float kernel by an integer one and its scales. File and model must be quantized in "
+        "the same way, or both not, before weights can be loaded.",
     ),
     Entry(
         316,
@@ -413,6 +413,14 @@ _ENTRIES: Final = (
         "fit",
         "the file was written by {writer}, the model is {reader}",
         "The versions differ in something that matters here.",
+    ),
+    Entry(
+        406,
+        "keras-refuses",
+        "fit",
+        "{reader} itself would raise {error}, though the file fits the model",
+        "Every variable finds its tensor, and Keras's own reader does not get that far with this file: it looks for "
+        "something under another name, or cannot convert a type.",
     ),
     Entry(
         601,

@@ -19,6 +19,7 @@ ContainerFault = tuple[int, int | None, str, str, int, int]
 
 _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 201, 202, 203, 204, 205
 _SHARD, _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY = 207, 208, 211, 212, 213
+_LINK, _MEMBER = 601, 607
 
 _LAYOUTS: Final = {
     "legacy": "legacy .h5 weights",
@@ -90,8 +91,15 @@ def written_by(context: Context) -> str | None:
     """``"Keras 2.12.0, tensorflow"`` as far as the file records it, else what its structure tells."""
     metadata = context.file.metadata
     version, backend, guess = (metadata.get(key) for key in ("keras_version", "backend", "written_by"))
-    writer = f"Keras {version}" if version else f"{guess}, to judge by its structure" if guess else None
+    writer = f"{_package(version)} {version}" if version else f"{guess}, to judge by its structure" if guess else None
     return ", ".join(part for part in (writer, backend, metadata.get("date_saved")) if part) or None
+
+
+def _package(version: str) -> str:
+    """Who counts so: Keras 2 ended at 2.15, and tf_keras went on from there."""
+    major, _, rest = version.partition(".")
+    minor = rest.partition(".")[0]
+    return "tf_keras" if major == "2" and minor.isdecimal() and int(minor[:4]) >= 16 else "Keras"
 
 
 def container_findings(context: Context) -> list[Finding]:
@@ -107,7 +115,7 @@ def container_findings(context: Context) -> list[Finding]:
             also = [row for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT) for row in lost.pop(code, [])]
             first = faults[whole][0]
             found.append(_truncated(context, first, also) if whole == _TRUNCATED else _interrupted(context, first))
-            for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT):
+            for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT, _NOT_WEIGHTS, _NO_WEIGHTS):
                 faults.pop(code, None)
             break
     for code, several in faults.items():
@@ -138,11 +146,16 @@ def _at(at: int | None) -> str:
 
 
 def _survivors(context: Context, lost: Sequence[int]) -> list[str]:
-    """How many tensors are whole, and which are not."""
+    """How many tensors are whole, and which are not: those that the cut took with their names cannot be counted."""
     total = len(context.tensors)
     if not total:
         return ["no tensor can be named"]
-    lines = [f"{total - len(lost):,} of {count_of(total, 'tensor', 'is', 'are')} whole"]
+    said = f"{count_of(total - len(lost), 'tensor', 'is', 'are')} whole"
+    if context.plan is not None and context.plan.wanted:
+        gone = set(lost)
+        short = context.plan.wanted - len({pair[1] for pair in context.plan.pairs if pair[0] not in gone})
+        said += f", at least {short:,} that the model wants {'is' if short == 1 else 'are'} lost" if short > 0 else ""
+    lines = [said]
     if lost:
         lines += listed([f"lost: {escape(context.tensors[row].path)}" for row in lost], 6)
     return lines
@@ -154,7 +167,7 @@ def _again(context: Context) -> str:
 
 def _truncated(context: Context, fault: ContainerFault, lost: Sequence[int]) -> Finding:
     have, expected = fault[4] or context.file.size, fault[5]
-    sizes = f"{have:,} bytes are there"
+    sizes = f"{count_of(have, 'byte', 'is', 'are')} there"
     if expected:
         sizes = f"{have:,} of {expected:,} bytes ({100 * have / expected:.1f} %)"
     return finding(
@@ -164,10 +177,14 @@ def _truncated(context: Context, fault: ContainerFault, lost: Sequence[int]) -> 
         expected=expected or None,
         found=have,
         body=_survivors(context, lost),
-        notes=[f"{megabytes(expected - have)} are missing at the end"] if have < expected < _ANY_FILE else [],
+        notes=[_missing_bytes(expected - have)] if have < expected < _ANY_FILE else [],
         help=[_again(context)],
         related=[context.tensors[row].path for row in lost],
     )
+
+
+def _missing_bytes(count: int) -> str:
+    return f"{megabytes(count)} {'is' if count == 1 else 'are'} missing at the end"
 
 
 def _interrupted(context: Context, fault: ContainerFault) -> Finding:
@@ -217,7 +234,7 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
         path=path or None,
         body=[*(["elsewhere too:"] if more else []), *listed([f"  {line}" for line in more], 5)],
         notes=notes,
-        help=_remedy(context, code),
+        help=_remedy(context, code, text, path),
         related=lost,
     )
 
@@ -234,7 +251,14 @@ def _checksum_notes(context: Context, text: str) -> list[str]:
     return [*said, f"{touched}: HDF5 inside has no checksum of its own"]
 
 
-def _remedy(context: Context, code: int) -> list[str]:
+def _remedy(context: Context, code: int, detail: str = "", path: str = "") -> list[str]:
+    if code == _LINK and detail.startswith("a soft link"):
+        return [
+            "save the weights again without links: a link inside a file is not followed, and newer Keras refuses it"
+        ]
+    if code == _MEMBER and detail.startswith("in a folder"):
+        folder = escape(path.rpartition("/")[0])
+        return [f"zip the contents, not the folder: `cd {folder} && zip -r ../model.keras .`"]
     match code:
         case 204 | 205 | 606:
             return [_again(context)]
@@ -258,12 +282,13 @@ def _instead(context: Context, code: int, text: str) -> Finding:
     elif code == _NO_WEIGHTS:
         headline = entry(code).say()
     elif code == _UNSUPPORTED:
-        headline = entry(code).say(what=phrase, detail=escape(text) or "not in this version")
+        said = text.removeprefix(phrase).lstrip(": ")
+        headline = entry(code).say(what=phrase, detail=escape(said) or "not in this version")
     else:
         headline = entry(code).say(path=quote(context.path), content=phrase)
     title = context.file.title
-    said = {"html": "its title: ", "git-lfs-pointer": "it points at: "}.get(content, "it says: ")
-    notes = [f"{said}{escape(title)}"] if title else []
+    told = {"html": "its title: ", "git-lfs-pointer": "it points at: "}.get(content, "it says: ")
+    notes = [f"{told}{escape(title)}"] if title else []
     if text and code not in (_UNSUPPORTED, _NOT_FOUND) and text not in phrase and text != title:
         notes.append(escape(text))
     if context.file.size:
@@ -303,7 +328,7 @@ def _tensors(context: Context, code: int, rows: Sequence[int]) -> Finding:
         path=first.path,
         body=listed([f"cannot be read: {escape(context.tensors[row].path)}" for row in rows[1:]], 6),
         notes=[] if wanted else ["no variable of the model wants it"],
-        help=_remedy(context, code),
+        help=_remedy(context, code, fault[2]),
         related=[context.tensors[row].path for row in rows[1:]],
     )
 

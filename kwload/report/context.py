@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from kwload import select
 from kwload.report.codes import CATALOGUE, Entry
 from kwload.report.escape import escape, literal, quote
-from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, TensorFacts
+from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, Raw, TensorFacts
 from kwload.report.finding import Finding, Severity
 from kwload.report.text import plural
 
@@ -19,6 +20,15 @@ MOST_ROWS: Final = 8
 
 LEGACY: Final = ("legacy", "legacy-model", "keras-0", "hf-shard")
 V3: Final = ("keras-3", "tf-2.12")
+
+
+_SKIPPABLE: Final = frozenset({301, 306, 307, 308, 314, 315, 321})
+"""Codes of what does not matter once the layer is skipped."""
+
+
+def is_path(name: str) -> bool:
+    """False for ``"<bytes>"`` and its like: contents that were read from no path."""
+    return not (name.startswith("<") and name.endswith(">"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class Context:
     model: ModelFacts | None
     plan: PlanFacts | None
     options: Options
+    failed: bool = False
+    """Whether reading failed after the file was opened."""
 
     @cached_property
     def tensors(self) -> Sequence[TensorFacts]:
@@ -85,8 +97,68 @@ class Context:
         return self.keras.removeprefix("Keras ")
 
     def load(self, *options: str) -> str:
-        """The call that a person can paste."""
+        """The call that a person can paste; in words where there is no path, or where the call has options that are
+        not known here."""
+        if not is_path(self.path) or self.options.own:
+            return " and ".join(["the same call", *([", ".join(options)] if options else [])])
         return f"kwload.load_weights({', '.join(('model', literal(self.path), *options))})"
+
+    def again(self, *options: str) -> str:
+        """:meth:`load` with the options of the call that the report is about."""
+        kept = [f"{name}=True" for name in ("by_name", "skip_mismatch") if getattr(self.options, name)]
+        own = self.options.own or not is_path(self.path)
+        return self.load(*(() if own else kept), *options)
+
+    @cached_property
+    def raws(self) -> list[Raw]:
+        """The plan's findings."""
+        return [Raw(*raw) for raw in self.plan.findings] if self.plan is not None else []
+
+    def selectable(self, group: int) -> str:
+        """The name by which ``only``, ``skip`` and ``mapping`` know a layer of the model."""
+        return select.layer_path(self._model_group(group))
+
+    def groups_of(self, raw: Raw) -> list[int]:
+        """The groups of the model that a finding is about."""
+        rows = [row for row in (raw.model_tensor, *raw.related) if row >= 0]
+        groups = dict.fromkeys(self.variables[row].group for row in rows)
+        if raw.model_group >= 0 and (not groups or self.rows_of[raw.model_group]):
+            groups = dict.fromkeys([raw.model_group, *groups])
+        return list(groups)
+
+    @cached_property
+    def in_the_way(self) -> tuple[str, ...]:
+        """The layers, as ``skip`` takes them, without which the rest loads; none when skipping is not enough."""
+        if self.plan is None or self.failed or self.file.faults:
+            return ()
+        if any(self.tensors[pair[0]].fault is not None for pair in self.plan.pairs):
+            return ()
+        groups: set[int] = set()
+        for raw in self.raws:
+            if raw.severity == "error":
+                about = self.groups_of(raw)
+                if raw.code not in _SKIPPABLE or not about:
+                    return ()
+                groups.update(about)
+        names = tuple(dict.fromkeys(self.selectable(group) for group in sorted(groups)))
+        left = (self.variables[pair[1]].group for pair in self.plan.pairs)
+        return names if any(not _within(self.selectable(group), set(names)) for group in left) else ()
+
+    def fits(self, file_group: int, group: int) -> bool:
+        """Whether a layer of the file has the shapes of a layer of the model."""
+        has = [tuple(tensor.shape) for tensor in self.file_tensors(file_group)]
+        return has == [self.variables[row].shape for row in self.rows_of[group]]
+
+    def mapping(self, pairs: Sequence[tuple[int, int]]) -> str | None:
+        """The option that gives layers of the model (second) the weights of layers of the file (first); None where
+        their names do not say which layers are meant, or are too many to read."""
+        if not pairs or len(pairs) > 6:
+            return None
+        old = [name or path for path, name, *_ in self.groups]
+        new = [self.selectable(row) for row in range(len(self.rows_of))]
+        if any(old.count(old[a]) != 1 or new.count(new[b]) != 1 for a, b in pairs):
+            return None
+        return f"mapping={{{', '.join(f'{literal(old[a])}: {literal(new[b])}' for a, b in pairs)}}}"
 
     def tensor(self, row: int) -> TensorFacts | None:
         """The tensor of the file, None for row -1."""
@@ -98,11 +170,11 @@ class Context:
 
     def layer(self, group: int) -> str:
         """What a person calls this layer of the model: ``"outer/dense_1"``."""
-        rows = self.rows_of[group]
-        if rows and self.variables[rows[0]].layer:
-            return self.variables[rows[0]].layer
         path, name = self._model_group(group)[:2]
-        return name or path
+        if self.file.layout in LEGACY and name:  # a layer of the top level, whatever it holds
+            return name
+        rows = self.rows_of[group]
+        return (self.variables[rows[0]].layer if rows else "") or name or path
 
     def class_name(self, group: int) -> str:
         """The class of a layer of the model."""
@@ -164,6 +236,12 @@ class Context:
         """The group of the file that a layer of the model takes its values from, -1 for none."""
         sources = self.plan.source_group if self.plan is not None else ()
         return sources[group] if 0 <= group < len(sources) else -1
+
+
+def _within(path: str, names: set[str]) -> bool:
+    """Whether a path, or one above it, is among the names."""
+    parts = path.split("/")
+    return any("/".join(parts[:depth]) in names for depth in range(1, len(parts) + 1))
 
 
 def finding(

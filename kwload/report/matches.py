@@ -21,13 +21,23 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.text import plural
-from kwload.report.words import common_prefix, has, layers_of, load_the_rest, mapping_text, rows_of, severity_of, wants
+from kwload.report.words import (
+    common_prefix,
+    group_flag,
+    has,
+    layers_of,
+    load_the_rest,
+    match_them,
+    rows_of,
+    severity_of,
+    wants,
+)
 
 
 def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Layers and variables of the model that find nothing in the file."""
     groups: dict[str, list[int]] = {}
-    fits: list[tuple[str, str]] = []
+    fits: list[tuple[int, int]] = []
     lost = [raw.file_group for raw in raws if raw.file_group >= 0 and raw.model_group < 0]
     if lost:
         yield _lost(context, raws[0], lost)
@@ -37,8 +47,8 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             continue
         name = context.layer(raw.model_group) if raw.model_group >= 0 else context.variables[rows[0]].layer
         groups.setdefault(name, []).extend(row for row in rows if row not in groups.get(name, ()))
-        if raw.other_group >= 0:
-            fits.append((context.file_layer(raw.other_group), name))
+        if raw.other_group >= 0 and raw.model_group >= 0:
+            fits.append((raw.other_group, raw.model_group))
     if not groups:
         return
     lines = [wants(context, name, rows) for name, rows in groups.items()]
@@ -47,12 +57,11 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     if len(rows) == 1:
         what = quote(context.variables[rows[0]].path)
     first = raws[0]
-    help_ = []
-    if fits and context.options.by_name:
-        help_.append(f"match them: {context.load('by_name=True', 'mapping=' + mapping_text(fits))}")
+    help_ = match_them(context, fits)
     these = "it" if len(groups) == 1 else "them"
     if first.severity == "error":
-        help_ += [f"leave {these} as initialised and {call}" for call in load_the_rest(context, list(groups))]
+        alone = all(raw.code == 301 for raw in context.raws if raw.severity == "error")
+        help_ += [f"leave {these} as initialised and {call}" if alone else call for call in load_the_rest(context)]
     yield finding(
         301,
         severity_of(first),
@@ -61,10 +70,16 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         variable=context.variables[rows[0]].name if len(rows) == 1 else None,
         expected=[list(context.variables[row].shape) for row in rows],
         body=listed(lines),
-        notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
+        notes=_likeness(context, fits),
         help=help_,
         related=[context.variables[row].path for row in rows],
     )
+
+
+def _likeness(context: Context, pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """Which layers of the file have the shapes of which of the model."""
+    names = [(context.file_layer(old), context.layer(new)) for old, new in pairs if context.fits(old, new)]
+    return [f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in names[:3]]
 
 
 def _lost(context: Context, raw: Raw, groups: Sequence[int]) -> Finding:
@@ -162,7 +177,9 @@ def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
     wanted = context.plan.wanted if context.plan is not None else len(context.variables)
     asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
-    if not body:
+    if not in_file:
+        body = [f"not a Keras weight file: no Keras layout, {plural(len(context.tensors), 'tensor')}"]
+    elif not body:
         body = [f"layers in the file:   {named(in_file)}", f"layers in the model:  {named(in_model)}"]
     yield finding(
         310,
@@ -189,9 +206,10 @@ def _proposal(context: Context) -> tuple[list[str], list[str]]:
     body = [f"by order and shape all {len(pairs):,} layers match:", *listed(rows, 6)]
     help_ = [f"{context.load()}  loads them by order"]
     if prefix is not None:
-        help_.append(context.load("by_name=True", f"mapping=({literal(prefix[0])}, {literal(prefix[1])})"))
-    elif len(pairs) <= 6:
-        help_.append(context.load("by_name=True", f"mapping={mapping_text(pairs)}"))
+        help_.append(context.again(f"mapping=({literal(prefix[0])}, {literal(prefix[1])})"))
+    else:
+        option = context.mapping(list(zip(file, model, strict=True)))
+        help_ += [context.again(option)] if option is not None else []
     return body, help_
 
 
@@ -220,7 +238,13 @@ def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     sides = (("file   ", len(context.tensors), "tensor"), ("model  ", len(context.variables), "variable"))
     shape = shapes.suggested_input(context) if whole else None
     help_ = []
-    if shape is not None:
+    data = _example(shape) if shape is not None else None
+    if not _builds_its_layers(context):
+        called = f"`{data}`" if data is not None else "`model(x)` with a batch `x`"
+        help_.append(
+            f"call the model once on data, {called}, then load: `build` does not build the layers of a subclass"
+        )
+    elif shape is not None:
         help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
     elif whole:
         help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
@@ -241,13 +265,30 @@ def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     )
 
 
+def _example(shape: str) -> str | None:
+    """The call on zeros that ``"(None, 4)"`` suggests; None where an axis is not known."""
+    sizes = shape.strip("()").replace("None", "1").split(", ")
+    return f'model(np.zeros(({", ".join(sizes)}), "float32"))' if all(map(str.isdigit, sizes)) else None
+
+
+def _builds_its_layers(context: Context) -> bool:
+    """Whether `build` builds the layers too: that of Sequential and Functional does, a subclass's need not."""
+    root = group_flag("top_level")
+    groups = context.model.groups if context.model is not None else ()
+    objects = getattr(context.model, "objects", ())
+    for row, group in enumerate(groups):
+        if row < len(objects) and (not group[0] or group[3] & root):
+            names = {cls.__name__ for cls in type(objects[row]).__mro__}
+            return bool(names & {"Sequential", "Functional"})
+    return True
+
+
 def skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Layers that stay as initialised: by name because nothing has their name, or because they do not fit."""
     names = layers_of(context, raws)
     rows = list(dict.fromkeys(row for raw in raws for row in rows_of(raw)))
     groups = list(dict.fromkeys(raw.model_group for raw in raws if raw.model_group >= 0))
-    known = [raw for raw in raws if raw.model_group >= 0 and raw.other_group >= 0]
-    fits = [(context.file_layer(raw.other_group), context.layer(raw.model_group)) for raw in known]
+    fits = [(raw.other_group, raw.model_group) for raw in raws if raw.model_group >= 0 and raw.other_group >= 0]
     by_name = bool(context.options.by_name) and not any(raw.file_group >= 0 for raw in raws)
     one = len(names) == 1
     why = "has no layer of its name in the file" if one else "have no layer of their name in the file"
@@ -260,12 +301,11 @@ def skipped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         layer=names[0] if names else None,
         path=context.groups[raws[0].file_group][0] if raws[0].file_group >= 0 else None,
         body=listed(
-            _unlike(context, raws) or [wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+            _unlike(context, raws)
+            or [wants(context, context.layer(row), context.rows_of[row]) for row in groups if context.rows_of[row]]
         ),
-        notes=[f"the file has {quote(old)}, with the same shapes as {quote(new)}" for old, new in fits[:3]],
-        help=[f"match them: {context.load('by_name=True', 'mapping=' + mapping_text(fits))}"]
-        if fits and by_name
-        else [],
+        notes=_likeness(context, fits),
+        help=match_them(context, fits) if by_name else [],
         related=[context.variables[row].path for row in rows],
     )
 

@@ -9,6 +9,7 @@ from typing import Final
 from kwload.report.context import (
     LEGACY,
     Context,
+    Wanted,
     columns,
     entry,
     finding,
@@ -19,9 +20,9 @@ from kwload.report.context import (
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
-from kwload.report.words import file_layers, group_flag, has, load_the_rest, mapping_text, name_list, severity_of, wants
+from kwload.report.words import file_layers, group_flag, has, load_the_rest, name_list, severity_of, wants
 
-_EVIDENCE: Final = "the shapes fit; the names given to the layers, stored in the file, are the evidence"
+_EVIDENCE: Final = "the names given to the layers, stored in the file, are the evidence"
 
 _AS_SAVED: Final = "give the layers of the model the order they had when the file was saved"
 
@@ -46,19 +47,37 @@ def _flow(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     return [lines[0], *listed(lines[1:])] if len(lines) > 1 else []
 
 
+def _evidence(context: Context, chain: Sequence[tuple[int, int]]) -> str:
+    """Why the layers are thought to have moved, and whether Keras could notice."""
+    fit = all(context.fits(giver, group) for group, giver in chain if giver >= 0)
+    return f"the shapes fit; {_EVIDENCE}" if fit else _EVIDENCE
+
+
 def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
-    """The call that gives each layer of a chain the weights of its own name, and leaves out what has none."""
-    layers = [context.layer(group) for group, _ in chain]
-    known = {context.file_layer(row) for row in range(len(context.groups))}
-    left = [name for name in layers if name not in known]
-    pairs = [(name, name) for name in layers if name in known]
+    """The call that gives each layer of a chain the weights of its own name, and leaves out what has none; nothing
+    when it would not load."""
+    if context.failed or context.file.faults:
+        return []
+    if any(raw.severity == "error" and raw.code not in (304, 305) for raw in context.raws):
+        return []
+    known = {name: row for row, group in reversed(list(enumerate(context.groups))) if (name := group[1] or group[0])}
+    groups = [group for group, _ in chain]
     if context.file.layout in LEGACY and not context.options.by_name:
-        call = context.load("by_name=True")
-    elif not pairs or len(pairs) > 6 or len(left) > 6:
-        return [f"{context.load('by_name=True')}  gives each layer the weights of its own name"] if pairs else []
+        groups = [row for row, rows in enumerate(context.rows_of) if rows]
+    pairs = [(known[name], group) for group in groups if (name := context.layer(group)) in known]
+    left = [group for group in groups if context.layer(group) not in known]
+    if not pairs or not all(context.fits(*pair) for pair in pairs):
+        return []
+    if context.file.layout in LEGACY and not context.options.by_name:
+        call = context.again("by_name=True")
     else:
-        call = context.load(f"mapping={mapping_text(pairs)}", *([f"skip={name_list(left)}"] if left else []))
-    rest = f", and leaves {named(left)} as initialised" if left else ""
+        option = context.mapping(pairs)
+        others = any(raw.severity == "error" for raw in context.raws if not {*context.groups_of(raw)} <= {*groups})
+        if option is None or others or len(left) > 6:
+            return []
+        skip = [f"skip={name_list([context.selectable(group) for group in left])}"] if left else []
+        call = context.again(option, *skip)
+    rest = f", and leaves {named([context.layer(group) for group in left])} as initialised" if left else ""
     return [f"{call}  gives each layer the weights of its own name{rest}"]
 
 
@@ -77,10 +96,16 @@ def swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         expected=names,
         found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
         body=_flow(context, chain),
-        notes=[_EVIDENCE],
+        notes=[_evidence(context, chain)],
         help=[*_by_names(context, chain), _AS_SAVED],
         related=names[1:],
     )
+
+
+def _moved(context: Context, chain: Sequence[tuple[int, int]]) -> bool:
+    """Whether layers of a chain stand in another order in the file, so that ordering the model's would help."""
+    givers = {context.file_layer(giver) for _, giver in chain if giver >= 0}
+    return {context.layer(group) for group, _ in chain} == givers
 
 
 def inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -110,8 +135,8 @@ def _shifted(context: Context, raw: Raw) -> Iterator[Finding]:
         expected=names,
         found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
         body=_flow(context, chain),
-        notes=[*notes, _EVIDENCE],
-        help=[*_by_names(context, chain), _AS_SAVED],
+        notes=[*notes, _evidence(context, chain)],
+        help=[*_by_names(context, chain), *([_AS_SAVED] if _moved(context, chain) else [])],
         related=[name for name in names if name != (new or names[0])],
     )
 
@@ -161,8 +186,13 @@ def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
     if not rest or any(name not in by_name for name in rest):
         return []
     left = f", and leaves {named(new)} as initialised" if new else ""
-    if all(by_name[name] == wanted[name] for name in rest):
-        return [f"{context.load('by_name=True')}  loads the others by their names{left}"]
+    if context.file.layout not in LEGACY or context.options.by_name or context.failed or context.file.faults:
+        return []
+    fit = [by_name[name] == wanted[name] for name in rest]
+    if all(fit):
+        return [f"{context.again('by_name=True')}  loads the others by their names{left}"]
+    if not any(fit) or context.options.skip_mismatch:
+        return []
     return [f"{context.load('by_name=True', 'skip_mismatch=True')}  loads by name what fits{left}"]
 
 
@@ -218,7 +248,7 @@ def _count_of_weights(context: Context, raw: Raw) -> Finding:
         cause=_count_cause(context, raw, [tensor for _, tensor in had]),
         body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
         notes=[f"the class in the model is {escape(kind)}"] if kind else [],
-        help=load_the_rest(context, [layer]),
+        help=load_the_rest(context),
     )
 
 
@@ -230,14 +260,22 @@ def _leaf(name: str) -> str:
 
 def _count_cause(context: Context, raw: Raw, had: Sequence[TensorFacts]) -> str | None:
     """Why the number differs, where the shapes leave no doubt."""
-    wanted = [context.variables[row] for row in context.rows_of[raw.model_group]]
-    names = [item.name.rpartition("/")[2] for item in wanted]
-    fit = [tuple(tensor.shape) for tensor in had]
-    if "bias" in names and fit == [item.shape for item, name in zip(wanted, names, strict=True) if name != "bias"]:
+    wanted = {item.name.rpartition("/")[2]: item.shape for item in _wanted(context, raw)}
+    shapes = [tuple(tensor.shape) for tensor in had]
+    where = context.groups[raw.file_group][0] if raw.file_group >= 0 else ""
+    whole = not any(fault[3].startswith(where) for fault in context.file.faults)
+    kernel, bias = wanted.get("kernel", ()), wanted.get("bias")
+    plain = whole and bool(kernel) and all(tensor.dtype.startswith(("float", "bfloat")) for tensor in had)
+    named_bias = any(tensor.variable.rpartition("/")[2].startswith("bias") for tensor in had)
+    if plain and set(wanted) == {"kernel", "bias"} and shapes == [kernel] and bias == kernel[-1:] and not named_bias:
         return "the layer in the file has no bias: it was built with `use_bias=False`"
-    if names == ["kernel"] and len(fit) == 2 and fit[0] == wanted[0].shape and fit[1] == wanted[0].shape[-1:]:
-        return f"the file has a bias {shape_text(fit[1])}, the model's layer has `use_bias=False`"
+    if plain and set(wanted) == {"kernel"} and shapes == [kernel, kernel[-1:]]:
+        return f"the file has a bias {shape_text(shapes[1])}, the model's layer has `use_bias=False`"
     return None
+
+
+def _wanted(context: Context, raw: Raw) -> list[Wanted]:
+    return [context.variables[row] for row in context.rows_of[raw.model_group]]
 
 
 def _count_of_layers(context: Context, raw: Raw) -> Finding:

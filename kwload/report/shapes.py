@@ -15,11 +15,11 @@ from typing import Final
 
 from kwload.report.axes import Axis, axes_of
 from kwload.report.context import Context, Wanted, entry, finding, listed, shape_text, typed
-from kwload.report.escape import literal, quote
+from kwload.report.escape import quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
 from kwload.report.text import plural
-from kwload.report.words import severity_of
+from kwload.report.words import load_the_rest, severity_of
 
 _CONVENTIONS: Final[tuple[tuple[int, ...], ...]] = (
     (3, 2, 0, 1),
@@ -83,7 +83,6 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         if matched and matched + 1 + len(related) == context.plan.wanted:
             rest = "variable fits" if matched == 1 else "variables fit"
             notes.append(f"the other {matched:,} {rest}")
-    layers = list(dict.fromkeys([variable.layer, *(context.variables[row].layer for row in related)]))
     return finding(
         307,
         severity_of(raw),
@@ -95,7 +94,7 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         found=list(tensor.shape),
         body=side_by_side(tensor, variable, axes),
         notes=notes,
-        help=_help(context, layers, tensor, variable, axes),
+        help=_help(context, tensor, variable, axes),
         related=[context.variables[row].path for row in related],
     )
 
@@ -130,9 +129,7 @@ def _partner(context: Context, raw: Raw, row: int) -> TensorFacts | None:
     return context.tensor(slots[rows.index(row)][1])
 
 
-def _help(
-    context: Context, layers: Sequence[str], tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None
-) -> list[str]:
+def _help(context: Context, tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None) -> list[str]:
     suggestions = []
     apart = differing(tensor.shape, variable.shape)
     if axes and len(apart) == 1:
@@ -143,10 +140,7 @@ def _help(
             owner, _, leaf = variable.layer.rpartition("/")
             layer = owner if owner and leaf.rstrip("0123456789").rstrip("_").endswith("_cell") else variable.layer
             suggestions.append(f"to fit the file, build {quote(layer)} with {name}={length}")
-    if context.plan is None or not context.plan.pairs:
-        return suggestions
-    skip = f"skip=[{', '.join(map(literal, layers))}]" if len(layers) <= 6 else "skip_mismatch=True"
-    return [f"load the rest with {context.load(skip)}", *suggestions]
+    return [*load_the_rest(context), *suggestions]
 
 
 def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:

@@ -94,8 +94,10 @@ def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _reset_after(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """GRUs that add the recurrent bias before or after the reset gate, and not as the file does."""
     for raw in raws:
-        row = raw.model_tensor if raw.model_tensor >= 0 else next(iter(raw.related), -1)
+        rows = [raw.model_tensor, *raw.related, *(context.rows_of[raw.model_group] if raw.model_group >= 0 else ())]
+        row = next((row for row in rows if row >= 0 and context.variables[row].name.endswith("bias")), max(rows[0], -1))
         tensor, variable = context.tensor(raw.file_tensor), context.variable(row)
         if tensor is None or variable is None:
             yield from _plain(context, [raw])
@@ -112,30 +114,57 @@ def _reset_after(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             found=list(tensor.shape),
             body=shapes.side_by_side(tensor, variable),
             cause=f"the model has `reset_after={now}`, the file `reset_after={not now}`",
-            help=[f"build the layer with `reset_after={not now}`"],
+            help=[f"build the layer with `reset_after={not now}`", *load_the_rest(context)],
         )
+
+
+_QUANTIZED: Final = ("int", "uint", "float8")
 
 
 def _quantized(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers that are quantized on one side only, together for each side."""
+    sides: dict[bool, list[Raw]] = defaultdict(list)
     for raw in raws:
-        layer = context.layer(raw.model_group) if raw.model_group >= 0 else "the model"
-        tensors = context.file_tensors(raw.file_group) if raw.file_group >= 0 else []
-        kinds = next((tensor.dtype for tensor in tensors if tensor.dtype.startswith(("int", "uint", "float8"))), "int8")
-        rows = context.rows_of[raw.model_group] if raw.model_group >= 0 else []
-        wanted = [context.variables[row] for row in rows]
-        old = ", ".join(typed(tensor.shape, tensor.dtype) for tensor in tensors[:5])
-        new = ", ".join(typed(item.shape, item.dtype) for item in wanted[:5])
-        yield finding(
-            315,
-            severity_of(raw),
-            headline=entry(315).say(layer=quote(layer)),
-            layer=layer,
-            path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
-            expected="not quantized",
-            found=kinds,
-            body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
-            help=[f'quantize the model as the file was: `model.quantize("{escape(kinds)}")`, then load'],
-        )
+        has = context.file_tensors(raw.file_group) if raw.file_group >= 0 else []
+        wants_ = [context.variables[row] for row in context.rows_of[raw.model_group]] if raw.model_group >= 0 else []
+        in_file = any(item.dtype.startswith(_QUANTIZED) for item in has)
+        sides[in_file or not any(item.dtype.startswith(_QUANTIZED) for item in wants_)].append(raw)
+    for in_file, several in sides.items():
+        yield _quantized_side(context, several, in_file=in_file)
+
+
+def _quantized_side(context: Context, raws: list[Raw], *, in_file: bool) -> Finding:
+    first = raws[0]
+    names = layers_of(context, raws) or ["the model"]
+    tensors = context.file_tensors(first.file_group) if first.file_group >= 0 else []
+    wanted = [context.variables[row] for row in context.rows_of[first.model_group]] if first.model_group >= 0 else []
+    mode = _mode([tensor.dtype for tensor in tensors] if in_file else [item.dtype for item in wanted])
+    if mode == "int8" and tensors and wanted and tuple(tensors[0].shape) != wanted[0].shape:
+        mode = "int4"  # two values a byte
+    old = ", ".join(typed(tensor.shape, tensor.dtype) for tensor in tensors[:5])
+    new = ", ".join(typed(item.shape, item.dtype) for item in wanted[:5])
+    after = f'load the weights before quantizing: build the model, load, then `model.quantize("{mode}")`'
+    before = f'quantize the model as the file was: `model.quantize("{mode}")`, then load'
+    sides = ("file", "model") if in_file else ("model", "file")
+    return finding(
+        315,
+        severity_of(first),
+        headline=f"{named(names)} {'is' if len(names) == 1 else 'are'} quantized in the {sides[0]} and not in "
+        f"the {sides[1]}",
+        layer=names[0],
+        path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
+        expected="not quantized" if in_file else mode,
+        found=mode if in_file else "not quantized",
+        body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
+        help=[before if in_file else after],
+        related=names[1:],
+    )
+
+
+def _mode(dtypes: Sequence[str]) -> str:
+    """What `model.quantize` calls this kind."""
+    kind = next((dtype for dtype in dtypes if dtype.startswith(_QUANTIZED)), "int8")
+    return "float8" if kind.startswith("float8") else "int4" if kind.endswith("int4") else "int8"
 
 
 def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -158,7 +187,18 @@ def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=raw.b,
             found=raw.a,
             notes=["the weights of the model are complete without it"],
+            help=_build_optimizer(context) if raw.a and not metric else [],
         )
+
+
+def _build_optimizer(context: Context) -> list[str]:
+    """What makes the variables of a compiled model's optimizer, when they are not there yet."""
+    groups = context.model.groups if context.model is not None else ()
+    rows = [row for row, group in enumerate(groups) if group[3] & group_flag("optimizer")]
+    objects = getattr(context.model, "objects", ())
+    if not any(getattr(objects[row], "built", True) is False for row in rows if row < len(objects)):
+        return []
+    return ["`model.optimizer.build(model.trainable_variables)`, then load, to go on with the training"]
 
 
 def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -191,7 +231,7 @@ def _keys(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=wanted,
             found=keys,
             body=[f"file   {named(keys, 8)}", f"model  {named(wanted, 8)}"],
-            help=["save the weights again with the version that wrote them", *load_the_rest(context, [layer])],
+            help=["save the weights again with the version that wrote them", *load_the_rest(context)],
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from kwload.report.context import (
     Context,
@@ -33,20 +34,35 @@ def layers_of(context: Context, raws: Sequence[Raw]) -> list[str]:
 
 
 def name_list(names: Sequence[str]) -> str:
-    return f"[{', '.join(map(literal, names[:6]))}]"
+    return f"[{', '.join(map(literal, names))}]"
 
 
-def load_the_rest(context: Context, names: Sequence[str]) -> list[str]:
-    """The call that loads what is left without these layers, when something is."""
-    if context.plan is None or not context.plan.pairs:
+_MOST_NAMES: Final = 6
+
+
+def load_the_rest(context: Context) -> list[str]:
+    """The call that loads what is left without all the layers that are in the way, when something is left."""
+    names = context.in_the_way
+    if not names:
         return []
-    option = f"skip={name_list(names)}" if len(names) <= 6 else "skip_mismatch=True"
-    return [f"load the rest with {context.load(option)}"]
+    option = f"skip={name_list(names)}"
+    if len(names) > _MOST_NAMES:
+        if context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch:
+            return []
+        option = "skip_mismatch=True"
+    return [f"load the rest with {context.again(option)}"]
 
 
-def mapping_text(pairs: Sequence[tuple[str, str]]) -> str:
-    shown = ", ".join(f"{literal(old)}: {literal(new)}" for old, new in pairs[:6])
-    return "{" + shown + (", …" if len(pairs) > 6 else "") + "}"
+def match_them(context: Context, pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """The call that maps layers of the file to layers of the model that have other names, when that loads them all."""
+    option = context.mapping(pairs)
+    settled = {new for _, new in pairs}
+    errors = (raw for raw in context.raws if raw.severity == "error")
+    if option is None or context.failed or context.file.faults:
+        return []
+    if any(raw.code not in (301, 310) or not settled.issuperset(context.groups_of(raw)) for raw in errors):
+        return []
+    return [f"match them: {context.again(option)}"] if all(context.fits(*pair) for pair in pairs) else []
 
 
 def wants(context: Context, name: str, rows: Sequence[int]) -> str:
