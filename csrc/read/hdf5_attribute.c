@@ -90,8 +90,9 @@ static int read_vlen(kw_walk *walk, kw_view value, const char **text, size_t *te
     kw_span span;
     if (kw_global_heap_find(hdf5, &walk->heap, address, index, &span, err) != 0) return -1;
     if (len > span.len) return kw_fail(err, KW_CORRUPT, value.off, "text is longer than its global heap object");
+    /* Also one that is not copied here: each element is a text of its own to whoever uses the list. */
+    if (kw_hdf5_spend(hdf5, len, err) != 0) return -1;
     if (len < span.len) {
-        if (kw_hdf5_spend(hdf5, len, err) != 0) return -1;
         const char *copy = kw_arena_text(&hdf5->arena, span.data, len);
         if (copy == NULL) return kw_fail_memory(err);
         *text = copy;

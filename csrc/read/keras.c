@@ -138,8 +138,14 @@ static int read_names(reader *r, uint32_t node, const char *base, names *list, k
 
 /* ---- rows ---- */
 
-/* Adds a group.  Its row, or KW_NONE: KW_MEMORY. */
+/* Counts rows that names in the part stand for: twice their size, as arrays double.  0 or -1: KW_BOMB. */
+static int spend(reader *r, size_t row_len, kw_error *err) {
+    return r->part == NULL || r->part->hdf5 == NULL ? 0 : kw_hdf5_spend(r->part->hdf5, 2 * (uint64_t)row_len, err);
+}
+
+/* Adds a group.  Its row, or KW_NONE: KW_MEMORY, KW_BOMB. */
 static uint32_t add_group(reader *r, const char *path, const char *name, uint32_t flags, kw_error *err) {
+    if (spend(r, sizeof(kw_group), err) < 0) return KW_NONE;
     if (KW_GROW(r->groups, r->group_count, r->group_capacity, err) < 0) return KW_NONE;
     if (name != NULL) {
         flags |= KW_GROUP_NAMED;
@@ -149,7 +155,7 @@ static uint32_t add_group(reader *r, const char *path, const char *name, uint32_
     return r->group_count++;
 }
 
-/* The group of this path, added if it is new.  KW_NONE: KW_MEMORY. */
+/* The group of this path, added if it is new.  KW_NONE: KW_MEMORY, KW_BOMB. */
 static uint32_t group_of_path(reader *r, const char *path, kw_error *err) {
     uint32_t row;
     if (kw_index_add(&r->paths, path, r->group_count, &row, err) < 0) return KW_NONE;
@@ -162,6 +168,7 @@ static uint32_t add_layer(reader *r, uint32_t root, uint32_t node, const char *n
     if (path == NULL) {
         const char *above = r->hdf5->nodes[root].path;
         size_t above_len = strlen(above), len = strnlen(name, NAME_MAX_LEN), room = above_len + len + 2;
+        if (kw_hdf5_spend(r->part->hdf5, room, err) < 0) return KW_NONE;
         char *joined = kw_arena_alloc(&r->file->table.arena, room);
         if (joined == NULL) {
             (void)kw_fail_memory(err);
@@ -186,6 +193,7 @@ static bool take_node(reader *r, uint32_t group, uint32_t node) {
 /* Adds a slot to a group; a tensor that no group has yet becomes that group's. */
 static int add_slot(reader *r, uint32_t group, const char *name, uint32_t node, const char *variable, kw_error *err) {
     uint32_t row = is_dataset(r->hdf5, node) ? r->part->first_tensor + r->hdf5->nodes[node].dataset : KW_NONE;
+    if (spend(r, sizeof(kw_slot) + sizeof(uint32_t), err) < 0) return -1;
     if (KW_GROW(r->slots, r->slot_count, r->slot_capacity, err) < 0) return -1;
     if (KW_GROW(r->slot_groups, r->slot_count, r->owner_capacity, err) < 0) return -1;
     r->slots[r->slot_count] = (kw_slot){.name = name, .tensor = row};
@@ -645,17 +653,20 @@ int kw_keras_open_part(kw_build *build, kw_error *err) {
 
 static int read_part(reader *r, const kw_part *part, kw_keras_kind kind, kw_error *err) {
     kw_layout layout;
+    kw_error why = {0};
     int result = -1;
     r->part = part;
     r->hdf5 = part->hdf5;
     if (r->hdf5 == NULL || r->hdf5->node_count == 0) return 0;
     if (r->hdf5->fault.code != KW_OK && r->hdf5->dataset_count == 0 && kind == KW_KERAS_ANY) return 0;
+    /* Rows have a budget of their own: what could be read of an exhausting tree is listed. */
+    part->hdf5->more->spent = 0;
     r->users = malloc(r->hdf5->node_count * sizeof *r->users);
     if (r->users == NULL) return kw_fail_memory(err);
     for (uint32_t i = 0; i < r->hdf5->node_count; i++) r->users[i] = KW_NONE;
     if (find_layout(r, kind, &layout, err) < 0) goto done;
     if (r->file->table.layout == KW_LAYOUT_UNKNOWN) r->file->table.layout = layout;
-    if (read_layout(r, layout, err) < 0) goto done;
+    if (read_layout(r, layout, &why) < 0 && kw_build_blame(r->build, &why, part->name, err) < 0) goto done;
     if (layout == KW_LAYOUT_LEGACY_MODEL && read_facts(r, find(r->hdf5, 0, "model_weights"), err) < 0) goto done;
     result = read_facts(r, 0, err);
 done:
@@ -666,6 +677,7 @@ done:
 
 /* Groups of shards that are not there. */
 static int add_lost(reader *r, kw_keras_kind kind, const kw_lost_group *lost, size_t count, kw_error *err) {
+    r->part = NULL;
     for (size_t i = 0; i < count; i++) {
         const char *path = kind == KW_KERAS_HF_SHARD ? parent_of(r, lost[i].path, err) : lost[i].path;
         if (path == NULL) return -1;

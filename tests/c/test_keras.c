@@ -7,6 +7,7 @@
 
 #include "base/crc.h"
 #include "check.h"
+#include "hdf5_image.h"
 #include "read/hdf5_checksum.h"
 #include "read/read.h"
 
@@ -365,6 +366,66 @@ static void test_v3_links(void) {
     if (CHECK(fault_of(file, KW_ALIAS) != NULL)) CHECK_STR(fault_of(file, KW_ALIAS)->path, "layers/c/up");
     if (CHECK(fault_of(file, KW_LINK) != NULL)) CHECK_STR(fault_of(file, KW_LINK)->path, "layers/b/vars/1");
     CHECK_EQ(file->table.tensor_count, 1);
+    kw_file_free(file);
+}
+
+/* One text of 4,000 bytes that twelve thousand entries of lists name: more than the budget is a fault. */
+static void test_one_text(void) {
+    enum { LEN = 4000, GROUPS = 60, ENTRIES = 200 };
+    static char path[LEN + 1], names[GROUPS][8];
+    static uint8_t values[16 * ENTRIES];
+    image im = image_start(0);
+    image_link links[GROUPS + 1];
+    memset(path, 'z', LEN);
+    path[0] = '/';
+    uint64_t data = image_data(&im, "\0\0\200?", 4), heap = image_collection(&im, path, LEN);
+    for (int i = 0; i < ENTRIES; i++) {
+        image reference = {0};
+        image_uint(&reference, LEN, 4);
+        image_uint(&reference, heap, 8);
+        image_uint(&reference, 1, 4);
+        memcpy(values + 16 * i, reference.bytes, 16);
+        free(reference.bytes);
+    }
+    messages listed = {0}, root = {0};
+    messages_attribute(&listed, "weight_names", body_vlen_text(), 1, ENTRIES, values, sizeof values);
+    char layers[4 * GROUPS];
+    for (int i = 0; i < GROUPS; i++) {
+        snprintf(names[i], sizeof names[i], "g%02d", i);
+        memcpy(layers + 4 * i, names[i], 4);
+        links[i] = (image_link){.name = names[i], .address = image_group(&im, NULL, 0, &listed)};
+    }
+    messages_attribute(&root, "layer_names", body_text(4), 1, GROUPS, layers, sizeof layers);
+    links[GROUPS] =
+        (image_link){.name = path + 1, .address = image_dataset(&im, 1, (const uint64_t[]){1}, data, 4)};
+    image_finish(&im, image_group(&im, links, GROUPS + 1, &root));
+    kw_file *file = open_bytes(im.bytes, im.len);
+    if (CHECK(file != NULL)) {
+        CHECK_EQ(file->table.group_count, GROUPS);
+        CHECK_EQ(file->table.groups[0].count, ENTRIES);
+        CHECK_EQ(file->table.groups[GROUPS - 1].fault.code, KW_BOMB);
+        CHECK(file->table.arena.used < 2 * im.len + (10u << 20));
+    }
+    kw_file_free(file);
+    free(im.bytes);
+}
+
+/* Lists that fit the budget, whose rows do not: what was read until then stays. */
+static void test_many_rows(void) {
+    enum { PIECES = 400, NAMES = 900 };
+    char name[32];
+    hid_t h5 = begin(), type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, (const hsize_t[]){NAMES}, NULL);
+    static char letters[NAMES];
+    memset(letters, 'b', sizeof letters);
+    for (int i = 0; i < PIECES; i++) {
+        snprintf(name, sizeof name, "layer_names%d", i);
+        attribute(h5, "/", name, type, space, letters);
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    kw_file *file = open_written(h5);
+    CHECK(fault_of(file, KW_BOMB) != NULL);
+    CHECK(file->table.arena.used < 16u << 20);
     kw_file_free(file);
 }
 
@@ -867,6 +928,8 @@ int main(void) {
     RUN(test_hf_shard);
     RUN(test_v3);
     RUN(test_v3_links);
+    RUN(test_one_text);
+    RUN(test_many_rows);
     RUN(test_many_pieces);
     RUN(test_many_names);
     RUN(test_named_twice);
