@@ -493,17 +493,15 @@ def a_plan_is_carried_out(keras: Any) -> None:
     class File:
         groups = (("other", None, 0, (), None), ("layers/own", "own", 0, (("0", 5), ("other", 6), ("lost", -1)), None))
 
-        def fetch(self, wanted: list[int], *, verify: bool) -> list[np.ndarray[Any, Any]]:
-            assert verify
-            return [np.full(4, row, "float32") for row in wanted]
-
     class Plan:
         # the plan may pair a variable of a layer that loads itself: it is the layer's affair
         pairs = ((0, rows[0], "path", "same"), (1, rows[1], "path", "same"), (2, gain, "path", "same"))
         source_group = tuple(1 if k == at else -1 for k in range(len(model.groups)))
 
-    kernel, bias, unused = np.full((4, 4), 1, "float32"), np.full(4, 2, "float32"), np.full(4, 3, "float32")
-    assign.load(model, File(), Plan(), [kernel, bias, unused])  # type: ignore[arg-type]
+    wanted = assign.order(model, File(), Plan())  # type: ignore[arg-type]
+    assert wanted.rows == [0, 1, 5, 6]
+    kernel, bias = np.full((4, 4), 1, "float32"), np.full(4, 2, "float32")
+    assign.load(model, wanted, [kernel, bias, np.full(4, 5, "float32"), np.full(4, 6, "float32")])
     np.testing.assert_array_equal(value(model.variables[rows[0]]), kernel)
     np.testing.assert_array_equal(value(model.variables[rows[1]]), bias)
     np.testing.assert_array_equal(value(own.offset), np.full(4, 5))

@@ -20,8 +20,7 @@ enum { ENTRIES_MAX = 200000, SHARDS_MAX = 4096 };
 /* A path and one shard that it is mapped to. */
 typedef struct entry {
     const char *path;
-    uint32_t shard;
-    bool replaced; /* the key comes again: the last one counts */
+    uint32_t shard, key;
 } entry;
 
 typedef struct shard {
@@ -35,59 +34,83 @@ typedef struct map {
     kw_json json;
     entry *entries;
     shard *shards;
-    size_t entry_count, entry_capacity, shard_count, shard_capacity;
-    kw_index names, keys; /* of shards; of paths, to the first entry */
+    uint32_t *firsts; /* of each key: the first entry that counts, where it stands for the last time */
+    size_t entry_count, entry_capacity, shard_count, shard_capacity, key_count, key_capacity;
+    kw_index names, keys; /* of shards; of paths */
     bool found, of_keras;
 } map;
 
 void kw_shards_free(kw_shards *shards) { kw_arena_free(&shards->arena); }
 
-/* The key or text just read. */
-static const char *text_of(map *m, kw_error *err) {
-    const char *text = kw_json_text(&m->json, m->arena, NULL);
+/* The key or text just read; *cut tells whether there is a NUL in it. */
+static const char *text_of(map *m, bool *cut, kw_error *err) {
+    size_t len;
+    const char *text = kw_json_text(&m->json, m->arena, &len);
     if (text == NULL) (void)kw_fail_memory(err);
+    *cut = text != NULL && strlen(text) < len;
     return text;
 }
 
+/* True when the key of entry `i` does not come again behind it. */
+static bool counts(const map *m, size_t i) { return i >= m->firsts[m->entries[i].key]; }
+
+/* Adds a shard.  0 or -1. */
+static int add_shard(map *m, const char *name, int code, kw_error *err) {
+    if (KW_GROW(m->shards, m->shard_count, m->shard_capacity, err) < 0) return -1;
+    m->shards[m->shard_count++] = (shard){.name = name, .fault = {.code = code}};
+    return 0;
+}
+
 /* Maps `path` to the shard whose name was just read. */
-static int add_entry(map *m, const char *path, kw_error *err) {
+static int add_entry(map *m, const char *path, uint32_t key, kw_error *err) {
     uint32_t row;
-    const char *name = text_of(m, err);
+    bool cut;
+    const char *name = text_of(m, &cut, err);
     if (name == NULL) return -1;
     if (m->entry_count == ENTRIES_MAX || m->shard_count == SHARDS_MAX)
         return kw_fail(err, KW_UNSUPPORTED, m->json.raw.off, "more entries or shards than %d, %d", ENTRIES_MAX,
                        SHARDS_MAX);
-    if (kw_index_add(&m->names, name, (uint32_t)m->shard_count, &row, err) < 0) return -1;
+    /* What is in front of a NUL would be the name of another file. */
+    row = KW_NONE;
+    if (!cut && kw_index_add(&m->names, name, (uint32_t)m->shard_count, &row, err) < 0) return -1;
     if (row == KW_NONE) {
         row = (uint32_t)m->shard_count;
-        if (KW_GROW(m->shards, m->shard_count, m->shard_capacity, err) < 0) return -1;
-        m->shards[m->shard_count++] = (shard){.name = name};
+        if (add_shard(m, name, cut ? KW_LINK : KW_OK, err) < 0) return -1;
     }
     if (KW_GROW(m->entries, m->entry_count, m->entry_capacity, err) < 0) return -1;
-    m->entries[m->entry_count++] = (entry){.path = path, .shard = row};
+    m->entries[m->entry_count++] = (entry){.path = path, .shard = row, .key = key};
     return 0;
 }
 
-/* A key seen before: what it was mapped to no longer counts.  0 or -1. */
-static int replace_key(map *m, const char *path, kw_error *err) {
+/* The row of a key in *key.  When it was seen before, what it was mapped to no longer counts.  0 or -1. */
+static int add_key(map *m, const char *path, uint32_t *key, kw_error *err) {
     uint32_t existing;
-    if (kw_index_add(&m->keys, path, (uint32_t)m->entry_count, &existing, err) < 0) return -1;
-    if (existing == KW_NONE) return 0;
-    for (size_t i = existing; i < m->entry_count && strcmp(m->entries[i].path, path) == 0; i++)
-        m->entries[i].replaced = true;
+    if (kw_index_add(&m->keys, path, (uint32_t)m->key_count, &existing, err) < 0) return -1;
+    *key = existing != KW_NONE ? existing : (uint32_t)m->key_count;
+    if (existing == KW_NONE && KW_GROW(m->firsts, m->key_count, m->key_capacity, err) < 0) return -1;
+    m->firsts[*key] = (uint32_t)m->entry_count;
+    if (existing == KW_NONE) return m->key_count++, 0;
     return kw_build_fault(m->build, KW_CORRUPT, m->json.raw.off, path, 0, 0, err, "the map has this key twice");
 }
 
 /* One member of weight_map, its key just read: a text or a list of texts. */
 static int read_entry(map *m, kw_error *err) {
-    const char *path = text_of(m, err);
-    if (path == NULL || replace_key(m, path, err) < 0) return -1;
+    bool cut;
+    uint32_t key;
+    const char *path = text_of(m, &cut, err);
+    if (path == NULL) return -1;
+    if (cut) {
+        if (kw_build_fault(m->build, KW_CORRUPT, m->json.raw.off, path, 0, 0, err, "a key with a NUL in it") < 0)
+            return -1;
+        return kw_json_skip(&m->json, err);
+    }
+    if (add_key(m, path, &key, err) < 0) return -1;
     if (m->entry_count == 0) m->of_keras = path[0] == '/';
     int token = kw_json_next(&m->json, err);
-    if (token == KW_JSON_TEXT) return add_entry(m, path, err);
+    if (token == KW_JSON_TEXT) return add_entry(m, path, key, err);
     if (token == KW_JSON_ARRAY) {
         while ((token = kw_json_next(&m->json, err)) == KW_JSON_TEXT)
-            if (add_entry(m, path, err) < 0) return -1;
+            if (add_entry(m, path, key, err) < 0) return -1;
         if (token == KW_JSON_ARRAY_END) return 0;
     }
     if (token < 0) return -1;
@@ -154,6 +177,7 @@ static int open_shard(map *m, kw_source *beside, shard *s, uint64_t groups, kw_e
     kw_source *source;
     kw_content content;
     const char *title;
+    if (s->fault.code == KW_LINK) return lose_shard(m, s, KW_LINK, "not a plain file name: it has a NUL", groups, err);
     if (kw_source_open_sibling(beside, s->name, &source, &why) < 0) {
         if (why.code == KW_MEMORY) return *err = why, -1;
         bool missing = why.code == KW_NOT_FOUND || why.code == KW_DANGLING;
@@ -185,13 +209,13 @@ static const char *group_path(map *m, const char *key, kw_error *err) {
 static int list_lost(map *m, kw_shards *out, kw_error *err) {
     size_t count = 0;
     for (size_t i = 0; i < m->entry_count; i++)
-        count += !m->entries[i].replaced && m->shards[m->entries[i].shard].fault.code != KW_OK;
+        count += counts(m, i) && m->shards[m->entries[i].shard].fault.code != KW_OK;
     if (count == 0) return 0;
     out->lost = kw_arena_alloc(&out->arena, count * sizeof *out->lost);
     if (out->lost == NULL) return kw_fail_memory(err);
     for (size_t i = 0; i < m->entry_count; i++) {
         const shard *s = &m->shards[m->entries[i].shard];
-        if (m->entries[i].replaced || s->fault.code == KW_OK) continue;
+        if (!counts(m, i) || s->fault.code == KW_OK) continue;
         const char *path = group_path(m, m->entries[i].path, err);
         if (path == NULL) return -1;
         out->lost[out->lost_count++] = (kw_lost_group){.path = path, .fault = s->fault};
@@ -203,7 +227,7 @@ static int open_shards(map *m, kw_source *beside, kw_shards *out, kw_error *err)
     int result = -1;
     uint64_t *groups = calloc(m->shard_count + 1, sizeof *groups);
     if (groups == NULL) return kw_fail_memory(err);
-    for (size_t i = 0; i < m->entry_count; i++) groups[m->entries[i].shard] += !m->entries[i].replaced;
+    for (size_t i = 0; i < m->entry_count; i++) groups[m->entries[i].shard] += counts(m, i);
     for (size_t i = 0; i < m->shard_count; i++)
         if (groups[i] > 0 && open_shard(m, beside, &m->shards[i], groups[i], err) < 0) goto done;
     result = list_lost(m, out, err);
@@ -243,6 +267,7 @@ int kw_shards_open(kw_build *build, kw_source *source, kw_shards *out, kw_error 
     kw_index_free(&m.names);
     kw_index_free(&m.keys);
     free(m.entries);
+    free(m.firsts);
     free(m.shards);
     return result;
 }

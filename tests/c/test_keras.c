@@ -823,6 +823,44 @@ static void test_shards(void) {
     kw_file_free(file);
 }
 
+/* Keys that come again, also between others: the last one counts.  A NUL is never the end of a name. */
+static void test_shard_keys(void) {
+    enum { KEYS = 60000 };
+    static const char again[] = "{\"weight_map\": {\"/a/vars\": \"one.h5\", \"/b/vars\": \"two.h5\", "
+                                "\"/a/vars\": [\"one.h5\", \"three.h5\"], \"/a/vars\": \"two.h5\"}}";
+    static const char cut[] = "{\"weight_map\": {\"/a/vars\": \"one.h5\\u0000b.h5\", \"/b\\u0000/vars\": \"one.h5\"}}";
+    hid_t h5 = begin();
+    dataset(h5, "/a/vars/0", 1, 1);
+    write_h5("one.h5", h5);
+    h5 = begin();
+    dataset(h5, "/b/vars/0", 1, 2);
+    write_h5("two.h5", h5);
+    write_file("again.weights.json", again, sizeof again - 1);
+    kw_file *file = open_file("again.weights.json");
+    if (CHECK(file != NULL)) CHECK_STR(shown(file), "keras-3: b|-[0=0]");
+    if (file != NULL) CHECK(fault_of(file, KW_CORRUPT) != NULL && fault_of(file, KW_SHARD_MISSING) == NULL);
+    kw_file_free(file);
+
+    write_file("cut.weights.json", cut, sizeof cut - 1);
+    file = open_file("cut.weights.json");
+    if (CHECK(file != NULL)) CHECK_EQ(file->part_count, 0);
+    if (file != NULL) CHECK(fault_of(file, KW_LINK) != NULL && fault_of(file, KW_CORRUPT) != NULL);
+    if (file != NULL) CHECK_STR(shown(file), "unknown: a|-[]!603");
+    kw_file_free(file);
+
+    static char many[KEYS * 12 + 64];
+    size_t len = (size_t)snprintf(many, sizeof many, "{\"weight_map\": {\"/a\": \"x\"");
+    for (int i = 0; i < KEYS; i++) len += (size_t)snprintf(many + len, sizeof many - len, ", \"/a\":\"x\"");
+    len += (size_t)snprintf(many + len, sizeof many - len, "}}");
+    write_file("many.weights.json", many, len);
+    clock_t start = clock();
+    file = open_file("many.weights.json");
+    CHECK(clock() - start < CLOCKS_PER_SEC);
+    if (CHECK(file != NULL && fault_of(file, KW_SHARD_MISSING) != NULL))
+        CHECK_EQ(fault_of(file, KW_SHARD_MISSING)->a, 1);
+    kw_file_free(file);
+}
+
 static void test_hf_index(void) {
     static const char map[] = "{\"weight_map\": {\"bert/a/kernel:0\": \"tf-1.h5\", \"bert/b/kernel:0\": \"tf-2.h5\", "
                               "\"bert/b/bias:0\": \"tf-2.h5\"}}";
@@ -942,6 +980,7 @@ int main(void) {
     RUN(test_archive_in_folder);
     RUN(test_archive_cut);
     RUN(test_shards);
+    RUN(test_shard_keys);
     RUN(test_hf_index);
     RUN(test_folder);
     RUN(test_other_folders);
