@@ -23,6 +23,11 @@ typedef struct entry {
     uint32_t shard, key;
 } entry;
 
+typedef struct map_key {
+    uint32_t first; /* of its entries that count: those where it stands for the last time */
+    bool repeated;
+} map_key;
+
 typedef struct shard {
     const char *name;
     kw_fault fault; /* why it cannot be used */
@@ -34,9 +39,9 @@ typedef struct map {
     kw_json json;
     entry *entries;
     shard *shards;
-    uint32_t *firsts; /* of each key: the first entry that counts, where it stands for the last time */
+    map_key *keys;
     size_t entry_count, entry_capacity, shard_count, shard_capacity, key_count, key_capacity;
-    kw_index names, keys; /* of shards; of paths */
+    kw_index names, paths; /* of shards; of keys */
     bool found, of_keras;
 } map;
 
@@ -52,7 +57,7 @@ static const char *text_of(map *m, bool *cut, kw_error *err) {
 }
 
 /* True when the key of entry `i` does not come again behind it. */
-static bool counts(const map *m, size_t i) { return i >= m->firsts[m->entries[i].key]; }
+static bool counts(const map *m, size_t i) { return i >= m->keys[m->entries[i].key].first; }
 
 /* Adds a shard.  0 or -1. */
 static int add_shard(map *m, const char *name, int code, kw_error *err) {
@@ -62,7 +67,7 @@ static int add_shard(map *m, const char *name, int code, kw_error *err) {
 }
 
 /* Maps `path` to the shard whose name was just read. */
-static int add_entry(map *m, const char *path, uint32_t key, kw_error *err) {
+static int add_entry(map *m, const char *path, uint32_t key_row, kw_error *err) {
     uint32_t row;
     bool cut;
     const char *name = text_of(m, &cut, err);
@@ -78,25 +83,30 @@ static int add_entry(map *m, const char *path, uint32_t key, kw_error *err) {
         if (add_shard(m, name, cut ? KW_LINK : KW_OK, err) < 0) return -1;
     }
     if (KW_GROW(m->entries, m->entry_count, m->entry_capacity, err) < 0) return -1;
-    m->entries[m->entry_count++] = (entry){.path = path, .shard = row, .key = key};
+    m->entries[m->entry_count++] = (entry){.path = path, .shard = row, .key = key_row};
     return 0;
 }
 
-/* The row of a key in *key.  When it was seen before, what it was mapped to no longer counts.  0 or -1. */
-static int add_key(map *m, const char *path, uint32_t *key, kw_error *err) {
+/* The row of a key in *row.  When it was seen before, what it was mapped to no longer counts.  0 or -1. */
+static int add_key(map *m, const char *path, uint32_t *row, kw_error *err) {
     uint32_t existing;
-    if (kw_index_add(&m->keys, path, (uint32_t)m->key_count, &existing, err) < 0) return -1;
-    *key = existing != KW_NONE ? existing : (uint32_t)m->key_count;
-    if (existing == KW_NONE && KW_GROW(m->firsts, m->key_count, m->key_capacity, err) < 0) return -1;
-    m->firsts[*key] = (uint32_t)m->entry_count;
-    if (existing == KW_NONE) return m->key_count++, 0;
+    if (kw_index_add(&m->paths, path, (uint32_t)m->key_count, &existing, err) < 0) return -1;
+    if (existing == KW_NONE) {
+        if (KW_GROW(m->keys, m->key_count, m->key_capacity, err) < 0) return -1;
+        m->keys[m->key_count] = (map_key){.first = (uint32_t)m->entry_count};
+        return *row = (uint32_t)m->key_count++, 0;
+    }
+    map_key *seen = &m->keys[*row = existing];
+    seen->first = (uint32_t)m->entry_count;
+    if (seen->repeated) return 0;
+    seen->repeated = true;
     return kw_build_fault(m->build, KW_CORRUPT, m->json.raw.off, path, 0, 0, err, "the map has this key twice");
 }
 
 /* One member of weight_map, its key just read: a text or a list of texts. */
 static int read_entry(map *m, kw_error *err) {
     bool cut;
-    uint32_t key;
+    uint32_t row;
     const char *path = text_of(m, &cut, err);
     if (path == NULL) return -1;
     if (cut) {
@@ -104,13 +114,13 @@ static int read_entry(map *m, kw_error *err) {
             return -1;
         return kw_json_skip(&m->json, err);
     }
-    if (add_key(m, path, &key, err) < 0) return -1;
+    if (add_key(m, path, &row, err) < 0) return -1;
     if (m->entry_count == 0) m->of_keras = path[0] == '/';
     int token = kw_json_next(&m->json, err);
-    if (token == KW_JSON_TEXT) return add_entry(m, path, key, err);
+    if (token == KW_JSON_TEXT) return add_entry(m, path, row, err);
     if (token == KW_JSON_ARRAY) {
         while ((token = kw_json_next(&m->json, err)) == KW_JSON_TEXT)
-            if (add_entry(m, path, key, err) < 0) return -1;
+            if (add_entry(m, path, row, err) < 0) return -1;
         if (token == KW_JSON_ARRAY_END) return 0;
     }
     if (token < 0) return -1;
@@ -258,16 +268,16 @@ int kw_shards_open(kw_build *build, kw_source *source, kw_shards *out, kw_error 
     kw_error why = {0};
     kw_view text = {0};
     *out = (kw_shards){.arena = KW_ARENA_EMPTY};
-    map m = {.build = build, .arena = &out->arena, .names = KW_INDEX_EMPTY, .keys = KW_INDEX_EMPTY};
+    map m = {.build = build, .arena = &out->arena, .names = KW_INDEX_EMPTY, .paths = KW_INDEX_EMPTY};
     if (kw_build_text(build, source, &text, &why) == 0) {
         m.json = kw_json_of(text);
         if (read_map(&m, &why) == 0) why.code = KW_OK;
     }
     int result = use_map(&m, source, &why, out, err);
     kw_index_free(&m.names);
-    kw_index_free(&m.keys);
+    kw_index_free(&m.paths);
     free(m.entries);
-    free(m.firsts);
+    free(m.keys);
     free(m.shards);
     return result;
 }
