@@ -5,7 +5,8 @@
  *        ^----------------------^-------------------------|             entries point back
  *
  * The end record is looked for as Python's zipfile does, so that both see the
- * same archive: the last PK\5\6 within 64 KiB of the end.
+ * same archive: in the last 22 bytes when it has no comment, else the last
+ * PK\5\6 within 64 KiB of the end, and no earlier one when that is cut.
  */
 #include "read/zip.h"
 
@@ -21,7 +22,8 @@ enum {
     END_LEN = 22,
     END64_LEN = 56,
     LOCATOR_LEN = 20,
-    COMMENT_MAX = 65535,
+    TAIL_MAX = END_LEN + 65536, /* in which the end record is looked for */
+    UNICODE_PATH = 0x7075,
     SCAN_LEN = 1 << 16,
     FLAG_ENCRYPTED = 1,
     FLAG_DESCRIPTOR = 8,
@@ -114,20 +116,26 @@ static bool widen(header *h, kw_view extra, bool local) {
 
 /* ---- the end record ---- */
 
+/* Where the end record begins in the last bytes of a file; SIZE_MAX when there is none, or one that is cut. */
+static size_t end_in(const uint8_t *tail, size_t len) {
+    size_t last = len - END_LEN;
+    if (memcmp(tail + last, "PK\5\6", 4) == 0 && tail[len - 2] == 0 && tail[len - 1] == 0) return last;
+    for (size_t i = len - 3; i > 0; i--)
+        if (memcmp(tail + i - 1, "PK\5\6", 4) == 0) return i - 1 <= last ? i - 1 : SIZE_MAX;
+    return SIZE_MAX;
+}
+
 /* Offset of the end record; KW_NOWHERE in *at when there is none. */
 static int find_end(kw_source *source, uint64_t *at, kw_error *err) {
     uint64_t size = kw_source_size(source);
-    size_t len = size < END_LEN + COMMENT_MAX ? (size_t)size : END_LEN + COMMENT_MAX;
-    int result = -1;
+    size_t len = size < TAIL_MAX ? (size_t)size : TAIL_MAX;
     *at = KW_NOWHERE;
     if (len < END_LEN) return 0;
     uint8_t *tail = malloc(len);
     if (tail == NULL) return kw_fail_memory(err);
-    if (kw_source_read(source, size - len, tail, len, err) < 0) goto done;
-    for (size_t i = len - END_LEN + 1; i > 0 && *at == KW_NOWHERE; i--)
-        if (memcmp(tail + i - 1, "PK\5\6", 4) == 0) *at = size - len + i - 1;
-    result = 0;
-done:
+    int result = kw_source_read(source, size - len, tail, len, err);
+    size_t found = result == 0 ? end_in(tail, len) : SIZE_MAX;
+    if (found != SIZE_MAX) *at = size - len + found;
     free(tail);
     return result;
 }
@@ -224,6 +232,22 @@ static int load_extra(kw_source *source, uint64_t at, size_t len, uint8_t *room,
     return kw_source_read(source, at, room, len, err);
 }
 
+/* True when a Unicode Path field (4.6.9), valid for this name, gives the member another one: Python takes that since
+ * 3.12. */
+static bool renames(kw_view extra, const char *name, size_t name_len) {
+    kw_cursor c = kw_cursor_of(extra);
+    while (!c.short_ && kw_cursor_left(&c) >= 4) {
+        uint16_t id = kw_cursor_u16(&c), len = kw_cursor_u16(&c);
+        kw_cursor field = kw_cursor_of(kw_cursor_view(&c, len));
+        if (id != UNICODE_PATH || c.short_ || kw_cursor_u8(&field) != 1) continue;
+        if (kw_cursor_u32(&field) != kw_crc32(0, name, name_len) || field.short_) continue;
+        size_t left = kw_cursor_left(&field);
+        const uint8_t *other = kw_cursor_take(&field, left);
+        if (left > 0 && (left != name_len || memcmp(other, name, left) != 0)) return true;
+    }
+    return false;
+}
+
 /* Reads the entry at *at and moves *at behind it.  KW_CORRUPT when it is none. */
 static int read_one(kw_zip *zip, kw_build *build, const directory *d, uint64_t *at, uint8_t *room, kw_error *err) {
     uint8_t bytes[ENTRY_LEN];
@@ -250,6 +274,10 @@ static int read_one(kw_zip *zip, kw_build *build, const directory *d, uint64_t *
     member->has_crc = true;
     if (!widened &&
         kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err, "its 64-bit sizes are missing") < 0)
+        return -1;
+    if (renames(extra, member->name, h.name_len) &&
+        kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err,
+                       "a second name in a Unicode Path field: newer Python takes that one") < 0)
         return -1;
     if (h.by_unix && (h.attributes >> 16 & 0170000) == 0120000)
         return kw_build_fault(build, KW_MEMBER, name_at, member->name, 0, 0, err, "a symbolic link");

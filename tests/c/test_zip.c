@@ -211,6 +211,41 @@ static void test_comment(void) {
     close_archive(o);
 }
 
+/* Which end record counts when there are several beginnings of one. */
+static void test_which_end(void) {
+    begin_keras(0);
+    finish();
+    size_t end = archive.len - 22;
+    archive.data[end + 20] = 4;
+    put_bytes(&archive, "PK\5\6", 4);
+    opened *o = open_archive();
+    CHECK(fault_of(o, KW_TRUNCATED) != NULL);
+    CHECK(is_whole(o));
+    close_archive(o);
+    /* In front of 65,536 bytes of a comment it is still looked at, though a comment cannot be so long. */
+    archive.len -= 4;
+    memset(archive.data + archive.len, 'c', 65537);
+    archive.data[end + 20] = archive.data[end + 21] = 255;
+    archive.len += 65536;
+    o = open_archive();
+    CHECK_EQ(o->file.fault_count, 1);
+    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
+        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "1 bytes behind the zip archive");
+    close_archive(o);
+    archive.len++;
+    o = open_archive();
+    CHECK(fault_of(o, KW_TRUNCATED) != NULL);
+    close_archive(o);
+    /* A record without a comment at the very end is taken, whatever its fields spell. */
+    begin_keras(0);
+    finish();
+    memcpy(archive.data + archive.len - 14, "PK\5\6", 4);
+    o = open_archive();
+    CHECK(fault_of(o, KW_MEMBER) != NULL);
+    CHECK(fault_of(o, KW_TRUNCATED) == NULL);
+    close_archive(o);
+}
+
 static void test_prefix(void) {
     static uint8_t data[1 << 17];
     begin_keras(0);
@@ -340,6 +375,34 @@ static void test_names(void) {
     if (CHECK_EQ(o->file.fault_count, 1)) CHECK_STR(o->file.faults[0].fault.detail, "a name with a NUL in it");
     CHECK(kw_zip_find(o->zip, "a") != NULL);
     close_archive(o);
+}
+
+/* A Unicode Path field in the directory's entry of the only member. */
+static void test_unicode_path(void) {
+    static const struct {
+        const char *path;
+        unsigned version, crc_error;
+        bool renamed;
+    } cases[] = {{"model.weights.h5", 1, 0, true}, {"fooo", 1, 0, true}, {"fo", 1, 0, true}, {"foo", 1, 0, false},
+                 {"", 1, 0, false},                {"other", 2, 0, false}, {"other", 1, 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t len = strlen(cases[i].path);
+        begin();
+        add("foo", "x", 1, 0);
+        directory.data[30] = (uint8_t)(4 + 4 + 5 + len);
+        put(&directory, 9, 2);
+        put(&directory, 0, 2);
+        put(&directory, 0x7075, 2);
+        put(&directory, 5 + len, 2);
+        put(&directory, cases[i].version, 1);
+        put(&directory, kw_crc32(0, "foo", 3) + cases[i].crc_error, 4);
+        put_bytes(&directory, cases[i].path, len);
+        finish();
+        opened *o = open_archive();
+        CHECK_EQ(fault_of(o, KW_MEMBER) != NULL, cases[i].renamed);
+        CHECK_EQ(o->file.fault_count, cases[i].renamed);
+        close_archive(o);
+    }
 }
 
 /* One byte of the local header or the entry of the only member is another. */
@@ -524,11 +587,13 @@ int main(void) {
     RUN(test_sound);
     RUN(test_empty);
     RUN(test_comment);
+    RUN(test_which_end);
     RUN(test_prefix);
     RUN(test_zip64_end);
     RUN(test_deflated);
     RUN(test_unsupported);
     RUN(test_names);
+    RUN(test_unicode_path);
     RUN(test_mismatch);
     RUN(test_repeats);
     RUN(test_overlap);
