@@ -25,6 +25,8 @@ enum {
     TAIL_MAX = END_LEN + 65536, /* in which the end record is looked for */
     UNICODE_PATH = 0x7075,
     SCAN_LEN = 1 << 16,
+    LARGE = 256 << 20, /* a deflated member greater than this may unfold to */
+    RATIO_MAX = 100,   /* times its bytes in the archive */
     FLAG_ENCRYPTED = 1,
     FLAG_DESCRIPTOR = 8,
     STORED = 0,
@@ -643,6 +645,10 @@ static int check_member(const kw_zip_member *member, uint64_t inflate_left, kw_e
     if (!kw_inflate_possible(member->packed_len, member->len))
         return kw_fail(err, KW_BOMB, at, "%llu bytes cannot inflate to %llu", (unsigned long long)member->packed_len,
                        (unsigned long long)member->len);
+    /* Keras's own rule for the members it unpacks. */
+    if (member->len > LARGE && (member->len - 1) / RATIO_MAX >= member->packed_len)
+        return kw_fail(err, KW_BOMB, at, "%llu bytes that inflate to %llu: more than %d times as many",
+                       (unsigned long long)member->packed_len, (unsigned long long)member->len, RATIO_MAX);
     if (member->len > inflate_left || member->len > SIZE_MAX / 2 || member->packed_len > SIZE_MAX / 2)
         return kw_fail(err, KW_BOMB, at, "inflates to %llu bytes: more than the limit allows",
                        (unsigned long long)member->len);

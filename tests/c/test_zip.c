@@ -317,6 +317,46 @@ static void test_deflated(void) {
     close_archive(o);
 }
 
+/* More than 256 MiB may be a hundred times what is stored, not more; nothing is inflated to find out. */
+static void test_ratio(void) {
+    const uint64_t large = UINT64_C(256) << 20;
+    static const uint8_t nothing[1] = {0};
+    const struct {
+        uint64_t packed_len, len;
+        int code;
+    } cases[] = {{large / 100, large + 1, KW_BOMB},
+                 {(large + 200) / 100, (large + 200) / 100 * 100 + 1, KW_BOMB},
+                 {(large + 200) / 100, (large + 200) / 100 * 100, KW_CORRUPT},
+                 {large / 1000, large, KW_CORRUPT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        /* Written as a hole between its header and the directory, in memory of its own. */
+        begin();
+        add_packed("a", nothing, 0, cases[i].len, 1, 8, 0);
+        size_t head = archive.len, len = head + cases[i].packed_len;
+        uint8_t *data = calloc(len + 4096, 1);
+        if (data == NULL) abort();
+        for (unsigned k = 0; k < 4; k++)
+            archive.data[18 + k] = directory.data[20 + k] = (uint8_t)(cases[i].packed_len >> (8 * k));
+        memcpy(data, archive.data, head);
+        archive.len = 0;
+        put_bytes(&archive, directory.data, directory.len);
+        put_end(1, directory.len, len, 0);
+        data[head] = 7; /* a block of a kind that there is not */
+        memcpy(data + len, archive.data, archive.len);
+        opened *o = open_bytes(data, len + archive.len);
+        free(data);
+        kw_source *source;
+        bool inflated, sound;
+        uint64_t left = UINT64_MAX;
+        kw_error err = {0};
+        CHECK_EQ(o->file.fault_count, 0);
+        if (CHECK_EQ(o->zip->count, 1))
+            CHECK_EQ(kw_zip_open_member(o->zip, o->zip->members, &left, &source, &inflated, &sound, &err), -1);
+        CHECK_EQ(err.code, cases[i].code);
+        close_archive(o);
+    }
+}
+
 static void test_unsupported(void) {
     begin();
     add_packed("bzip2", "x", 1, 1, 1, 12, 0);
@@ -591,6 +631,7 @@ int main(void) {
     RUN(test_prefix);
     RUN(test_zip64_end);
     RUN(test_deflated);
+    RUN(test_ratio);
     RUN(test_unsupported);
     RUN(test_names);
     RUN(test_unicode_path);
