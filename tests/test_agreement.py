@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,57 @@ def test_the_prediction_is_what_keras_does(name: str, kind: str, tmp_path: Path)
                 if found:
                     differences.append(f"{layout} {kind} file {stored} model {wanted} {options}: {found}")
     assert not differences, f"{len(differences)} disagreements:\n" + "\n".join(differences[:40])
+
+
+def cut(raw: bytes) -> Iterator[bytes]:
+    """Files cut short, from their first bytes to their last but one."""
+    yield from (raw[:length] for length in sorted({*range(0, len(raw), len(raw) // 12), len(raw) - 30, len(raw) - 1}))
+
+
+def damaged(path: Path) -> Iterator[Path]:
+    """Files that *path* becomes when it is cut, when its weights are, or when its members lie in a folder."""
+    raw = path.read_bytes()
+    for content in cut(raw):
+        path.write_bytes(content)
+        yield path
+    path.write_bytes(raw)
+    if path.suffix != ".keras":
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = [{**members, "model.weights.h5": content} for content in cut(members["model.weights.h5"])]
+    for changed in [*weights, {f"folder/{name}": content for name, content in members.items()}]:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in changed.items():
+                archive.writestr(name, content)
+        yield path
+    path.unlink()
+    for name, content in members.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    yield path
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.keras", "model.h5"])
+def test_damaged_containers_are_refused_as_keras_refuses_them(flavour: str, name: str, tmp_path: Path) -> None:
+    keras = pytest.importorskip(flavour)
+    build = FAMILIES["dense"][0]
+    saved = build(keras)
+    mark(saved, 1.0)
+    (saved.save_weights if name.endswith("weights.h5") else saved.save)(tmp_path / name)
+    differences = []
+    for path in damaged(tmp_path / name):
+        model = build(keras)
+        mark(model, -1.0)
+        examined = api.examine(model, path, api.Call())
+        error, got = real(model, path, {})
+        assert error is not None and not got
+        prediction = examined.plan.prediction if examined.plan is not None else None
+        if prediction is not None and prediction["error_type"] != type(error).__name__:
+            size = path.stat().st_size
+            differences.append(f"{size} bytes: {prediction['outcome']} {prediction['error_type']}, Keras {error!r:.80}")
+    assert not differences, "\n".join(differences)
 
 
 def test_legacy_weights_of_keras_3_are_those_it_writes_itself(tmp_path: Path) -> None:

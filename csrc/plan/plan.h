@@ -32,8 +32,13 @@ typedef struct kw_rules {
     bool by_name_given; /* by_name was passed at all (Keras 3 refuses it for V3 files) */
     bool by_name;
     bool skip_mismatch;
-    bool is_zip;    /* the file really is a zip: .keras loading needs that */
+    bool is_zip;    /* the file really is a zip, with its directory: .keras loading needs that */
     bool is_hdf5;   /* the file really is HDF5 */
+    bool is_folder; /* an unzipped archive */
+    bool is_nested; /* a zip whose weights lie in a folder of it */
+    bool zip_damaged;  /* the directory of the zip is */
+    bool hdf5_damaged; /* the HDF5 file, or the zip's, is cut short or was never finished: it does not open */
+    bool root_damaged; /* its root group is */
     bool keras_1;   /* legacy layout: no keras_version is recorded (tf_keras then converts) */
     /* kwload's own options, on the model's side, already resolved to rows: */
     const uint8_t *selected;         /* one byte a model group: 0 = not asked for; NULL = all */

@@ -83,14 +83,17 @@ static bool refuse_call(kw_join *join) {
 /* What fails when it opens the file; true when it does. */
 static bool refuse_container(kw_join *join) {
     const kw_rules *rules = join->rules;
+    bool zip = join->loader == KW_LOADER_V3_ZIP, shards = join->loader == KW_LOADER_V3_SHARDS;
     kw_raise raise;
-    if (join->loader == KW_LOADER_V3_ZIP && !rules->is_zip) {
+    if (rules->is_folder) {
+        raise = KW_RAISE_FOLDER;
+    } else if (zip && (!rules->is_zip || rules->zip_damaged)) {
         raise = KW_RAISE_ZIP;
-    } else if (join->loader == KW_LOADER_V3_SHARDS && (rules->is_hdf5 || rules->is_zip)) {
+    } else if (zip && rules->is_nested) {
+        raise = KW_RAISE_KEY;
+    } else if (shards && (rules->is_hdf5 || rules->is_zip)) {
         raise = KW_RAISE_TEXT;
-    } else if ((join->loader == KW_LOADER_V3_HDF5 || join->loader == KW_LOADER_LEGACY) && !rules->is_hdf5) {
-        raise = KW_RAISE_OS;
-    } else if (is_cut_short(join->file)) {
+    } else if ((!zip && !shards && !rules->is_hdf5) || rules->hdf5_damaged || is_cut_short(join->file)) {
         raise = KW_RAISE_OS;
     } else {
         return false;
@@ -189,6 +192,10 @@ int kw_predict(kw_join *join, kw_error *err) {
     if (refuse_call(join) || refuse_container(join)) return 0;
     if (join->file->layout == KW_LAYOUT_UNKNOWN) {
         kw_predict_unknown(join, "what the file holds is not known");
+        return 0;
+    }
+    if (join->rules->root_damaged) {
+        kw_predict_unknown(join, "the root group of the file is damaged");
         return 0;
     }
     if (replay(join, err) < 0) return -1;

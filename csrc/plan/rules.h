@@ -79,6 +79,7 @@ typedef struct kw_generation {
     X(INDEX, "IndexError", "")   /* from Python */                                                                     \
     X(KEY, "KeyError", "")       /* a name that is not there */                                                        \
     X(OS, "OSError", "")         /* from h5py: not an HDF5 file, or cut short */                                       \
+    X(FOLDER, "IsADirectoryError", "")                                                                                 \
     X(NO_SHARD, "FileNotFoundError", "")                                                                               \
     X(ZIP, "BadZipFile", "")                                                                                           \
     X(TEXT, "UnicodeDecodeError", "")

@@ -4,6 +4,9 @@
 
 #include <structmember.h>
 
+#include "read/folder.h"
+#include "read/hdf5.h"
+
 /* X(name): the attributes of a Plan. */
 #define PLAN_FIELDS(X) X(pairs) X(keras_pairs) X(findings) X(undecidable) X(source_group) X(wanted) X(unused) X(prediction)
 
@@ -209,6 +212,27 @@ static bool is_zip(kw_content content) {
            content == KW_CONTENT_PYTORCH;
 }
 
+/* What opening the file meets: its container, and the damage that stops whoever opens it. */
+static void describe_container(const kw_file *file, kw_rules *rules) {
+    bool zip = is_zip(file->content);
+    rules->is_folder = kw_is_folder(file->source);
+    rules->is_zip = zip;
+    rules->is_hdf5 = file->content == KW_CONTENT_HDF5;
+    rules->is_nested = zip && file->part_count > 0 && strchr(file->parts[0].name, '/') != NULL;
+    for (uint32_t i = 0; zip && i < file->fault_count; i++) {
+        const kw_container_fault *fault = &file->faults[i];
+        bool cut = fault->fault.code == KW_TRUNCATED || fault->fault.code == KW_INTERRUPTED;
+        /* The bytes present are all of the archive's: it is the archive that is cut, not what lies in it. */
+        if (cut && fault->a == kw_source_size(file->source)) rules->is_zip = false;
+        if (fault->fault.code == KW_CORRUPT && fault->path[0] == '\0') rules->zip_damaged = true;
+    }
+    bool single = zip || rules->is_hdf5; /* shards are opened one after another */
+    const kw_hdf5 *hdf5 = single && file->part_count > 0 ? file->parts[0].hdf5 : NULL;
+    if (hdf5 == NULL) return;
+    rules->hdf5_damaged = hdf5->truncated || hdf5->interrupted;
+    rules->root_damaged = hdf5->fault.code != KW_OK;
+}
+
 PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"",        "",        "flavour",       "version",  "suffix",
                             "by_name", "selected", "skip_mismatch", "mapped", NULL};
@@ -240,8 +264,7 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     rules.by_name_given = by_name != Py_None;
     rules.by_name = truth != 0;
     rules.skip_mismatch = skip_mismatch != 0;
-    rules.is_zip = is_zip(opened->content);
-    rules.is_hdf5 = opened->content == KW_CONTENT_HDF5;
+    describe_container(opened, &rules);
     rules.keras_1 = is_keras_1(opened);
     rules.mapped = mapped_rows;
     int made;

@@ -508,6 +508,34 @@ static void test_names_and_contents(void)
     release(NULL, file, model);
 }
 
+/* Damage that stops whoever opens the file, before anything is assigned. */
+static void test_damaged_containers(void)
+{
+    builder *file = v3(NAMES("x"), 1, SIZES(4, 8), false), *model = v3(NAMES("x"), 1, SIZES(4, 8), true);
+    const kw_rules h5 = {.suffix = KW_SUFFIX_WEIGHTS_H5, .is_hdf5 = true};
+    const kw_rules zip = {.suffix = KW_SUFFIX_KERAS, .is_zip = true};
+    kw_rules rows[] = {h5, zip, zip, zip, zip, zip, h5, zip};
+    static const char *const types[] = {"OSError",  "OSError",           "BadZipFile",        "BadZipFile",
+                                        "KeyError", "IsADirectoryError", "IsADirectoryError", NULL};
+    rows[0].hdf5_damaged = rows[1].hdf5_damaged = true;
+    rows[2].is_zip = false;
+    rows[3].zip_damaged = rows[3].hdf5_damaged = true;
+    rows[4].is_nested = rows[4].hdf5_damaged = true;
+    rows[5].is_folder = rows[6].is_folder = true;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rows[i].version = 31501;
+        kw_plan *plan = make_plan(file, model, &rows[i]);
+        CHECK_STR(plan->prediction.error_type, types[i]);
+        CHECK_EQ(plan->prediction.assigned, types[i] ? 0 : 2);
+        kw_plan_free(plan);
+    }
+    rows[0].hdf5_damaged = false;
+    rows[0].root_damaged = true;
+    kw_plan *plan = make_plan(file, model, &rows[0]);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
+    release(plan, file, model);
+}
+
 static void test_legacy_order(void)
 {
     builder *file = legacy(NAMES("a", "b"), 2, SIZES(4, 4, 4)), *model = legacy(NAMES("b", "a"), 2, SIZES(4, 4, 4));
@@ -904,6 +932,7 @@ int main(void)
     RUN(test_unbuilt);
     RUN(test_bare);
     RUN(test_names_and_contents);
+    RUN(test_damaged_containers);
     RUN(test_legacy_order);
     RUN(test_legacy_layer_counts);
     RUN(test_legacy_shape);
