@@ -16,8 +16,7 @@
 #include "read/hdf5_index.h"
 #include "read/libhdf5.h"
 
-/* What reading one chunk needs; shared and unchanging, so that several threads
- * could each take chunks, with a room of their own. */
+/* What reading one chunk needs. */
 typedef struct reader {
     kw_source *source;
     const kw_dataset *dataset;
@@ -150,7 +149,7 @@ static void scatter(const reader *r, const target *t, const uint8_t *chunk) {
 static int load_chunk(kw_source *source, const kw_chunk *chunk, kw_filter_room *room, kw_error *err) {
     if (kw_filter_room_reserve(room, (size_t)chunk->len, err) != 0) return -1;
     room->len = (size_t)chunk->len;
-    return kw_source_pread(source, chunk->off, room->data, room->len, err);
+    return kw_source_read(source, chunk->off, room->data, room->len, err);
 }
 
 /* One chunk into its place in r->out; 0, or -1. */
@@ -159,7 +158,8 @@ static int read_chunk(const reader *r, const kw_chunk *chunk, kw_filter_room *ro
     kw_grid_place(&r->grid, chunk->number, place);
     bool filtered = kw_chunk_is_filtered(r->dataset, &r->grid, place);
     target t = target_of(r, place);
-    if (!filtered && t.rank == 0) return kw_source_pread(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
+    /* Chunks come by offset and may be a byte each: many small ones are one read. */
+    if (!filtered && t.rank == 0) return kw_source_read(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
     if (load_chunk(r->source, chunk, room, err) != 0) return -1;
     if (filtered && kw_filter_undo(r->info, 0, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
     scatter(r, &t, room->data);
