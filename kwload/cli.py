@@ -6,6 +6,8 @@ files the worst.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import sys
@@ -28,13 +30,13 @@ def main() -> None:
 @main.command("inspect")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option("--tree", "as_tree", is_flag=True, help="The groups of the file as a tree instead of a table.")
-@click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line; `faults` says what is wrong.")
 def inspect_command(files: tuple[str, ...], as_tree: bool, as_json: bool) -> None:
     """What is in a weight file: layers, variables, shapes, dtypes, sizes, and who wrote it."""
     worst = 0
     for number, path in enumerate(files):
         if number and not as_json:
-            click.echo()
+            _echo()
         worst = max(worst, _inspect(path, as_tree=as_tree, as_json=as_json))
     sys.exit(worst)
 
@@ -49,16 +51,16 @@ def _inspect(path: str, *, as_tree: bool, as_json: bool) -> int:
         file = _core.File(os.fsencode(path))
     except _core.CoreError as error:
         report = path_report(path, error)
-        click.echo(report.to_json() if as_json else _coloured(report.render()))
+        _echo(json_text(inspect.unopened(path, error)) if as_json else _coloured(report.render()))
         return exit_code(report)
     report = build_report(path=path, file=file)
     if as_json:
-        click.echo(json_text(inspect.to_dict(path, file)))
+        _echo(json_text(inspect.to_dict(path, file)))
         return exit_code(report)
     if file.tensors:
-        click.echo(inspect.tree(path, file) if as_tree else inspect.table(path, file))
+        _echo(inspect.tree(path, file) if as_tree else inspect.table(path, file))
     if report.errors:
-        click.echo(("\n" if file.tensors else "") + _coloured(report.render()))
+        _echo(("\n" if file.tensors else "") + _coloured(report.render()))
     return exit_code(report)
 
 
@@ -105,11 +107,11 @@ def check_command(
     for number, path in enumerate(files):
         report = kwload.check(model, path, by_name=True if by_name else None, skip_mismatch=skip_mismatch)
         if as_json:
-            click.echo(report.to_json())
+            _echo(report.to_json())
         else:
             if number and not concise:
-                click.echo()
-            click.echo(_coloured(report.render(all=everything, concise=concise)))
+                _echo()
+            _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
         worst = max(worst, exit_code(report, strict))
     sys.exit(worst)
 
@@ -120,6 +122,8 @@ def _model(reference: str, input_shape: tuple[str, ...]) -> object:
 
     try:
         return modelref.resolve(reference, input_shape=input_shape or None)
+    except modelref.InputShapeError as error:
+        _usage(str(error), "'--input-shape'")
     except modelref.ModelRefError as error:
         _usage(str(error))
     except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
@@ -129,14 +133,36 @@ def _model(reference: str, input_shape: tuple[str, ...]) -> object:
         _usage(f"{reference} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})")
 
 
-def _usage(message: str) -> NoReturn:
+def _usage(message: str, option: str = "'--model'") -> NoReturn:
     from kwload.report.escape import escape
 
-    raise click.BadParameter(escape(message, 600), param_hint="'--model'")
+    raise click.BadParameter(escape(message, 600), param_hint=option)
+
+
+def _echo(text: str = "") -> None:
+    """Prints; a reader that went away is no failure (exit code 0), a full disk is one (3)."""
+    try:
+        click.echo(text, color=_colour())
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # what is still in the buffer cannot be written at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:
+            sys.exit(0)
+        click.echo(f"kwload: the output cannot be written: {error.strerror}", err=True)
+        sys.exit(3)
+
+
+def _colour() -> bool | None:
+    """Whether the environment wants colour (no-color.org, force-color.org); None leaves it to the terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
 
 
 def _coloured(text: str) -> str:
-    """The severities in colour; click takes it away again where the output is no terminal."""
+    """The severities in colour; click takes it away again where there is to be none."""
     return "\n".join(_SEVERITY.sub(_mark, line) for line in text.split("\n"))
 
 

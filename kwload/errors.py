@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class WeightsError(Exception):
         self.report = report
 
     def __str__(self) -> str:
-        return self.report.render()
+        return self.report.render(strict=True)
 
     def __reduce__(self) -> tuple[type[WeightsError], tuple[Report]]:
         # OSError would pickle errno and file name instead of the report.
@@ -55,6 +56,7 @@ class WeightsFileError(WeightsError, OSError):
         self.filename = report.path
         if self._errno is not None:
             self.errno = self._errno
+            self.strerror = os.strerror(self._errno)
 
 
 class WeightsNotFoundError(WeightsFileError, FileNotFoundError):

@@ -10,7 +10,7 @@ from typing import Any
 from kwload.report.container import contents
 from kwload.report.context import Context, columns, shape_text
 from kwload.report.escape import escape
-from kwload.report.facts import FileFacts, Options, TensorFacts
+from kwload.report.facts import ErrorFacts, FileFacts, Options, TensorFacts
 from kwload.report.finding import Contents
 from kwload.report.text import megabytes, plural
 
@@ -85,11 +85,16 @@ def _leaf(tensor: TensorFacts) -> str:
 
 
 def to_dict(path: str, file: FileFacts) -> dict[str, Any]:
-    """The same facts as plain data, with ``"schema": 1``."""
+    """The same facts as plain data, with ``"schema": 1``; the keys are those of :func:`unopened` too.
+
+    ``path``, ``content`` (what the container is), ``format`` (the layout), ``size`` (bytes), ``metadata``,
+    ``architecture`` (whether one is stored), ``weights`` (``tensors``, ``parameters``, ``nbytes`` without the state of
+    optimizers and metrics), ``tensors`` (a list, see ``_core.Tensor``), and ``faults``: a list of ``code``, ``at``
+    (byte or null), ``detail`` and ``path`` (in the file), empty for a sound file.
+    """
     held = contents(Context(path, file, None, None, Options()))
     return {
-        "schema": SCHEMA,
-        "path": path,
+        **_head(path),
         "content": file.content,
         "format": file.layout,
         "size": file.size,
@@ -97,11 +102,35 @@ def to_dict(path: str, file: FileFacts) -> dict[str, Any]:
         "architecture": file.config is not None,
         "weights": {"tensors": held.tensors, "parameters": held.parameters, "nbytes": held.nbytes},
         "tensors": [_tensor(tensor) for tensor in file.tensors],
-        "faults": [
-            {"code": f"KW{code}", "at": at, "detail": detail, "path": where}
-            for code, at, detail, where, _, _ in file.faults
-        ],
+        "faults": [_fault(code, at, detail, where) for code, at, detail, where, _, _ in file.faults],
     }
+
+
+def unopened(path: str, error: ErrorFacts) -> dict[str, Any]:
+    """:func:`to_dict` for what could not be opened: the same keys, null where nothing is known, and the reason as the
+    one entry of ``faults``."""
+    detail = error.detail or (os.strerror(error.errno) if error.errno else "")
+    return {**_head(path), "faults": [_fault(error.code, error.at, detail, "")]}
+
+
+def _head(path: str) -> dict[str, Any]:
+    """All keys, and what is known before a file is opened."""
+    return {
+        "schema": SCHEMA,
+        "path": path,
+        "content": None,
+        "format": None,
+        "size": None,
+        "metadata": {},
+        "architecture": False,
+        "weights": {"tensors": 0, "parameters": 0, "nbytes": 0},
+        "tensors": [],
+        "faults": [],
+    }
+
+
+def _fault(code: int, at: int | None, detail: str, path: str) -> dict[str, Any]:
+    return {"code": f"KW{code}", "at": at, "detail": detail, "path": path}
 
 
 def _tensor(tensor: TensorFacts) -> dict[str, Any]:

@@ -20,6 +20,10 @@ class ModelRefError(Exception):
     """A model that cannot be had from a reference; the message says why, for someone who typed it."""
 
 
+class InputShapeError(ModelRefError):
+    """An input shape that is none, or that the model cannot be built with."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """A parsed reference.
@@ -112,14 +116,17 @@ def resolve(text: str, *, input_shape: str | Sequence[str] | None = None, folder
     ModelRefError
         The reference is malformed, names nothing, or leads to something that is no model. What the user's own code
         raises is raised as it is.
+    InputShapeError
+        ``input_shape`` is not a shape.
     """
     reference = parse(text)
+    given = [input_shape] if isinstance(input_shape, str) else input_shape or []
+    shapes = [parse_shape(shape) for shape in given]
     with _importing_from(os.getcwd() if folder is None else folder):
         found = _call(reference, _find(reference))
     if not _is_model(found):
         raise ModelRefError(f"{reference.text!r} gives an object of class {type(found).__name__}, not a Keras model")
-    if input_shape is not None and not getattr(found, "built", True):
-        shapes = [parse_shape(shape) for shape in ([input_shape] if isinstance(input_shape, str) else input_shape)]
+    if shapes and not getattr(found, "built", True):
         found.build(shapes[0] if len(shapes) == 1 else shapes)
     return found
 
@@ -143,7 +150,7 @@ def _near(name: str, found: Any) -> str:
     from kwload import _core
 
     near = _core.nearest(name, [other for other in dir(found) if not other.startswith("_")], 3)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _call(reference: ModelRef, found: Any) -> Any:
@@ -161,7 +168,7 @@ def parse_shape(text: str) -> tuple[int | None, ...]:
 
     Raises
     ------
-    ModelRefError
+    InputShapeError
         The text is not a list of sizes.
     """
     try:
@@ -169,5 +176,5 @@ def parse_shape(text: str) -> tuple[int | None, ...]:
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         value = ("not a size",)
     if not all(size is None or (type(size) is int and size > 0) for size in value):
-        raise ModelRefError(f"{text!r} is not a shape: give sizes like 28,28,1")
+        raise InputShapeError(f"{text!r} is not a shape: give sizes like 28,28,1")
     return tuple(value) if value[:1] == (None,) else (None, *value)

@@ -17,6 +17,7 @@ This module is imported by every run of pytest, so it imports nothing but pytest
 from __future__ import annotations
 
 import glob
+import importlib
 import os
 import tomllib
 from collections.abc import Callable, Iterator
@@ -170,7 +171,7 @@ class WeightsItem(pytest.Item):
             raise WeightsItemError(self._no_file())
         report = _check(self._model(), self.file, by_name=self.pair.by_name, skip_mismatch=self.pair.skip_mismatch)
         if _fails(self.config, report):
-            raise WeightsItemError(report.render())
+            raise WeightsItemError(_text(self.config, report))
 
     def _no_file(self) -> str:
         from kwload.paths import nearest_names
@@ -192,8 +193,15 @@ class WeightsItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report itself; for what the user's own code raised, its traceback."""
-        if isinstance(excinfo.value, WeightsItemError) or type(excinfo.value).__name__ == "ModelRefError":
+        if isinstance(excinfo.value, WeightsItemError) or type(excinfo.value).__name__ in (
+            "ModelRefError",
+            "InputShapeError",
+        ):
             return str(excinfo.value)
+        start = next((n for n, entry in enumerate(excinfo.traceback) if _is_own(entry)), 0)
+        theirs = [n for n, entry in enumerate(excinfo.traceback) if n > start and not _is_own(entry)]
+        if theirs:
+            excinfo.traceback = type(excinfo.traceback)(excinfo.traceback[theirs[0] :])
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -211,6 +219,17 @@ def _fails(config: pytest.Config, report: Report) -> bool:
     return not report.ok or bool(config.getoption("kwload_strict") and report.warnings)
 
 
+def _text(config: pytest.Config, report: Report) -> str:
+    return report.render(strict=bool(config.getoption("kwload_strict")))
+
+
+def _is_own(entry: Any) -> bool:
+    """Whether a frame is kwload's or the import system's, which say nothing about the user's code."""
+    path = str(entry.path)
+    folders = (os.path.dirname(__file__), os.path.dirname(importlib.__file__))
+    return path.startswith("<frozen importlib") or os.path.dirname(path) in folders
+
+
 @pytest.fixture(scope="session")
 def kwload_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
     """``kwload_check(model, path, **options)``: the report, or a failing test whose text is the report."""
@@ -219,7 +238,7 @@ def kwload_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
         __tracebackhide__ = True
         report = _check(model, path, **options)
         if _fails(pytestconfig, report):
-            pytest.fail(report.render(), pytrace=False)
+            pytest.fail(_text(pytestconfig, report), pytrace=False)
         return report
 
     return check

@@ -103,7 +103,8 @@ def test_exit_codes(files: list[str], options: list[str], status: int, nets: Pat
     assert result.exit_code == status
     assert [call[1] for call in checked] == files
     for name in files:
-        assert CASES[name].render() in result.output
+        assert CASES[name].render(strict="--strict" in options) in result.output
+    assert ("ok, all" in result.output) is (status == 0 or "good" in files)
 
 
 def test_options_reach_the_check(nets: Path, checked: list[Any]) -> None:
@@ -139,7 +140,7 @@ def test_json_is_one_line_a_file(nets: Path, checked: list[Any]) -> None:
     [
         ("cli_nets", "package.module:factory"),
         ("no_such_module:build", "no module"),
-        ("cli_nets:biuld", "did you mean build"),
+        ("cli_nets:biuld", "did you mean 'build'?"),
         ("cli_nets:nothing", "NoneType"),
         ("cli_nets:broken", "no such backbone"),
         ("cli_nets:build(open('x'))", "literals"),
@@ -299,3 +300,60 @@ def test_a_real_model_is_checked(tmp_path: Path) -> None:
     bad = check("real_nets:build(128)")
     assert bad.returncode == 1
     assert "axis 1: units" in bad.stdout
+
+
+def test_a_wrong_input_shape_is_not_the_models_fault(nets: Path, checked: list[Any]) -> None:
+    result = run("check", "good", "--model", "cli_nets:build", "--input-shape", "4,x")
+    assert result.exit_code == 2
+    assert "--input-shape" in result.output and "'--model'" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("setting", "coloured"),
+    [
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+        ({"FORCE_COLOR": "1"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"NO_COLOR": ""}, True),
+        ({}, True),
+    ],
+)
+def test_the_environment_says_whether_there_is_colour(
+    setting: dict[str, str], coloured: bool, nets: Path, checked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(cli.main, ["check", "KW307", "--model", "cli_nets:build"], color=True)
+    assert ("\x1b[" in result.output) is coloured
+
+
+@pytest.mark.parametrize(("sink", "status"), [("/dev/full", 3), ("closed pipe", 0)])
+def test_output_that_cannot_be_written_is_no_traceback(sink: str, status: int, tmp_path: Path) -> None:
+    path = weights(tmp_path / "a.weights.h5")
+    command = [sys.executable, "-m", "kwload", "inspect", str(path)]
+    if sink == "closed pipe":
+        read, write = os.pipe()
+        os.close(read)
+    elif not os.path.exists(sink):
+        pytest.skip("no such device here")
+    else:
+        write = os.open(sink, os.O_WRONLY)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert ("cannot be written" in done.stderr) is bool(status)
+
+
+def test_what_does_not_open_has_the_keys_of_what_does(tmp_path: Path) -> None:
+    path = weights(tmp_path / "a.weights.h5")
+    lines = run("inspect", str(path), str(tmp_path / "none.h5"), "--json").output.splitlines()
+    good, absent = (json.loads(line) for line in lines)
+    assert list(good) == list(absent)
+    assert good["faults"] == [] and absent["tensors"] == []
+    assert [list(fault) for fault in absent["faults"]] == [["code", "at", "detail", "path"]]
+    assert absent["faults"][0]["code"] == "KW101" and absent["schema"] == good["schema"] == 1

@@ -157,6 +157,8 @@ def test_what_the_factory_raises_is_shown(project: pytest.Pytester) -> None:
     result = run(project)
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines(["*no such backbone*"])
+    result.stdout.no_fnmatch_line("*modelref.py*")
+    result.stdout.no_fnmatch_line("*kwload/pytest_plugin.py*")
     toml(project, ENTRY.replace(":build", ":bulid"))
     run(project).stdout.fnmatch_lines(["*'plugin_nets' has no 'bulid'*"])
 

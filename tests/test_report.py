@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import report_cases
-from report_cases import A, file, model, predicts, raw, report
+from report_cases import A, B, file, model, predicts, raw, report
 
 from kwload import errors
 from kwload.report import axes, build, codes, text
@@ -182,7 +182,7 @@ def test_a_refusal_is_an_exception_that_users_catch(name: str, kinds: tuple[type
     if isinstance(error, OSError):
         assert error.filename == made.path
     if isinstance(error, FileNotFoundError):
-        assert error.errno == 2
+        assert error.errno == 2 and error.strerror == os.strerror(2)
 
 
 def test_warnings_refuse_when_strict() -> None:
@@ -317,6 +317,118 @@ def test_a_wrong_checksum_is_what_keras_raises_too() -> None:
     assert made.prediction is not None and made.prediction.error is not None
     assert made.prediction.error.type == "BadZipFile"
     assert "`model.weights.h5`" in made.errors[0].headline
+
+
+def test_a_pasted_call_names_all_layers_in_the_way() -> None:
+    text_ = CASES["KW307-heads"].render()
+    assert text_.count('skip=["h1", "h2"]') == 2
+
+
+def test_no_call_is_pasted_that_cannot_load() -> None:
+    wide = raw(307, group=0, file_group=0, tensor=0, variable=0, related=[1])
+    other = raw(305, group=1, other=-1, a=1, b=1)
+    fit = report_cases.dense("b", "layers/dense_1", 16, 16)
+    small, big = report_cases.dense("a", "layers/dense", 4, 4), report_cases.dense("a", "layers/dense", 4, 5)
+    assert "skip=" in report(file(small, fit), model(big, fit), wide, pairs=[(2, 2, "path", "same")]).render()
+    assert (
+        "skip=" not in report(file(small, fit), model(big, fit), wide, other, pairs=[(2, 2, "path", "same")]).render()
+    )
+    assert "skip=" not in report(file(small), model(big), wide, pairs=[]).render()
+    torn = file(small, fit, faults={2: (204, 1, "x")})
+    assert "skip=" not in report(torn, model(big, fit), wide, pairs=[(2, 2, "path", "same")]).render()
+
+
+def test_in_legacy_files_the_layer_of_the_top_level_is_skipped() -> None:
+    cells = {"forward/gru_cell/kernel": (2, 6), "backward/gru_cell/kernel": (2, 6)}
+    both = report_cases.Layer("bi", "bi", "Bidirectional", cells)
+    rows = tuple((name, f"bi/{name}", f"bi/{name[:-7]}", (2, 9), "float32", True) for name in cells)
+    top = report_cases.dense("o", "o", 3, 3)
+    wanted = model(top)
+    wanted.groups.insert(0, ("bi", "bi", "Bidirectional", 1, rows))
+    wide = raw(307, group=0, file_group=0, tensor=0, variable=0, related=[1])
+    short = raw(306, group=0, file_group=0, a=1, b=2)
+    held = file(both, top, layout="legacy")
+    fits = {"path": "w.h5", "pairs": [(2, 2, "order", "same"), (3, 3, "order", "same")]}
+    assert 'skip=["bi"]' in report(held, wanted, wide, **fits).render()
+    counted = report(held, wanted, short, **fits)
+    assert counted.findings[0].layer == "bi" and "number of weights of `bi`" in str(counted)
+
+
+def test_contents_without_a_path_have_no_keras_call() -> None:
+    made = CASES["KW307-bytes"]
+    assert made.prediction is None
+    assert not any("keras:" in line or '"<bytes>"' in line for line in made.render().split("\n"))
+
+
+def test_the_cause_of_a_missing_bias_is_certain_or_not_said() -> None:
+    def cause(has: report_cases.Layer, wants: report_cases.Layer, **options: Any) -> str | None:
+        held = report_cases.FakeFile(**{**vars(file(has)), **options})
+        made = report(held, model(wants), raw(306, file_group=0, group=0, a=1, b=2), pairs=[])
+        return next(item for item in made.findings if item.code == "KW306").cause
+
+    layer = report_cases.Layer
+    bare, full = layer("d", "layers/dense", "Dense", {"kernel": (4, 4)}), report_cases.dense("d", "layers/dense", 4, 4)
+    scaled = layer("d", "layers/dense", "Dense", {"kernel": (4, 4), "bias": (4,), "kernel_scale": (4,)}, "int8")
+    assert "use_bias=False" in (cause(bare, full) or "")
+    assert cause(full, scaled) is None
+    assert cause(layer("d", "layers/dense", "Dense", {"kernel": (4, 4), "scale": (4,)}, "int8"), bare) is None
+    assert cause(bare, full, faults=((601, 1, "a soft link to x", "layers/dense/vars/1", 0, 0),)) is None
+
+
+def test_keras_alone_refuses() -> None:
+    made = CASES["KW406"]
+    assert made.ok and [item.code for item in made.findings] == ["KW406"]
+    vague = predicts("raises", error_type="ValueError", error_prefix="Layer '")
+    said = str(report(file(A), model(A), prediction=vague))
+    assert "raise ValueError, though" in said and "'…" not in said
+    renamed = report(file(A), model(A), path="x.h5", prediction=vague)
+    assert [item.code for item in renamed.findings] == ["KW206"]
+
+
+def test_a_cut_file_says_what_is_whole_and_what_is_lost() -> None:
+    cut = {"faults": ((202, 99, "", "", 99, 100), (201, 0, "unknown", "", 0, 0)), "size": 99}
+    made = report(
+        report_cases.FakeFile(**{**vars(file(A, B)), **cut}),
+        model(A, B, report_cases.C),
+        pairs=[(0, 0, "path", "same")],
+    )
+    assert [item.code for item in made.findings] == ["KW202"]
+    assert "4 tensors are whole, at least 5 that the model wants are lost" in str(made)
+    assert "1 byte is missing at the end" in str(made)
+
+
+def test_variables_that_fit_are_counted_though_their_layer_is_left() -> None:
+    old, new = report_cases.dense("d", "layers/dense", 64, 4), report_cases.dense("d", "layers/dense", 128, 4)
+    wide = raw(307, group=0, file_group=0, tensor=0, variable=0, axis=0)
+    assert report(file(old), model(new), wide, pairs=[]).counts["matched"] == 1
+
+
+def test_an_archive_zipped_with_its_folder_is_not_called_dangerous() -> None:
+    fault = (607, 5, "in a folder of the archive: Keras needs it at the top", "sub/model.weights.h5", 0, 0)
+    said = str(report(report_cases.FakeFile(**{**vars(file(A, content="keras")), "faults": (fault,)}), model(A)))
+    assert "zip the contents, not the folder" in said and "unless you know who made it" not in said
+
+
+def test_tf_keras_counts_on_from_keras_2() -> None:
+    for version, writer in (("2.15.0", "Keras 2.15.0"), ("2.16.0", "tf_keras 2.16.0"), ("3.0.0", "Keras 3.0.0")):
+        assert report(file(A, metadata={"keras_version": version})).contents.written_by == writer  # type: ignore[union-attr]
+
+
+def test_long_names_are_cut_in_text_and_kept_in_data() -> None:
+    long = "n" * 5000
+    old, new = report_cases.dense(long, "layers/dense", 4, 4), report_cases.dense(long, "layers/dense", 4, 5)
+    wide = raw(307, group=0, file_group=0, tensor=0, variable=0, related=[1])
+    made = report(file(old, A), model(new, A), wide, pairs=[(2, 2, "path", "same")])
+    assert max(map(len, made.render(all=True).split("\n"))) < 500
+    assert made.findings[0].layer == long
+
+
+def test_warnings_that_refuse_do_not_read_ok() -> None:
+    made = CASES["KW302"]
+    assert made.render().startswith("model.weights.h5: ok")
+    assert made.render(strict=True).startswith("model.weights.h5: refused: warnings are errors here; 1 warning")
+    assert str(made.exception()).startswith("model.weights.h5: refused: warnings are errors here")
+    assert CASES["good"].render(strict=True) == CASES["good"].render()
 
 
 def test_every_file_of_the_corpus_has_a_report(corpus: Path) -> None:

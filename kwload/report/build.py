@@ -190,7 +190,9 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     counts = {f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")}
     plan = context.plan
     if plan is not None:
-        matched = len({pair[1] for pair in plan.pairs})
+        from kwload.report.shapes import left_with_others
+
+        matched = len({pair[1] for pair in plan.pairs} | left_with_others(context))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
     return {"tensors": len(context.tensors), **counts}

@@ -18,6 +18,9 @@ from kwload.report.text import plural
 MOST_ROWS: Final = 8
 """Lines of a list in a finding; what is left is counted."""
 
+MOST_CHARS: Final = 160
+"""Characters of a name that a call to paste may hold."""
+
 LEGACY: Final = ("legacy", "legacy-model", "keras-0", "hf-shard")
 V3: Final = ("keras-3", "tf-2.12")
 
@@ -157,6 +160,8 @@ class Context:
         old = [name or path for path, name, *_ in self.groups]
         new = [self.selectable(row) for row in range(len(self.rows_of))]
         if any(old.count(old[a]) != 1 or new.count(new[b]) != 1 for a, b in pairs):
+            return None
+        if any(len(old[a]) > MOST_CHARS or len(new[b]) > MOST_CHARS for a, b in pairs):
             return None
         return f"mapping={{{', '.join(f'{literal(old[a])}: {literal(new[b])}' for a, b in pairs)}}}"
 

@@ -227,7 +227,7 @@ class Report:
         if self.errors or (strict and self.warnings):
             raise self.exception()
 
-    def render(self, all: bool = False, concise: bool = False) -> str:
+    def render(self, all: bool = False, concise: bool = False, strict: bool = False) -> str:
         """The report as text.
 
         Parameters
@@ -236,10 +236,12 @@ class Report:
             Everything; without it, as much as fits into 40 lines.
         concise : bool
             Verdict and headlines only.
+        strict : bool
+            Warnings refuse too, and the verdict says so.
         """
         from kwload.report import text
 
-        return text.render(self, all=all, concise=concise)
+        return text.render(self, all=all, concise=concise, strict=strict)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data; the keys are those of :meth:`to_json`."""

@@ -121,7 +121,7 @@ def _dangling(path: str) -> Finding:
     near = []
     if target:
         whole = os.path.join(os.path.dirname(path), target)
-        near = [f"did you mean {literal(name)}?" for name in nearest_names(whole) if name != path]
+        near = [f"did you mean {literal(name)}?" for name in nearest_names(whole) if exists(name)]
     return finding(
         104,
         "error",

@@ -120,13 +120,27 @@ def _related(context: Context, raw: Raw, rows: Sequence[int]) -> list[str]:
 def _partner(context: Context, raw: Raw, row: int) -> TensorFacts | None:
     """The tensor that stands in the file where this variable stands in its layer."""
     group = context.variables[row].group
-    source = raw.file_group if group == raw.model_group else context.counterpart(group)
+    source = raw.file_group if group == raw.model_group and raw.file_group >= 0 else context.counterpart(group)
     if source < 0:
         return None
     slots, rows = context.groups[source][3], context.rows_of[group]
     if len(slots) != len(rows):
         return None
     return context.tensor(slots[rows.index(row)][1])
+
+
+def left_with_others(context: Context) -> set[int]:
+    """Rows of the variables that fit, and are left because another one of their layer does not."""
+    found: set[int] = set()
+    for raw in context.raws:
+        if raw.code == 307 and raw.severity == "error":
+            apart = {row for row in (raw.model_tensor, *raw.related) if row >= 0}
+            groups = {context.variables[row].group for row in apart}
+            for row in (row for group in groups for row in context.rows_of[group] if row not in apart):
+                tensor = _partner(context, raw, row)
+                if tensor is not None and tuple(tensor.shape) == context.variables[row].shape:
+                    found.add(row)
+    return found
 
 
 def _help(context: Context, tensor: TensorFacts, variable: Wanted, axes: Sequence[Axis] | None) -> list[str]:
@@ -246,4 +260,12 @@ def _kernel(context: Context, group: int) -> _Kernel | None:
     return _Kernel(stem, int(number), tuple(tensors[0].shape))
 
 
-__all__ = ["differing", "permutation", "shape_findings", "side_by_side", "suggested_input", "transposed"]
+__all__ = [
+    "differing",
+    "left_with_others",
+    "permutation",
+    "shape_findings",
+    "side_by_side",
+    "suggested_input",
+    "transposed",
+]

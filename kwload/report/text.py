@@ -31,8 +31,8 @@ def megabytes(count: int) -> str:
     return f"{count / 1e9:.2f} GB"
 
 
-def verdict(report: Report) -> str:
-    """The first line: the file, how many variables match, how many findings."""
+def verdict(report: Report, *, strict: bool = False) -> str:
+    """The first line: the file, how many variables match, how many findings; *strict* when warnings refuse."""
     name = escape(report.path)
     wanted, matched = report.counts.get("wanted"), report.counts.get("matched", 0)
     tally = ", ".join(
@@ -40,7 +40,9 @@ def verdict(report: Report) -> str:
         for word, found in (("error", report.errors), ("warning", report.warnings), ("note", report.notes))
         if found
     )
-    if not wanted and (wanted is None or report.errors):
+    if strict and report.ok and report.warnings:
+        said = "refused: warnings are errors here"
+    elif not wanted and (wanted is None or report.errors):
         said = _refusal(report.errors[0]) if report.errors else "ok"
     elif report.ok:
         done = "loaded" if report.loaded else "ok"
@@ -128,7 +130,7 @@ def _raises(foreseen: Prediction) -> str:
     return said
 
 
-def render(report: Report, *, all: bool = False, concise: bool = False) -> str:
+def render(report: Report, *, all: bool = False, concise: bool = False, strict: bool = False) -> str:
     """The whole report.
 
     Parameters
@@ -137,14 +139,17 @@ def render(report: Report, *, all: bool = False, concise: bool = False) -> str:
         No limit on lines.
     concise : bool
         Verdict, headlines of errors and warnings, prediction.
+    strict : bool
+        Warnings refuse too, and the verdict says so.
     """
+    first = verdict(report, strict=strict)
     last = [line for line in (found(report), prediction(report)) if line]
     if concise:
         pressing = [*report.errors, *report.warnings]
-        return "\n".join([verdict(report), *_headlines(pressing, all), *last[-1:]])
+        return "\n".join([first, *_headlines(pressing, all), *last[-1:]])
     if not report.findings:
-        return "\n".join([verdict(report), *(f"  {line}" for line in last)])
-    lines = [verdict(report)]
+        return "\n".join([first, *(f"  {line}" for line in last)])
+    lines = [first]
     if len(report.errors) > 1:
         lines += _headlines(report.errors, all)
     room = None if all else BUDGET - len(lines) - len(last) - 2

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kwload.report.context import (
+    MOST_CHARS,
     Context,
     shape_text,
     values,
@@ -43,7 +44,7 @@ _MOST_NAMES: Final = 6
 def load_the_rest(context: Context) -> list[str]:
     """The call that loads what is left without all the layers that are in the way, when something is left."""
     names = context.in_the_way
-    if not names:
+    if not names or max(map(len, names)) > MOST_CHARS:
         return []
     option = f"skip={name_list(names)}"
     if len(names) > _MOST_NAMES:
