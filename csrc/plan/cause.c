@@ -272,6 +272,26 @@ static int find_state_left(kw_join *join, uint32_t flag, kw_error *err) {
     return 0;
 }
 
+/* Tensors that a variable should get and that are sound, but of a type that is not a number's. */
+static int find_unsupported(kw_join *join, kw_error *err) {
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        uint32_t f = join->matches[g].source;
+        if (!is_wanted(join, g) || f == KW_NONE || is_own(join, g)) continue;
+        for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+            uint32_t row = kw_join_tensor(join, f, i);
+            const kw_tensor *tensor = &join->file->tensors[row];
+            if (tensor->dtype != KW_DTYPE_NONE || tensor->fault.code != KW_OK) continue; /* a fault is told already */
+            kw_finding *finding = kw_join_add(join, KW_UNSUPPORTED, KW_ERROR, err);
+            if (finding == NULL) return -1;
+            finding->file_group = f;
+            finding->model_group = g;
+            finding->file_tensor = row;
+            finding->model_tensor = kw_join_variable(join, g, i);
+        }
+    }
+    return 0;
+}
+
 /* One finding for each change of type: all tensors that it happens to. */
 static int find_casts(kw_join *join, kw_error *err) {
     static const uint8_t none = UINT8_MAX;
@@ -335,5 +355,6 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     }
     if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0) return -1;
     if (find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
+    if (find_unsupported(join, err) < 0) return -1;
     return find_casts(join, err) < 0 || kw_find_undecidable(join, err) < 0 ? -1 : 0;
 }

@@ -808,6 +808,23 @@ static void test_types(void)
     release(plan, file, model);
 }
 
+/* Text where numbers are wanted is no pair; a damaged tensor stays one, whose damage is told when it is read. */
+static void test_no_numbers(void)
+{
+    builder *file = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("a", "b"), 2, SIZES(4, 8, 3), true);
+    file->tensors[1].dtype = KW_DTYPE_NONE;
+    kw_plan *plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->finding_count, 1);
+    CHECK_EQ(plan->findings[0].code, KW_UNSUPPORTED);
+    CHECK_EQ(plan->findings[0].severity, KW_ERROR);
+    CHECK_EQ(plan->findings[0].file_tensor, 1);
+    CHECK_EQ(plan->findings[0].model_tensor, 1);
+    CHECK_EQ(plan->pair_count, 3);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
+    release(plan, file, model);
+}
+
 static void test_optimizer(void)
 {
     builder *file = v3(NAMES("a"), 1, SIZES(4, 8), false), *model = v3(NAMES("a"), 1, SIZES(4, 8), true);
@@ -944,6 +961,7 @@ int main(void)
     RUN(test_options);
     RUN(test_selected_and_mapped);
     RUN(test_types);
+    RUN(test_no_numbers);
     RUN(test_optimizer);
     RUN(test_undecidable);
     RUN(test_damage);
