@@ -195,6 +195,12 @@ static bool is_harmless(const kw_fault *fault) {
     return fault->code == KW_OK || fault->code == KW_LINK || fault->code == KW_EXTERNAL || fault->code == KW_VIRTUAL;
 }
 
+/* True when nothing is wrong with a dataset but that it is not read here: by a filter that is not built in. */
+static bool is_whole(const kw_dataset *dataset) {
+    if (is_harmless(&dataset->fault)) return true;
+    return dataset->fault.code == KW_UNSUPPORTED && dataset->info != NULL && kw_filter_find_unknown(dataset->info) != NULL;
+}
+
 /* True when the whole file was walked and nothing is wrong with it. */
 static bool is_sound(const kw_hdf5 *hdf5) {
     if (hdf5->truncated || hdf5->interrupted || hdf5->fault.code != KW_OK) return false;
@@ -205,7 +211,7 @@ static bool is_sound(const kw_hdf5 *hdf5) {
         if (!is_harmless(&hdf5->attrs[i].fault)) return false;
     }
     for (uint32_t i = 0; i < hdf5->dataset_count; i++) {
-        if (!is_harmless(&hdf5->datasets[i].fault)) return false;
+        if (!is_whole(&hdf5->datasets[i])) return false;
     }
     return true;
 }

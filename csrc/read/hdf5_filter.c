@@ -64,6 +64,16 @@ bool kw_filter_is_foreign(uint16_t id) {
     return id == KW_FILTER_SZIP || id == KW_FILTER_NBIT || id == KW_FILTER_SCALE_OFFSET;
 }
 
+const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info) {
+    for (unsigned i = 0; i < info->filter_count; i++) {
+        uint16_t id = info->filters[i].id;
+        bool own = id == KW_FILTER_DEFLATE || id == KW_FILTER_SHUFFLE || id == KW_FILTER_FLETCHER32 ||
+                   id == KW_FILTER_LZF;
+        if (!own && !kw_filter_is_foreign(id)) return &info->filters[i];
+    }
+    return NULL;
+}
+
 /* The usual name of a registered filter, or NULL. */
 static const char *known_name(uint16_t id) {
     static const struct {

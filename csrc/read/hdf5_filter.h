@@ -43,6 +43,9 @@ int kw_filter_undo(const struct kw_layout_info *info, unsigned first, uint32_t m
 /* True for nbit, scale-offset and szip, which libhdf5 decodes. */
 bool kw_filter_is_foreign(uint16_t id);
 
+/* The first filter that neither this library nor libhdf5 undoes; NULL when there is none. */
+const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info);
+
 /* KW_UNSUPPORTED, naming the filter and the remedy; returns -1. */
 int kw_filter_refuse(const kw_filter *filter, uint64_t at, kw_error *err);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "read/hdf5_filter.h"
 #include "read/hdf5_object.h"
 
 enum { CLASS_COMPACT = 0, CLASS_CONTIGUOUS = 1, CLASS_CHUNKED = 2, CLASS_VIRTUAL = 3 };
@@ -270,7 +271,10 @@ static int place(const kw_hdf5 *hdf5, const kw_object *object, kw_dataset *datas
         if (stored->info.chunk_rank != dataset->rank || stored->info.element_len != object->type.len)
             return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "chunks do not fit the dataset's rank or element");
         dataset->storage = stored->info.index_at == KW_NOWHERE ? KW_STORAGE_FILL : KW_STORAGE_CHUNKED;
-        return check_declared(hdf5, dataset, err);
+        if (check_declared(hdf5, dataset, err) != 0) return -1;
+        const kw_filter *unknown = kw_filter_find_unknown(&stored->info);
+        bool needed = dataset->storage == KW_STORAGE_CHUNKED && dataset->nbytes > 0 && unknown != NULL;
+        return needed ? kw_filter_refuse(unknown, stored->info.index_at, err) : 0;
     }
     if (stored->data_at == KW_NOWHERE || dataset->nbytes == 0) return check_declared(hdf5, dataset, err);
     dataset->storage = stored->info.class_ == CLASS_COMPACT ? KW_STORAGE_COMPACT : KW_STORAGE_CONTIGUOUS;
