@@ -340,7 +340,9 @@ int kw_detect(kw_source *source, kw_arena *arena, kw_content *content, const cha
     if (size == 0) return 0;
     /* The two usual cases cost one small read. */
     if (kw_source_read(source, 0, first, size < sizeof first ? (size_t)size : sizeof first, err) < 0) return -1;
-    if (memcmp(first, hdf5_magic, sizeof first) == 0) return *content = KW_CONTENT_HDF5, 0;
+    /* So are fewer bytes than the signature has: a file that was cut, or is being written. */
+    size_t signature_len = size < sizeof first ? (size_t)size : sizeof first;
+    if (memcmp(first, hdf5_magic, signature_len) == 0) return *content = KW_CONTENT_HDF5, 0;
     if (memcmp(first, "PK\3\4", 4) == 0) return *content = KW_CONTENT_ZIP, 0;
 
     size_t len = size < HEAD_LEN ? (size_t)size : HEAD_LEN;

@@ -22,6 +22,7 @@
 
 enum {
     NAME_MAX_LEN = 4096, /* of a layer or a weight: longer ones are not looked for */
+    SIGNATURE_LEN = 8,   /* of an HDF5 file */
     CHUNKS_MAX = 1024    /* of a list that is split over several attributes */
 };
 
@@ -641,6 +642,10 @@ static int blame_hdf5(kw_build *build, const kw_part *part, kw_error *err) {
 int kw_keras_open_part(kw_build *build, kw_error *err) {
     kw_part *part = &build->file->parts[build->file->part_count - 1];
     kw_error why = {0};
+    uint64_t size = kw_source_size(part->source);
+    if (size < SIGNATURE_LEN)
+        return kw_build_fault(build, KW_TRUNCATED, size, part->name, size, 0, err,
+                              "the file ends within its signature");
     if (kw_hdf5_open(part->source, &part->hdf5, &why) < 0) {
         part->hdf5 = NULL;
         return kw_build_blame(build, &why, part->name, err);

@@ -57,10 +57,10 @@ static int open_archive(kw_build *build, kw_error *err) {
     if (file->part_count == 0) return 0;
     kw_part *part = &file->parts[0];
     if (kw_detect(part->source, &file->table.arena, &content, &title, err) < 0) return -1;
-    if (content == KW_CONTENT_HDF5) return kw_keras_open_part(build, err);
-    file->title = title;
     /* Cut within its first bytes: that it is cut is said already. */
     if (!part->has_crc && kw_source_size(part->source) < 8 && file->fault_count > 0) return 0;
+    if (content == KW_CONTENT_HDF5) return kw_keras_open_part(build, err);
+    file->title = title;
     return kw_build_fault(build, KW_NOT_WEIGHTS, 0, part->name, 0, 0, err, "%s", kw_content_phrase(content));
 }
 

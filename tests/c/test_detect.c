@@ -50,6 +50,13 @@ static void test_magics(void) {
     CHECK_STR(content_of(BYTES("P")), "text");
 }
 
+/* A file that is not longer than this many bytes of the signature. */
+static void test_cut_signature(void) {
+    for (size_t len = 1; len < 8; len++) CHECK_STR(content_of(HDF5, len), "hdf5");
+    CHECK_STR(content_of(BYTES("\x89PNG")), "text");
+    CHECK_STR(content_of(BYTES("HDF\r\n")), "text");
+}
+
 static void test_user_block(void) {
     for (size_t at = 512; at <= 4096; at *= 2) {
         char bytes[4096 + 64] = "MATLAB 7.3 MAT-file";
@@ -163,6 +170,7 @@ static void test_phrases(void) {
 
 int main(void) {
     RUN(test_magics);
+    RUN(test_cut_signature);
     RUN(test_user_block);
     RUN(test_tails);
     RUN(test_zeros);

@@ -609,6 +609,18 @@ static void test_truncated(void) {
     free(bytes);
 }
 
+static void test_cut_signature(void) {
+    for (size_t len = 1; len <= 8; len++) {
+        kw_file *file = open_bytes("\x89HDF\r\n\x1a\n", len);
+        if (!CHECK(file != NULL)) continue;
+        CHECK_EQ(file->content, KW_CONTENT_HDF5);
+        const kw_container_fault *fault = fault_of(file, KW_TRUNCATED);
+        CHECK_EQ(file->fault_count, 1);
+        if (CHECK(fault != NULL) && len < 8) CHECK(fault->a == len && fault->b == 0);
+        kw_file_free(file);
+    }
+}
+
 static void test_foreign(void) {
     static const struct {
         const char *bytes;
@@ -975,6 +987,7 @@ int main(void) {
     RUN(test_other_layouts);
     RUN(test_bfloat16);
     RUN(test_truncated);
+    RUN(test_cut_signature);
     RUN(test_foreign);
     RUN(test_archive);
     RUN(test_archive_in_folder);
