@@ -198,7 +198,8 @@ static bool is_harmless(const kw_fault *fault) {
 /* True when nothing is wrong with a dataset but that it is not read here: by a filter that is not built in. */
 static bool is_whole(const kw_dataset *dataset) {
     if (is_harmless(&dataset->fault)) return true;
-    return dataset->fault.code == KW_UNSUPPORTED && dataset->info != NULL && kw_filter_find_unknown(dataset->info) != NULL;
+    if (dataset->fault.code != KW_UNSUPPORTED || dataset->info == NULL) return false;
+    return kw_filter_find_unknown(dataset->info) != NULL;
 }
 
 /* True when the whole file was walked and nothing is wrong with it. */
