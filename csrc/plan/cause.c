@@ -72,11 +72,15 @@ static bool has_unbuilt(const kw_table *model) {
     return false;
 }
 
+/* Options that Keras, or this file, does not take.  A warning: kwload takes it, Keras 3 raises. */
 static int find_options(kw_join *join, kw_error *err) {
-    bool skip = join->legacy && join->rules->flavour == KW_FLAVOUR_TF_KERAS && join->rules->skip_mismatch &&
-                !join->rules->by_name;
-    if (!skip && !join->names_missing) return 0;
-    return kw_join_add(join, KW_OPTION, KW_ERROR, err) == NULL ? -1 : 0;
+    const kw_rules *rules = join->rules;
+    bool tf = rules->flavour == KW_FLAVOUR_TF_KERAS;
+    bool skip = join->legacy && tf && rules->skip_mismatch && !rules->by_name;
+    bool named = !tf && rules->by_name && join->loader != KW_LOADER_LEGACY && join->loader != KW_LOADER_REFUSED;
+    bool refused = skip || join->names_missing;
+    if (!refused && !named) return 0;
+    return kw_join_add(join, KW_OPTION, refused ? KW_ERROR : KW_WARNING, err) == NULL ? -1 : 0;
 }
 
 /* The model as a whole (then *whole, and no more is said of layers), or layers that the file has variables for. */
@@ -252,18 +256,39 @@ static uint32_t find_state(const kw_table *model, uint32_t flag) {
     return KW_NONE;
 }
 
-/* One finding for all optimizer state that is not loaded, one for all state of metrics. */
-static int find_state_left(kw_join *join, uint32_t flag, kw_error *err) {
-    uint32_t first = KW_NONE, tensors = 0, g = find_state(join->model, flag);
+/* An optimizer that was not built has its counters only: no variable for each weight. */
+static bool is_state_built(const kw_join *join, uint32_t g) {
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        if (join->model->tensors[kw_join_variable(join, g, i)].rank > 0) return true;
+    }
+    return false;
+}
+
+/* Groups of the file with state: the first that is not loaded, and the tensors of all such; how many there are. */
+static uint32_t count_state(const kw_join *join, uint32_t flag, uint32_t *first, uint32_t *tensors) {
+    uint32_t count = 0;
+    *first = KW_NONE;
+    *tensors = 0;
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         const kw_group *group = &join->file->groups[f];
-        if ((group->flags & flag) == 0 || group->count == 0 || join->loaded[f]) continue;
-        if (first == KW_NONE) first = f;
-        tensors += group->count;
+        if ((group->flags & flag) == 0 || group->count == 0) continue;
+        count++;
+        if (join->loaded[f]) continue;
+        if (*first == KW_NONE) *first = f;
+        *tensors += group->count;
     }
-    if (first == KW_NONE) return 0;
-    bool differs = g != KW_NONE && join->v3; /* a legacy file's is never loaded by load_weights */
-    kw_finding *finding = kw_join_add(join, KW_OPTIMIZER, differs ? KW_WARNING : KW_NOTE, err);
+    return count;
+}
+
+/* One finding for all optimizer state that is not loaded, one for all state of metrics;
+ * one when the model's optimizer has state and the file none. */
+static int find_state_left(kw_join *join, uint32_t flag, kw_error *err) {
+    uint32_t first, tensors, g = find_state(join->model, flag);
+    uint32_t count = count_state(join, flag, &first, &tensors);
+    bool built = g != KW_NONE && join->v3 && is_state_built(join, g); /* a legacy file's is never loaded */
+    bool lacks = count == 0 && built && flag == KW_GROUP_OPTIMIZER;
+    if (first == KW_NONE && !lacks) return 0;
+    kw_finding *finding = kw_join_add(join, KW_OPTIMIZER, built && !lacks ? KW_WARNING : KW_NOTE, err);
     if (finding == NULL) return -1;
     finding->file_group = first;
     finding->model_group = g;
@@ -301,6 +326,7 @@ static int find_casts(kw_join *join, kw_error *err) {
         const kw_tensor *from = &join->file->tensors[plan->pairs[first].file_tensor];
         const kw_tensor *to = &join->model->tensors[plan->pairs[first].model_tensor];
         if (plan->pairs[first].cast == KW_CAST_SAME || done[from->dtype][to->dtype] == none) continue;
+        if (from->dtype == KW_DTYPE_NONE) continue; /* damaged before its type was known */
         if (kw_group_is_state(&join->model->groups[to->group])) continue;
         done[from->dtype][to->dtype] = none;
         bool exact = plan->pairs[first].cast == KW_CAST_EXACT;

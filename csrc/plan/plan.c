@@ -30,7 +30,8 @@ static int make_pairs(kw_join *join, kw_error *err) {
         join->loaded[match->source] = 1;
         for (uint32_t i = 0; i < group->count; i++) {
             uint32_t from = kw_join_tensor(join, match->source, i);
-            if (join->file->tensors[from].dtype == KW_DTYPE_NONE) continue; /* not numbers: cause.c says so */
+            const kw_tensor *tensor = &join->file->tensors[from];
+            if (tensor->dtype == KW_DTYPE_NONE && tensor->fault.code == KW_OK) continue; /* cause.c says so */
             plan->pairs[plan->pair_count++] = make_pair(join, from, kw_join_variable(join, g, i), match->rule);
         }
     }

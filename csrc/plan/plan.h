@@ -72,7 +72,9 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_SKIPPED    what KW_MISSING, KW_COUNT, KW_KEYS, KW_SHAPE or KW_TRANSPOSED would be without skip_mismatch
  *   KW_DTYPE      a = b: how many tensors have this change of type; the others are related
  *   KW_NOTHING_MATCHED   a: groups with tensors in the file, b: groups with variables in the model
- *   KW_OPTIMIZER  a: tensors of it in the file, b: variables of it in the model
+ *   KW_OPTIMIZER  a: tensors of it in the file that are not loaded, b: variables of it in the model
+ *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here
+ *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
  */
 typedef struct kw_finding {
     int code;                            /* enum kw_code */

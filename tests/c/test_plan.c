@@ -756,13 +756,15 @@ static void test_options(void)
     rules = V3_RULES;
     rules.by_name = rules.by_name_given = true;
     plan = make_plan(file, model, &rules); /* Keras refuses; the recorded names will do */
-    CHECK_EQ(plan->finding_count, 0);
+    CHECK_EQ(plan->finding_count, 1);
+    CHECK_EQ(plan->findings[0].code, KW_OPTION);
+    CHECK_EQ(plan->findings[0].severity, KW_WARNING);
     CHECK_EQ(plan->source_group[1], 2);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
     kw_plan_free(plan);
     file->groups[1].flags = 0;
     plan = make_plan(file, model, &rules);
-    CHECK(find(plan, KW_OPTION) != NULL);
+    CHECK(find(plan, KW_OPTION) != NULL && find(plan, KW_OPTION)->severity == KW_ERROR);
     release(plan, file, model);
 }
 
@@ -822,6 +824,11 @@ static void test_no_numbers(void)
     CHECK_EQ(plan->findings[0].model_tensor, 1);
     CHECK_EQ(plan->pair_count, 3);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
+    kw_plan_free(plan);
+    file->tensors[1].fault.code = KW_CORRUPT;
+    plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->finding_count, 0);
+    CHECK_EQ(plan->pair_count, 4);
     release(plan, file, model);
 }
 
@@ -838,6 +845,39 @@ static void test_optimizer(void)
     CHECK_EQ(plan->unused, 0);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
     release(plan, file, model);
+}
+
+/* An optimizer that was not built takes nothing; a file without its state leaves it fresh. */
+static void test_optimizer_of_one_side(void)
+{
+    static const struct {
+        bool saved;
+        int axes, severity;
+        uint32_t a, b;
+    } rows[] = {{true, 0, KW_NOTE, 3, 2}, {true, 1, KW_WARNING, 3, 2}, {false, 1, KW_NOTE, 0, 2}, {false, 0, -1, 0, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = v3(NAMES("a"), 1, SIZES(4, 8), false), *model = v3(NAMES("a"), 1, SIZES(4, 8), false);
+        if (rows[i].saved)
+            add_group(file, "optimizer", "adam", NULL, AUTO | KW_GROUP_OPTIMIZER);
+        for (int k = 0; rows[i].saved && k < 3; k++)
+            add_tensor(file, k == 0 ? "0" : k == 1 ? "1" : "2", 0);
+        add_layers(model, "dense");
+        model->nodes[0].count++;
+        model->edges[1] = (kw_graph_edge){"optimizer", 3};
+        model->edges[2] = (kw_graph_edge){"dense", 2};
+        model->nodes[1].first = 2;
+        add_node(model, add_group(model, "optimizer", "adam", "Adam", AUTO | KW_GROUP_OPTIMIZER));
+        add_tensor(model, "iteration", 0);
+        add_tensor(model, "momentum", rows[i].axes, 4);
+        model->graph.edge_count = 3;
+        kw_plan *plan = make_plan(file, model, &V3_RULES);
+        const kw_finding *finding = find(plan, KW_OPTIMIZER);
+        CHECK_EQ(finding != NULL ? (int)finding->severity : -1, rows[i].severity);
+        CHECK_EQ(finding != NULL ? finding->a : 0, rows[i].a);
+        CHECK_EQ(finding != NULL ? finding->b : 0, rows[i].b);
+        CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
+        release(plan, file, model);
+    }
 }
 
 static void test_undecidable(void)
@@ -963,6 +1003,7 @@ int main(void)
     RUN(test_types);
     RUN(test_no_numbers);
     RUN(test_optimizer);
+    RUN(test_optimizer_of_one_side);
     RUN(test_undecidable);
     RUN(test_damage);
     RUN(test_empty_tables);
