@@ -372,7 +372,7 @@ static void test_v3_links(void) {
 /* One text of 4,000 bytes that twelve thousand entries of lists name: more than the budget is a fault. */
 static void test_one_text(void) {
     enum { LEN = 4000, GROUPS = 60, ENTRIES = 200 };
-    static char path[LEN + 1], names[GROUPS][8];
+    static char path[LEN + 1], names[GROUPS][16];
     static uint8_t values[16 * ENTRIES];
     image im = image_start(0);
     image_link links[GROUPS + 1];
