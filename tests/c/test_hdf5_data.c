@@ -540,6 +540,34 @@ static void test_unknown_filter(void) {
     }
 }
 
+/* libhdf5 is still given a file that has, beside what only it decodes, a filter that nobody here knows. */
+static void test_unknown_beside_foreign(void) {
+    static const hsize_t dims[1] = {64};
+    int16_t values[64], got[64];
+    const unsigned value = 4;
+    image made = {0};
+    opened o;
+    kw_error err = {0};
+    for (int16_t i = 0; i < 64; i++) values[i] = i;
+    hid_t file = new_file(0), space = H5Screate_simple(1, dims, NULL);
+    hid_t nbit = H5Pcreate(H5P_DATASET_CREATE), unknown = H5Pcreate(H5P_DATASET_CREATE);
+    (void)H5Pset_chunk(nbit, 1, dims), (void)H5Pset_nbit(nbit);
+    (void)H5Pset_chunk(unknown, 1, dims), (void)H5Pset_filter(unknown, 32015, H5Z_FLAG_OPTIONAL, 1, &value);
+    hid_t other = H5Dcreate2(file, "other", H5T_STD_U8LE, space, H5P_DEFAULT, unknown, H5P_DEFAULT);
+    CHECK(H5Dwrite_chunk(other, H5P_DEFAULT, 0, (const hsize_t[]){0}, 64, values) >= 0);
+    hid_t dataset = H5Dcreate2(file, "data", H5T_STD_I16LE, space, H5P_DEFAULT, nbit, H5P_DEFAULT);
+    CHECK(H5Dwrite(dataset, H5T_NATIVE_INT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    (void)H5Dclose(other), (void)H5Dclose(dataset), (void)H5Pclose(nbit), (void)H5Pclose(unknown);
+    (void)H5Sclose(space);
+    take_image(file, &made);
+    if (CHECK(open_bytes(made.bytes, made.len, &o, &err))) {
+        CHECK_EQ(kw_hdf5_read(o.hdf5, o.dataset, got, &err), 0);
+        CHECK_MEM(got, values, sizeof values);
+    }
+    close_bytes(&o);
+    free_image(&made);
+}
+
 /* A chunk that inflates to more, or less, than it declares. */
 static void test_inflated_size(void) {
     uint8_t bytes[200] = {1, 2, 3}, packed[300], out[64];
@@ -629,6 +657,7 @@ int main(void) {
     RUN(test_lzf);
     RUN(test_mask_and_unknown);
     RUN(test_unknown_filter);
+    RUN(test_unknown_beside_foreign);
     RUN(test_inflated_size);
     RUN(test_bomb);
     RUN(test_tiny_chunks);
