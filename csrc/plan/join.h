@@ -5,7 +5,7 @@
  *   walk.c    V3: the walk over the model's graph, for Keras and for kwload
  *   replay_v3.c, replay_legacy.c, predict.c    what Keras does
  *   match.c   what kwload pairs
- *   cause.c, evidence.c, shape.c    what is wrong, and why
+ *   cause.c, evidence.c, variant.c, shape.c    what is wrong, and why
  *
  * Everything here lives as long as one call of kw_plan_make.
  */
@@ -168,6 +168,7 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
 int kw_find_causes(kw_join *join, kw_error *err);
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
 int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
+int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, quantized */
 int kw_find_shapes(kw_join *join, kw_error *err);      /* shape and transposed, one finding a cause */
 int kw_find_undecidable(kw_join *join, kw_error *err);
 

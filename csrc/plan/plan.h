@@ -73,6 +73,10 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_DTYPE      a = b: how many tensors have this change of type; the others are related
  *   KW_NOTHING_MATCHED   a: groups with tensors in the file, b: groups with variables in the model
  *   KW_OPTIMIZER  a: tensors of it in the file that are not loaded, b: variables of it in the model
+ *   KW_RESET_AFTER   model_tensor: the first bias, in the shape of another variant; a = b: how many are, the others
+ *                 are related
+ *   KW_QUANTIZED  model_group, file_group: the first layer; the variables of the others are related; a: layers that
+ *                 are quantized in the file alone, b: in the model alone
  *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here
  *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
  */

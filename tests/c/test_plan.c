@@ -880,6 +880,88 @@ static void test_optimizer_of_one_side(void)
     }
 }
 
+/* A recurrent layer of 2 units with a bias of a shape of its own. */
+static void add_recurrent(builder *b, const char *path, int gates, const int *bias)
+{
+    bool keys = b->groups[0].class_name == NULL; /* a file */
+    add_group(b, path, NULL, keys ? NULL : "GRUCell", 0);
+    add_tensor(b, keys ? "0" : "kernel", 2, 5, 2 * gates);
+    add_tensor(b, keys ? "1" : "recurrent_kernel", 2, 2, 2 * gates);
+    add_tensor(b, keys ? "2" : "bias", bias[1] ? 2 : 1, bias[0], bias[1]);
+}
+
+/* A bias in the shape of another variant of the layer: one finding for both directions. */
+static void test_reset_after(void)
+{
+    static const char *const paths[] = {"layers/both/forward_layer/cell", "layers/both/backward_layer/cell",
+                                        "layers/gru/cell"};
+    static const struct {
+        int gates, have[2], want[2], code;
+    } rows[] = {
+        {3, {2, 6}, {6, 0}, KW_RESET_AFTER},  {3, {6, 0}, {2, 6}, KW_RESET_AFTER}, {3, {12, 0}, {2, 6}, KW_RESET_AFTER},
+        {4, {16, 0}, {8, 0}, KW_RESET_AFTER}, {4, {2, 8}, {8, 0}, KW_SHAPE},       {3, {2, 9}, {6, 0}, KW_SHAPE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = new_table(KW_LAYOUT_V3), *model = new_table(KW_LAYOUT_V3);
+        add_group(file, "", NULL, NULL, 0);
+        add_group(model, "", "net", "Sequential", AUTO);
+        for (int k = 0; k < 3; k++) {
+            add_recurrent(file, paths[k], rows[i].gates, rows[i].have);
+            add_recurrent(model, paths[k], rows[i].gates, rows[i].want);
+        }
+        add_node(model, 0);
+        for (uint32_t g = 1; g < 4; g++)
+            add_edge(model, paths[g - 1], g);
+        for (uint32_t g = 1; g < 4; g++)
+            add_node(model, g);
+        kw_plan *plan = make_plan(file, model, &V3_RULES);
+        CHECK_EQ(plan->findings[0].code, rows[i].code);
+        if (rows[i].code == KW_RESET_AFTER) {
+            CHECK_EQ(plan->finding_count, 2); /* both directions, and the layer beside them */
+            CHECK_EQ(plan->findings[0].file_tensor, 2);
+            CHECK_EQ(plan->findings[0].model_tensor, 2);
+            CHECK_EQ(plan->findings[0].related_count, 1);
+            CHECK_EQ(plan->related[plan->findings[0].related_first], 5);
+            CHECK_EQ(plan->findings[0].a, 2);
+            CHECK_EQ(plan->findings[1].model_tensor, 8);
+        }
+        release(plan, file, model);
+    }
+}
+
+/* int8 kernels and their scales on one side: one finding for all layers. */
+static void test_quantized(void)
+{
+    for (int reverse = 0; reverse < 2; reverse++) {
+        builder *file = new_table(KW_LAYOUT_V3), *model = new_table(KW_LAYOUT_V3);
+        builder *quantized = reverse ? model : file;
+        add_group(file, "", NULL, NULL, 0);
+        add_group(model, "", "net", "Sequential", AUTO);
+        for (int k = 0; k < 2; k++) {
+            for (int side = 0; side < 2; side++) {
+                builder *b = side ? model : file;
+                uint32_t first = b->table.tensor_count;
+                add_dense(b, PATHS[k], NULL, 0, 8, 8);
+                if (b != quantized)
+                    continue;
+                add_tensor(b, side ? "kernel_scale" : "2", 1, 8);
+                b->tensors[first].dtype = KW_DTYPE_INT8;
+            }
+        }
+        add_layers(model, "dense");
+        kw_plan *plan = make_plan(file, model, &V3_RULES);
+        CHECK_EQ(plan->finding_count, 1);
+        CHECK_EQ(plan->findings[0].code, KW_QUANTIZED);
+        CHECK_EQ(plan->findings[0].severity, KW_ERROR);
+        CHECK_EQ(plan->findings[0].model_group, 1);
+        CHECK_EQ(plan->findings[0].a, reverse ? 0 : 2);
+        CHECK_EQ(plan->findings[0].b, reverse ? 2 : 0);
+        CHECK_EQ(plan->findings[0].related_count, reverse ? 3 : 2);
+        CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
+        release(plan, file, model);
+    }
+}
+
 static void test_undecidable(void)
 {
     builder *file = v3(NAMES(NULL, NULL, NULL), 3, SIZES(4, 4, 4, 4), false);
@@ -1004,6 +1086,8 @@ int main(void)
     RUN(test_no_numbers);
     RUN(test_optimizer);
     RUN(test_optimizer_of_one_side);
+    RUN(test_reset_after);
+    RUN(test_quantized);
     RUN(test_undecidable);
     RUN(test_damage);
     RUN(test_empty_tables);

@@ -1,0 +1,164 @@
+/* variant.c -- layers that were saved as another variant of themselves.
+ *
+ *     GRU      bias (2, 3u)     bias (3u,)         reset_after, or not
+ *              bias (6u,)       bias (8u,)         cuDNN's: of a GRU, of an LSTM
+ *     Dense    kernel float32   kernel int8, kernel_scale        quantized, or not
+ *
+ * One finding for both directions of a Bidirectional, one for all quantized layers.
+ *
+ * keras/src/layers/rnn/gru.py: build; keras/src/layers/core/dense.py: quantized_build.
+ */
+#include <string.h>
+
+#include "plan/join.h"
+
+/* True when nothing says yet what is wrong with the group, and the call asks for it. */
+static bool is_open(const kw_join *join, uint32_t g, kw_fit_kind kind) {
+    const kw_match *match = &join->matches[g];
+    const kw_group *group = &join->model->groups[g];
+    bool own = join->v3 && (group->flags & KW_GROUP_OWN_LOAD) != 0;
+    if (match->explained || match->fit.kind != kind || match->candidate == KW_NONE || own) return false;
+    return !kw_group_is_state(group) && kw_join_selects(join, g);
+}
+
+static const kw_tensor *variable(const kw_join *join, uint32_t g, uint32_t i) {
+    return &join->model->tensors[kw_join_variable(join, g, i)];
+}
+
+static bool is_named(const kw_tensor *tensor, const char *name) {
+    return kw_text_equal(kw_name_last(tensor->path), (kw_text){name, strlen(name)});
+}
+
+/* True when a tensor has the shape of a bias of so many units and gates. */
+static bool is_bias(const kw_tensor *tensor, uint64_t units, uint64_t gates) {
+    bool two = tensor->rank == 2 && gates == 3 && tensor->shape[0] == 2;
+    if (!two && tensor->rank != 1) return false;
+    uint64_t len = tensor->shape[tensor->rank - 1];
+    if (len % units != 0) return false;
+    return len / units == gates || (!two && len / units == 2 * gates);
+}
+
+/* True when variable `i` and its tensor are biases of the same recurrent layer, and differ. */
+static bool is_other_bias(const kw_join *join, uint32_t g, uint32_t i) {
+    uint32_t row = kw_join_tensor(join, join->matches[g].candidate, i);
+    const kw_tensor *to = variable(join, g, i);
+    if (i == 0 || row == KW_NONE || !is_named(to, "bias")) return false;
+    const kw_tensor *recurrent = variable(join, g, i - 1);
+    if (!is_named(recurrent, "recurrent_kernel") || recurrent->rank != 2 || recurrent->shape[0] == 0) return false;
+    uint64_t units = recurrent->shape[0], gates = recurrent->shape[1] / units;
+    if (recurrent->shape[1] % units != 0 || (gates != 3 && gates != 4)) return false;
+    return is_bias(to, units, gates) && is_bias(&join->file->tensors[row], units, gates);
+}
+
+/* How many biases are why the group does not fit; 0 when something else differs too. */
+static uint32_t count_biases(const kw_join *join, uint32_t g) {
+    uint32_t count = 0;
+    if (!is_open(join, g, KW_FIT_SHAPE)) return 0;
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        uint32_t row = kw_join_tensor(join, join->matches[g].candidate, i);
+        if (row == KW_NONE) return 0;
+        if (kw_shapes_equal(&join->file->tensors[row], variable(join, g, i))) continue;
+        if (!is_other_bias(join, g, i)) return 0;
+        count++;
+    }
+    return count;
+}
+
+/* Length of the path of the Bidirectional that the group is a direction of; 0. */
+static size_t find_both(const kw_join *join, uint32_t g) {
+    const char *path = join->model->groups[g].path, *at = strstr(path, "/forward_layer");
+    if (at == NULL) at = strstr(path, "/backward_layer");
+    return at == NULL ? 0 : (size_t)(at - path);
+}
+
+static bool is_other_direction(const kw_join *join, uint32_t a, uint32_t b) {
+    size_t len = find_both(join, a);
+    return len > 0 && find_both(join, b) == len &&
+           strncmp(join->model->groups[a].path, join->model->groups[b].path, len) == 0;
+}
+
+/* Adds the biases of a group that differ to the finding that was added last: the first of all is its own. */
+static int add_biases(kw_join *join, uint32_t g, kw_error *err) {
+    uint32_t at = join->plan->finding_count - 1, f = join->matches[g].candidate;
+    join->matches[g].explained = true;
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        kw_finding *finding = &join->plan->findings[at];
+        uint32_t row = kw_join_tensor(join, f, i), wanted = kw_join_variable(join, g, i);
+        if (kw_shapes_equal(&join->file->tensors[row], &join->model->tensors[wanted])) continue;
+        finding->a = ++finding->b;
+        if (finding->b > 1) {
+            if (kw_join_relate(join, wanted, err) < 0) return -1;
+            continue;
+        }
+        finding->model_group = g;
+        finding->file_group = f;
+        finding->model_tensor = wanted;
+        finding->file_tensor = row;
+    }
+    return 0;
+}
+
+static int find_biases(kw_join *join, kw_error *err) {
+    uint32_t groups = join->model->group_count;
+    for (uint32_t g = 0; g < groups; g++) {
+        if (count_biases(join, g) == 0) continue;
+        if (kw_join_add(join, KW_RESET_AFTER, KW_ERROR, err) == NULL || add_biases(join, g, err) < 0) return -1;
+        /* The other direction comes next but for what has no variables: the layers around the cells. */
+        for (uint32_t other = g + 1; other < groups && is_other_direction(join, g, other); other++) {
+            if (count_biases(join, other) > 0 && add_biases(join, other, err) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+static bool is_small(uint8_t dtype) {
+    return dtype == KW_DTYPE_INT8 || dtype == KW_DTYPE_UINT8 || dtype == KW_DTYPE_FLOAT8_E4M3FN ||
+           dtype == KW_DTYPE_FLOAT8_E5M2;
+}
+
+static bool is_file_quantized(const kw_join *join, uint32_t f) {
+    for (uint32_t i = 0; i < join->file->groups[f].count; i++) {
+        uint32_t row = join->file->slots[join->file->groups[f].first + i].tensor;
+        if (row != KW_NONE && is_small(join->file->tensors[row].dtype)) return true;
+    }
+    return false;
+}
+
+static bool is_model_quantized(const kw_join *join, uint32_t g) {
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        const kw_tensor *tensor = variable(join, g, i);
+        bool scale = is_named(tensor, "kernel_scale") || is_named(tensor, "embeddings_scale");
+        if (scale || is_small(tensor->dtype)) return true;
+    }
+    return false;
+}
+
+static int find_quantized(kw_join *join, kw_error *err) {
+    uint32_t at = KW_NONE;
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        uint32_t f = join->matches[g].candidate;
+        if (!is_open(join, g, KW_FIT_COUNT) || join->model->groups[g].count == 0) continue;
+        bool saved = is_file_quantized(join, f);
+        if (saved == is_model_quantized(join, g)) continue;
+        if (at == KW_NONE) {
+            kw_finding *added = kw_join_add(join, KW_QUANTIZED, KW_ERROR, err);
+            if (added == NULL) return -1;
+            at = join->plan->finding_count - 1;
+            added->model_group = g;
+            added->file_group = f;
+        }
+        kw_finding *finding = &join->plan->findings[at];
+        finding->a += saved;
+        finding->b += !saved;
+        join->matches[g].explained = true;
+        for (uint32_t i = 0; finding->model_group != g && i < join->model->groups[g].count; i++) {
+            if (kw_join_relate(join, kw_join_variable(join, g, i), err) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+int kw_find_variants(kw_join *join, kw_error *err) {
+    if (join->rules->skip_mismatch) return 0; /* what does not fit is left out, whatever it is */
+    return find_biases(join, err) < 0 || find_quantized(join, err) < 0 ? -1 : 0;
+}
