@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kwload.report.build import build_report, path_report, tensor_report
@@ -216,6 +216,10 @@ def _containers() -> Iterator[tuple[str, Report]]:
         report(FakeFile(**{**vars(file(A)), "content": "shards", "faults": (missing,)}), path="big.weights.json"),
     )
     yield "KW208", report(file(A, B, faults={1: (208, 5_000, "compound of 3")}), model(A, B))
+    odd = FakeFile(
+        **{**vars(file(A)), "tensors": (replace(file(A).tensors[0], dtype="text of 3 bytes"), *file(A).tensors[1:])}
+    )
+    yield "KW208-plan", report(odd, model(A), raw(208, file_group=0, group=0, tensor=0, variable=0), pairs=same(2))
     yield "KW211", build_report(path=PATH, file=file(A), errors=[CoreFailure(211)])
     for code, detail in (
         (601, "external link to /etc/passwd"),
@@ -491,6 +495,9 @@ def _others() -> Iterator[tuple[str, Report]]:
         error_prefix="`by_name` only supports loading legacy '.h5' or '.hdf5' files. Received: ",
     )
     yield "KW320", report(file(A), model(A), raw(320), options=by_name, prediction=option)
+    spoken = report(file(A), model(A), raw(320, "warning"), options=by_name, prediction=option)
+    yield "KW320-names", spoken
+    yield "KW310-none", report(file(A, B), model(), raw(310), pairs=[], prediction=nothing)
     gapped = FakeFile(**{**vars(file(A)), "groups": (("layers/dense", "a", NAMED, (("0", 0), ("2", 1)), None),)})
     yield (
         "KW321",

@@ -198,27 +198,12 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     return {"tensors": len(context.tensors), **counts}
 
 
-def _archive_error(context: Context, errors: Sequence[ErrorFacts]) -> PredictedError | None:
-    """What Keras raises for an archive that it cannot take apart, whatever is in it."""
-    if context.file.content == "keras-folder":
-        return PredictedError("IsADirectoryError", "")
-    if context.file.content != "keras" or paths.suffix_of(context.path) != "keras":
-        return None
-    if any(error.code == 205 for error in errors):
-        return PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
-    if any(fault[0] == 202 for fault in context.file.faults):
-        return PredictedError("BadZipFile", "")
-    if any(fault[0] == 607 and fault[2].startswith("in a folder") for fault in context.file.faults):
-        return PredictedError("KeyError", "")
-    return None
-
-
 def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts]) -> Prediction:
     facts = plan.prediction
     outcome = cast("Outcome", facts["outcome"])
-    archive = _archive_error(context, errors)
-    if archive is not None:
-        return Prediction(context.keras, "raises", archive)
+    if context.file.content == "keras" and any(error.code == 205 for error in errors):
+        bad = PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
+        return Prediction(context.keras, "raises", bad)
     right = {pair[1]: pair[0] for pair in plan.pairs}
     wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(

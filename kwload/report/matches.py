@@ -176,6 +176,17 @@ def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
     in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
     wanted = context.plan.wanted if context.plan is not None else len(context.variables)
+    if not wanted and in_file:
+        tensors = plural(len(context.tensors), "tensor")
+        yield finding(
+            310,
+            severity_of(raws[0]),
+            headline=f"the model has no weights to load, the file has {tensors}",
+            expected=0,
+            found=len(context.tensors),
+            body=[f"layers in the file:   {named(in_file)}"],
+        )
+        return
     asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
     if not in_file:
         body = [f"not a Keras weight file: no Keras layout, {plural(len(context.tensors), 'tensor')}"]

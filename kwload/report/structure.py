@@ -45,8 +45,11 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     # A layer that was renamed is one cause: it is not also left over in the file.
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
     unbuilt = any(raw.code == 311 and raw.model_group < 0 for raw in raws)
+    unread = {raw.file_tensor for raw in raws if raw.code == 208}
     for raw in raws:
         if raw.code == 302 and (unbuilt or raw.file_group in said):
+            continue
+        if raw.code == 309 and raw.file_tensor in unread:
             continue
         if damaged and raw.code in _CONSEQUENCES:
             continue
@@ -204,17 +207,16 @@ def _build_optimizer(context: Context) -> list[str]:
 def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     by_name = bool(context.options.by_name)
     option = "by_name=True" if by_name else "skip_mismatch=True"
+    headline = entry(320).say(option=f"`{option}`")
     note = "tf_keras takes it together with by_name=True only"
-    if by_name:
-        note = "the file does not record the names of its layers (Keras 3.6 and newer do): it is matched by place"
-    yield finding(
-        320,
-        severity_of(raws[0]),
-        headline=entry(320).say(option=f"`{option}`"),
-        found=option,
-        notes=[note],
-        help=[context.load() if by_name else context.load("by_name=True", "skip_mismatch=True")],
-    )
+    help_ = context.load() if by_name else context.load("by_name=True", "skip_mismatch=True")
+    if by_name and raws[0].severity == "error":
+        note = "the file does not record the names of its layers (Keras 3.6 and newer do): match it by place"
+    elif by_name:
+        headline = f"{context.keras} takes `by_name=True` for legacy .h5 files only"
+        note = "kwload takes it here too: the file records the names of its layers"
+        help_ = f"{help_}  matches by place, as Keras does with this file"
+    yield finding(320, severity_of(raws[0]), headline=headline, found=option, notes=[note], help=[help_])
 
 
 def _keys(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -255,6 +257,27 @@ def _version(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         expected=context.keras,
         found=written_by(context),
     )
+
+
+def _unsupported(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Tensors that a variable would take, of a type that NumPy has not."""
+    for raw in raws:
+        tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
+        if tensor is None:
+            yield from _plain(context, [raw])
+            continue
+        yield finding(
+            208,
+            severity_of(raw),
+            headline=entry(208).say(what=quote(tensor.path), detail=f"NumPy has no type for {escape(tensor.dtype)}"),
+            layer=variable.layer if variable is not None else tensor.layer,
+            variable=variable.name if variable is not None else tensor.variable,
+            path=tensor.path,
+            expected=variable.dtype if variable is not None else None,
+            found=tensor.dtype,
+            body=shapes.side_by_side(tensor, variable) if variable is not None else [],
+            related=[context.variables[row].path for row in raw.related if row != raw.model_tensor],
+        )
 
 
 def _plain(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -312,6 +335,7 @@ def untracked(variables: Sequence[tuple[str, str]]) -> list[Finding]:
 
 
 _BUILDERS: Final[dict[int, Builder]] = {
+    208: _unsupported,
     301: matches.missing,
     302: matches.unused,
     303: matches.renamed,

@@ -80,7 +80,8 @@ def detail(finding: Finding, report: Report) -> list[str]:
     """The lines of one finding, headline first."""
     lines = [headline(finding)]
     if finding.path is not None:
-        lines.append(f"  --> {escape(os.path.basename(report.path) or report.path)} : {escape(finding.path)}")
+        name = report.path if report.path.startswith("<") else os.path.basename(report.path) or report.path
+        lines.append(f"  --> {escape(name)} : {escape(finding.path)}")
     lines += [f"   |  {line}".rstrip() for line in finding.body]
     lines += [f"   = note: {note}" for note in finding.notes]
     if finding.cause:
