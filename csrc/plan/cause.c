@@ -37,9 +37,10 @@ static int report_nothing(kw_join *join, uint32_t wanted, kw_error *err) {
     return 0;
 }
 
-/* The model wants variables and gets none at all.  *nothing: nor did any layer
- * find a group of the file, so that there is nothing more to say of layers. */
-static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
+/* The model wants variables and gets none at all: then names and numbers of
+ * layers explain nothing (*unlike).  *nothing: nor did any layer find a group of
+ * the file, so that there is nothing more to say of layers. */
+static int find_nothing(kw_join *join, bool *nothing, bool *unlike, kw_error *err) {
     uint32_t wanted = 0, tried = 0, found = 0;
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         uint32_t f = join->matches[g].candidate;
@@ -52,7 +53,8 @@ static int find_nothing(kw_join *join, bool *nothing, kw_error *err) {
     bool ordered = join->legacy && !join->rules->by_name && count_saved(join) > 0; /* the number of layers is why */
     *nothing = wanted > 0 && tried == 0 && !ordered;
     bool skipped = join->rules->skip_mismatch && wanted > 0 && tried > 0 && found == 0;
-    return *nothing || skipped ? report_nothing(join, wanted, err) : 0;
+    *unlike = *nothing || skipped;
+    return *unlike ? report_nothing(join, wanted, err) : 0;
 }
 
 /* The file has weights and the model has no variables that could take them. */
@@ -367,12 +369,12 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     uint8_t *unused = kw_arena_alloc(&join->work, join->file->group_count);
     uint32_t *best_file = kw_arena_alloc(&join->work, join->model->group_count * sizeof *best_file);
     uint32_t *best_model = kw_arena_alloc(&join->work, join->file->group_count * sizeof *best_model);
-    bool nothing;
+    bool nothing, unlike = false;
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
     if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
-    if (!nothing && find_nothing(join, &nothing, err) < 0) return -1;
+    if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing) {
-        if (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0) return -1;
+        if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);
         if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;
         if (find_missing(join, missing, best_file, err) < 0) return -1;

@@ -7,7 +7,8 @@
  * what shares a path but for the number at its end (layers/dense, layers/dense_1).
  * Two layers are equal when both have names that people gave and these are the
  * same; else, from the front, when their shapes are the same; from the back,
- * behind the change, when they put out the same: an input may have changed.
+ * behind the change, when they put out the same: an input may have changed.  When
+ * no names agree and fewer than half of them fit, the file is another model's.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,17 @@ static bool may_slide(const layer_lists *lists, uint32_t front, uint32_t more) {
     return kw_join_fit(join, f, g).kind == KW_FIT_OK;
 }
 
+/* True when names agree, or half of the layers before and behind the change fit. */
+static bool is_alike(const layer_lists *lists, uint32_t front, uint32_t fewer) {
+    uint32_t fits = 0;
+    for (uint32_t k = 0; k < fewer; k++) {
+        uint32_t i = k < front ? k : lists->file_count - fewer + k, j = k < front ? k : lists->model_count - fewer + k;
+        if (compare_names(lists->join, lists->file[i], lists->model[j]) > 0) return true;
+        fits += kw_join_fit(lists->join, lists->file[i], lists->model[j]).kind == KW_FIT_OK;
+    }
+    return 2 * (uint64_t)fits >= fewer;
+}
+
 /* How many layers from the front are equal; *sure when all others, moved by the
  * difference, are too, and no other place would do. */
 static uint32_t find_change(const layer_lists *lists, bool *sure) {
@@ -53,6 +65,7 @@ static uint32_t find_change(const layer_lists *lists, bool *sure) {
     while (front < fewer && is_equal(lists, front, front, false)) front++;
     while (back < fewer - front && is_equal(lists, n - 1 - back, m - 1 - back, true)) back++;
     *sure = front + back == fewer && more <= INSERTED_MAX && !may_slide(lists, front, more);
+    *sure = *sure && is_alike(lists, front, fewer);
     return front;
 }
 

@@ -158,6 +158,27 @@ static void test_inserted_by_shape(void)
     release(plan, file, model);
 }
 
+/* A file of another model: where it differs is no layer too many. */
+static void test_wrong_file(void)
+{
+    builder *file = legacy(NAMES(NULL, NULL, NULL), 3, SIZES(7, 5, 6, 3));
+    builder *model = legacy(NAMES(NULL, NULL), 2, SIZES(4, 6, 3));
+    file->shapes[4][0] = 9; /* what is behind puts out the same, and fits nowhere */
+    kw_plan *plan = make_plan(file, model, &H5_RULES);
+    CHECK(find(plan, KW_INSERTED) == NULL);
+    CHECK(find(plan, KW_COUNT) != NULL);
+    release(plan, file, model);
+    file = v3(NAMES("a", "b", "c"), 3, SIZES(4, 5, 6, 3), false);
+    model = v3(NAMES("new", "a", "b"), 3, SIZES(2, 4, 5, 6), true);
+    kw_rules rules = V3_RULES;
+    rules.skip_mismatch = true;
+    plan = make_plan(file, model, &rules);
+    CHECK(find(plan, KW_NOTHING_MATCHED) != NULL);
+    CHECK(find(plan, KW_INSERTED) == NULL);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS_NOTHING);
+    release(plan, file, model);
+}
+
 /* 64 -> 128 units: one cause, which the bias and the next layer's input follow from. */
 static void test_shape_cause(void)
 {
@@ -1057,6 +1078,7 @@ int main(void)
     RUN(test_inserted);
     RUN(test_removed);
     RUN(test_inserted_by_shape);
+    RUN(test_wrong_file);
     RUN(test_shape_cause);
     RUN(test_transposed);
     RUN(test_skip_mismatch_half);
