@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -421,6 +422,54 @@ def test_long_names_are_cut_in_text_and_kept_in_data() -> None:
     made = report(file(old, A), model(new, A), wide, pairs=[(2, 2, "path", "same")])
     assert max(map(len, made.render(all=True).split("\n"))) < 500
     assert made.findings[0].layer == long
+
+
+def test_a_subclass_is_built_by_calling_it() -> None:
+    class Functional:
+        pass
+
+    class Network:
+        pass
+
+    held = file(report_cases.dense("a", "layers/dense", 784, 128))
+    groups = [("", "net", "Network", 0, ())]
+    for root, says in ((Network(), 'model(np.zeros((1, 784), "float32"))'), (Functional(), "model.build((None, 784))")):
+        built: Any = SimpleNamespace(groups=groups, keras=report_cases.FakeKeras(), untracked=[], objects=[root])
+        assert says in report(held, built, raw(311), pairs=[]).render()
+
+
+def test_an_optimizer_that_is_not_built_is_built_first() -> None:
+    groups = [*model(A).groups, ("optimizer", None, "Adam", report_cases.OPTIMIZER, ())]
+    left = raw(316, "note", a=9, b=2)
+    for built, helps in ((False, True), (True, False)):
+        objects = [None, SimpleNamespace(built=built)]
+        wanted: Any = SimpleNamespace(groups=groups, keras=report_cases.FakeKeras(), untracked=[], objects=objects)
+        assert ("model.optimizer.build(" in report(file(A), wanted, left).render()) is helps
+
+
+def test_what_keras_does_is_said_of_the_outcome_only() -> None:
+    gone, nothing = raw(305, group=0, a=1, b=1), raw(310)
+    made = report(file(B), model(A), gone, nothing, pairs=[], prediction=predicts("loads_nothing"))
+    said = {item.code: item.keras for item in made.findings}
+    assert said["KW305"] is None
+    assert said["KW310"] is not None and "loaded nothing" in said["KW310"]
+
+
+def test_layers_that_hold_others_leave_no_empty_row() -> None:
+    owner = report_cases.Layer("gru", "layers/gru", "GRU", {})
+    made = report(file(A), model(A, owner, B), raw(318, "warning", group=1), raw(318, "warning", group=2), pairs=[])
+    rows = next(item for item in made.findings if item.code == "KW318").body
+    assert rows == ("b: kernel (16, 16), bias (16,)",)
+
+
+def test_a_link_does_not_suggest_what_is_gone_too(tmp_path: Path) -> None:
+    for name in ("weights_a.h5", "weights_b.h5"):
+        (tmp_path / name).symlink_to("weights_c.h5")
+    made = build.path_report(tmp_path / "weights_a.h5", CoreFailure(104, errno=2))
+    assert "did you mean" not in made.render()
+    (tmp_path / "weights_d.h5").write_bytes(b"x")
+    again = build.path_report(tmp_path / "weights_a.h5", CoreFailure(104, errno=2))
+    assert "weights_d.h5" in again.render() and "weights_b.h5" not in again.render()
 
 
 def test_warnings_that_refuse_do_not_read_ok() -> None:
