@@ -411,6 +411,14 @@ def _shapes() -> Iterator[tuple[str, Report]]:
             prediction=predicts("raises", **TOTAL),
         ),
     )
+    more = Layer("c", "layers/dense_2", "Dense", small.shapes, "int8")
+    both = raw(315, file_group=1, group=1, related=[2, 3, 4, 5])
+    stops = predicts("raises", **TOTAL)
+    yield "KW315-layers", report(file(A, small, more), model(A, B, C), both, pairs=same(2), prediction=stops)
+    pair = [Layer(f"bi/{way}", f"layers/bi/{way}", "GRUCell", {**gru, "bias": (2, 6)}) for way in ("ahead", "back")]
+    flat = [Layer(item.name, item.place, item.kind, {**gru, "bias": (6,)}) for item in pair]
+    both = raw(314, file_group=0, group=0, tensor=2, variable=2, related=[5])
+    yield "KW314-layers", report(file(*pair, A), model(*flat, A), both, pairs=same(8, 0, 1, 2, 3, 4, 5))
     yield (
         "KW315-model",
         report(

@@ -133,7 +133,7 @@ def left_with_others(context: Context) -> set[int]:
     """Rows of the variables that fit, and are left because another one of their layer does not."""
     found: set[int] = set()
     for raw in context.raws:
-        if raw.code == 307 and raw.severity == "error":
+        if raw.code in (307, 314) and raw.severity == "error":
             apart = {row for row in (raw.model_tensor, *raw.related) if row >= 0}
             groups = {context.variables[row].group for row in apart}
             for row in (row for group in groups for row in context.rows_of[group] if row not in apart):

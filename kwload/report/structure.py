@@ -106,6 +106,8 @@ def _reset_after(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             yield from _plain(context, [raw])
             continue
         now = len(variable.shape) == 2
+        layers = (context.variables[other].layer for other in raw.related)
+        others = [layer for layer in dict.fromkeys(layers) if layer != variable.layer]
         yield finding(
             314,
             severity_of(raw),
@@ -116,7 +118,9 @@ def _reset_after(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=list(variable.shape),
             found=list(tensor.shape),
             body=shapes.side_by_side(tensor, variable),
+            related=[context.variables[other].path for other in raw.related if other != row],
             cause=f"the model has `reset_after={now}`, the file `reset_after={not now}`",
+            notes=[f"the same is true of {named(others)}"] if others else [],
             help=[f"build the layer with `reset_after={not now}`", *load_the_rest(context)],
         )
 
@@ -138,7 +142,8 @@ def _quantized(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 def _quantized_side(context: Context, raws: list[Raw], *, in_file: bool) -> Finding:
     first = raws[0]
-    names = layers_of(context, raws) or ["the model"]
+    groups = dict.fromkeys(group for raw in raws for group in context.groups_of(raw))
+    names = list(dict.fromkeys(map(context.layer, groups))) or ["the model"]
     tensors = context.file_tensors(first.file_group) if first.file_group >= 0 else []
     wanted = [context.variables[row] for row in context.rows_of[first.model_group]] if first.model_group >= 0 else []
     mode = _mode([tensor.dtype for tensor in tensors] if in_file else [item.dtype for item in wanted])
