@@ -265,6 +265,31 @@ def damaged(path: Path) -> Iterator[Path]:
     yield path
 
 
+def unclosed(path: Path) -> bytes:
+    """The bytes of an HDF5 file that its writer has flushed and not closed."""
+    import h5py
+
+    with h5py.File(path) as saved, h5py.File(path.with_name("open.h5"), "w", libver="latest") as copy:
+        for name in saved:
+            saved.copy(name, copy)
+        copy.attrs.update(saved.attrs)
+        copy.flush()
+        return path.with_name("open.h5").read_bytes()
+
+
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.h5"])
+def test_files_that_were_never_closed_are_refused_as_keras_refuses_them(
+    flavour: str, name: str, tmp_path: Path
+) -> None:
+    keras = pytest.importorskip(flavour)
+    build = FAMILIES["dense"][0]
+    saved = build(keras)
+    (saved.save_weights if name.endswith("weights.h5") else saved.save)(tmp_path / name)
+    (tmp_path / name).write_bytes(unclosed(tmp_path / name))
+    assert disagreement(build(keras), tmp_path / name, {}) is None
+
+
 @pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
 @pytest.mark.parametrize("name", ["model.weights.h5", "model.keras", "model.h5"])
 def test_damaged_containers_are_refused_as_keras_refuses_them(flavour: str, name: str, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 #include <structmember.h>
 
 #include "read/folder.h"
-#include "read/hdf5.h"
+#include "read/hdf5_private.h"
 
 /* X(name): the attributes of a Plan. */
 #define PLAN_FIELDS(X) X(pairs) X(keras_pairs) X(findings) X(undecidable) X(source_group) X(wanted) X(unused) X(prediction)
@@ -212,6 +212,13 @@ static bool is_zip(kw_content content) {
            content == KW_CONTENT_PYTORCH;
 }
 
+/* True when libhdf5 refuses to open it: it is cut short, or some writer has it open or died with it open. */
+static bool is_refused(const kw_hdf5 *hdf5) {
+    enum { WRITING = 1, SWMR_WRITING = 4 };
+    bool written = hdf5->superblock >= 3 && (hdf5->more->status_flags & (WRITING | SWMR_WRITING)) != 0;
+    return hdf5->truncated || hdf5->interrupted || written;
+}
+
 /* What opening the file meets: its container, and the damage that stops whoever opens it. */
 static void describe_container(const kw_file *file, kw_rules *rules) {
     bool zip = is_zip(file->content);
@@ -229,7 +236,7 @@ static void describe_container(const kw_file *file, kw_rules *rules) {
     bool single = zip || rules->is_hdf5; /* shards are opened one after another */
     const kw_hdf5 *hdf5 = single && file->part_count > 0 ? file->parts[0].hdf5 : NULL;
     if (hdf5 == NULL) return;
-    rules->hdf5_damaged = hdf5->truncated || hdf5->interrupted;
+    rules->hdf5_damaged = is_refused(hdf5);
     rules->root_damaged = hdf5->fault.code != KW_OK;
 }
 
