@@ -407,7 +407,10 @@ def test_variables_that_fit_are_counted_though_their_layer_is_left() -> None:
 def test_an_archive_zipped_with_its_folder_is_not_called_dangerous() -> None:
     fault = (607, 5, "in a folder of the archive: Keras needs it at the top", "sub/model.weights.h5", 0, 0)
     said = str(report(report_cases.FakeFile(**{**vars(file(A, content="keras")), "faults": (fault,)}), model(A)))
-    assert "zip the contents, not the folder" in said and "unless you know who made it" not in said
+    assert "zip the contents, not the folder: `cd sub && " in said and "unless you know who made it" not in said
+    evil = (*fault[:3], "x; rm -rf y/model.weights.h5", 0, 0)
+    said = str(report(report_cases.FakeFile(**{**vars(file(A, content="keras")), "faults": (evil,)}), model(A)))
+    assert "zip the contents" in said and "cd x" not in said
 
 
 def test_tf_keras_counts_on_from_keras_2() -> None:

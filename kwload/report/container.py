@@ -257,8 +257,9 @@ def _remedy(context: Context, code: int, detail: str = "", path: str = "") -> li
             "save the weights again without links: a link inside a file is not followed, and newer Keras refuses it"
         ]
     if code == _MEMBER and detail.startswith("in a folder"):
-        folder = escape(path.rpartition("/")[0])
-        return [f"zip the contents, not the folder: `cd {folder} && zip -r ../model.keras .`"]
+        folder = path.rpartition("/")[0]
+        plain = re.fullmatch(r"\w[\w./-]*", folder, re.ASCII) is not None and ".." not in folder
+        return [f"zip the contents, not the folder{f': `cd {folder} && zip -r ../model.keras .`' if plain else ''}"]
     match code:
         case 204 | 205 | 606:
             return [_again(context)]
