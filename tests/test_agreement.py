@@ -236,6 +236,34 @@ def test_the_prediction_is_what_keras_does(name: str, kind: str, tmp_path: Path)
     assert not differences, f"{len(differences)} disagreements:\n" + "\n".join(differences[:40])
 
 
+@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
+@pytest.mark.parametrize("saved_as", ["d", "other"])
+def test_a_model_without_variables_takes_nothing(flavour: str, saved_as: str, tmp_path: Path) -> None:
+    """A model whose layers were never built: Keras may return silently, and has loaded nothing."""
+    keras = pytest.importorskip(flavour)
+
+    def bare() -> Any:
+        class Bare(keras.Model):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__()
+                self.d = keras.layers.Dense(4)
+                self.built = True
+
+            def call(self, inputs: Any) -> Any:
+                return self.d(inputs)
+
+        return Bare()
+
+    path = tmp_path / "model.weights.h5"
+    subclassed("d" if saved_as == "d" else "x")(keras).save_weights(path)
+    for options in ({}, {"skip_mismatch": True}):
+        assert disagreement(bare(), path, options) is None
+        examined = api.examine(bare(), path, api.Call(skip_mismatch=bool(options)))
+        assert examined.plan is not None
+        assert examined.plan.prediction["outcome"] in ("loads_nothing", "raises")
+        assert [raw[1] for raw in examined.plan.findings] == ["error"]
+
+
 def cut(raw: bytes) -> Iterator[bytes]:
     """Files cut short, from their first bytes to their last but one."""
     yield from (raw[:length] for length in sorted({*range(0, len(raw), len(raw) // 12), len(raw) - 30, len(raw) - 1}))
