@@ -49,8 +49,19 @@ def _flow(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
 
 def _evidence(context: Context, chain: Sequence[tuple[int, int]]) -> str:
     """Why the layers are thought to have moved, and whether Keras could notice."""
-    fit = all(context.fits(giver, group) for group, giver in chain if giver >= 0)
+    fit = all(giver >= 0 and context.fits(giver, group) for group, giver in chain)
     return f"the shapes fit; {_EVIDENCE}" if fit else _EVIDENCE
+
+
+def _beside(context: Context, raw: Raw, chain: Sequence[tuple[int, int]]) -> list[str]:
+    """The layer that only one side has, and those after it, when no shape fits what they would receive."""
+    rows = [("only in the file", has(context, raw.file_group))] if raw.file_group >= 0 else []
+    if raw.model_group >= 0:
+        wanted = context.rows_of[raw.model_group]
+        rows.append(("only in the model", wants(context, context.layer(raw.model_group), wanted)))
+    after = [group for group, _ in chain if group != raw.model_group]
+    rows += [("after it", wants(context, context.layer(group), context.rows_of[group])) for group in after]
+    return listed(columns(rows))
 
 
 def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
@@ -126,15 +137,17 @@ def _shifted(context: Context, raw: Raw) -> Iterator[Finding]:
     gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
     what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
     notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
+    flow = _flow(context, chain)
+    effect = "would receive the weights of their neighbours" if flow else "no longer stand where their weights are"
     yield finding(
         305,
         severity_of(raw),
-        headline=entry(305).say(what=f"{what}: the layers after it would receive the weights of their neighbours"),
+        headline=entry(305).say(what=f"{what}: the layers after it {effect}"),
         layer=new or names[0],
         path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
         expected=names,
         found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
-        body=_flow(context, chain),
+        body=flow or _beside(context, raw, chain),
         notes=[*notes, _evidence(context, chain)],
         help=[*_by_names(context, chain), *([_AS_SAVED] if _moved(context, chain) else [])],
         related=[name for name in names if name != (new or names[0])],
