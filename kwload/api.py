@@ -89,8 +89,6 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
     examined.lap("describe")
-    if not len(file) and file.faults:
-        return examined  # nothing could be read, and the faults say why
     examined.plan = _plan(file, examined.model, name, call)
     examined.lap("plan")
     return examined

@@ -167,6 +167,7 @@ def test_what_is_not_a_weight_file_is_named(content: bytes, code: str, words: st
     with pytest.raises(OSError, match=code):
         kwload.load_weights(model, path)
     assert isinstance(real_load(model, path), OSError)
+    assert (report.prediction.outcome, report.prediction.error.type) == ("raises", "OSError")
 
 
 def test_a_zip_under_another_name(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def build_report(
     if disagreement is not None:
         found.append(disagreement)
     damaged = any(item.code in _DAMAGE for item in found)
-    if plan is not None:
+    if plan is not None and not _unread(file):
         found += structure.structure_findings(context, context.raws, damaged=damaged)
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
@@ -185,11 +185,16 @@ def _undecidable(context: Context) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(context.layer(group) for group in groups) for groups in context.plan.undecidable)
 
 
+def _unread(file: FileFacts) -> bool:
+    """True when nothing could be read: the faults say it all, and nothing fits what is not there."""
+    return bool(file.faults) and not file.tensors
+
+
 def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     severities = [item.severity for item in found]
     counts = {f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")}
     plan = context.plan
-    if plan is not None:
+    if plan is not None and not _unread(context.file):
         from kwload.report.shapes import left_with_others
 
         matched = len({pair[1] for pair in plan.pairs} | left_with_others(context))
