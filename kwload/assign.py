@@ -630,7 +630,7 @@ def _interrupts_deferred() -> Iterator[_Interrupts]:
     """Keeps Ctrl-C from landing in the middle; it is delivered at the end to the handler that was there."""
     interrupts = _Interrupts()
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
         yield interrupts
         return
     signal.signal(signal.SIGINT, interrupts)

@@ -27,6 +27,20 @@ def check(function: Check) -> Check:
     return function
 
 
+def interruptible(function: Check) -> Check:
+    """Ctrl-C as a person's shell has it: what runs in the background was started with SIGINT ignored."""
+
+    @functools.wraps(function)
+    def run(keras: Any) -> None:
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            function(keras)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    return run
+
+
 def backend_of(keras: Any) -> str:
     return keras_of(keras.layers.Layer()).backend
 
@@ -278,6 +292,7 @@ def a_failure_of_assign_changes_nothing(keras: Any) -> None:
 
 
 @check
+@interruptible
 def control_c_puts_everything_back(keras: Any) -> None:
     model = describe(dense(keras), "keras-3")
     before = bytes_of(model.variables)
@@ -290,6 +305,7 @@ def control_c_puts_everything_back(keras: Any) -> None:
 
 
 @check
+@interruptible
 def a_second_control_c_ends_it(keras: Any) -> None:
     model = describe(dense(keras), "keras-3")
     before = bytes_of(model.variables)
@@ -306,6 +322,22 @@ def a_second_control_c_ends_it(keras: Any) -> None:
 
 
 @check
+def an_ignored_control_c_stays_ignored(keras: Any) -> None:
+    model = describe(dense(keras), "keras-3")
+    pairs = arrays_for(model)
+    expected = [array.tobytes() for _, array in pairs]
+    staged = assign.stage(model, pairs)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with at_write(way_of(keras), 4, lambda: os.kill(os.getpid(), signal.SIGINT)):
+            assert outcome(lambda: assign.commit(staged)) is None
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert bytes_of(model.variables) == expected
+
+
+@check
+@interruptible
 def control_c_while_putting_back(keras: Any) -> None:
     model = describe(dense(keras), "keras-3")
     before = bytes_of(model.variables)
