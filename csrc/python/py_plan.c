@@ -232,6 +232,9 @@ static void describe_container(const kw_file *file, kw_rules *rules) {
         /* The bytes present are all of the archive's: it is the archive that is cut, not what lies in it. */
         if (cut && fault->a == kw_source_size(file->source)) rules->is_zip = false;
         if (fault->fault.code == KW_CORRUPT && fault->path[0] == '\0') rules->zip_damaged = true;
+        /* The member that Keras opens is there, but is no HDF5 file. */
+        if (fault->fault.code == KW_NOT_WEIGHTS && strcmp(fault->path, "model.weights.h5") == 0)
+            rules->hdf5_damaged = true;
     }
     bool single = zip || rules->is_hdf5; /* shards are opened one after another */
     const kw_hdf5 *hdf5 = single && file->part_count > 0 ? file->parts[0].hdf5 : NULL;
