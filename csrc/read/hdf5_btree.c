@@ -124,7 +124,7 @@ static int visit_node1(walk *w, todo t, uint8_t type, size_t key_len, kw_btree1_
         }
         key = next;
     }
-    reverse(w->todos + before, w->todo_count - before);
+    if (w->todo_count > before) reverse(w->todos + before, w->todo_count - before);
     return 0;
 }
 
@@ -210,7 +210,7 @@ static int push_children2(walk *w, const tree2 *t, todo node, kw_cursor *c, kw_e
         kw_cursor_skip(c, t->total_width[child.level]);
         if (push(w, child, err) != 0) return -1;
     }
-    reverse(w->todos + before, w->todo_count - before);
+    if (w->todo_count > before) reverse(w->todos + before, w->todo_count - before);
     return 0;
 }
 

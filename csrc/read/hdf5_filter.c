@@ -181,11 +181,12 @@ static int undo_fletcher32(uint64_t at, kw_filter_room *room, kw_error *err) {
 
 /* Copies `len` bytes from `back` bytes before; they may run into themselves. */
 static void copy_back(uint8_t *to, size_t back, size_t len) {
+    const uint8_t *from = to - back;
     if (back >= len) {
-        memcpy(to, to - back, len);
+        memcpy(to, from, len);
         return;
     }
-    for (size_t i = 0; i < len; i++) to[i] = to[i - back];
+    for (size_t i = 0; i < len; i++) to[i] = from[i];
 }
 
 /* One LZF token, `control` its first byte: writes to out[*pos].  False when the

@@ -232,8 +232,9 @@ static int compare_links(const void *a, const void *b) {
 
 /* Sorts the links from `first` on (symbol tables are sorted already) and drops those whose name another has. */
 static int sort_links(kw_walk *walk, kw_object *object, size_t first, kw_error *err) {
-    kw_link *links = walk->links + first;
     size_t count = walk->link_count - first, kept = 0;
+    if (count < 2) return 0;
+    kw_link *links = walk->links + first;
     bool sorted = true;
     for (size_t i = 1; i < count && sorted; i++)
         sorted = strcmp(name_of(&links[i - 1]), name_of(&links[i])) < 0;
