@@ -258,21 +258,19 @@ static PyObject *file_view(PyObject *object, PyObject *argument) {
     return array;
 }
 
-/* What File.fetch collects before the GIL is released. */
-typedef struct fetch_job {
-    kw_extent *extents; /* of one part at a time */
-    size_t count;
-} fetch_job;
+/* True when the bytes in the file are those wanted, one after another: kw_fetch can read them. */
+static bool is_plain(const kw_tensor *tensor) { return is_extent(tensor) && !tensor->big_endian && tensor->nbytes > 0; }
 
 /* Reads what lies plain in one part, with the member's CRC when asked. */
-static int fetch_part(kw_opened *opened, uint32_t part_row, fetch_job *job, int threads, bool verify, kw_error *err) {
+static int fetch_part(kw_opened *opened, uint32_t part_row, kw_extent *extents, size_t extent_count, int threads,
+                      bool verify, kw_error *err) {
     kw_part *part = &opened->file->parts[part_row];
     bool check = verify && part->has_crc && !part->inflated;
     uint32_t crc = 0;
-    if (job->count == 0 && !check) return 0;
+    if (extent_count == 0 && !check) return 0;
     int result;
     Py_BEGIN_ALLOW_THREADS
-    result = kw_fetch(part->source, job->extents, job->count, threads, check ? &crc : NULL, err);
+    result = kw_fetch(part->source, extents, extent_count, threads, check ? &crc : NULL, err);
     Py_END_ALLOW_THREADS
     if (result == 0 && check && crc != part->crc) {
         result = kw_fail(err, KW_CHECKSUM, KW_NOWHERE, "CRC-32 of %s is %08x, the archive records %08x", part->name,
@@ -291,8 +289,8 @@ static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int thre
     int result = -1;
     uint32_t *order = PyMem_Malloc(sizeof *order * (size_t)(count + 1));
     void **blocks = PyMem_Malloc(sizeof *blocks * (size_t)(count + 1));
-    fetch_job job = {PyMem_Malloc(sizeof *job.extents * (size_t)(count + 1)), 0};
-    if (order == NULL || blocks == NULL || job.extents == NULL) {
+    kw_extent *extents = PyMem_Malloc(sizeof *extents * (size_t)(count + 1)); /* of one part at a time */
+    if (order == NULL || blocks == NULL || extents == NULL) {
         kw_fail_memory(err);
         goto done;
     }
@@ -306,17 +304,17 @@ static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int thre
         if (array == NULL || PyList_SetItem(list, i, array) < 0) goto done;
     }
     for (uint32_t part = 0; part < opened->file->part_count; part++) {
-        job.count = 0;
+        size_t extent_count = 0;
         for (Py_ssize_t i = 0; i < count; i++) {
             const kw_tensor *tensor = &table->tensors[order[i]];
-            if (tensor->part != part || !is_extent(tensor) || tensor->big_endian || tensor->nbytes == 0) continue;
-            job.extents[job.count++] = (kw_extent){tensor->off, tensor->nbytes, blocks[i]};
+            if (tensor->part != part || !is_plain(tensor)) continue;
+            extents[extent_count++] = (kw_extent){tensor->off, tensor->nbytes, blocks[i]};
         }
-        if (fetch_part(opened, part, &job, threads, verify, err) < 0) goto done;
+        if (fetch_part(opened, part, extents, extent_count, threads, verify, err) < 0) goto done;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         const kw_tensor *tensor = &table->tensors[order[i]];
-        if (tensor->nbytes == 0 || (is_extent(tensor) && !tensor->big_endian)) continue;
+        if (tensor->nbytes == 0 || is_plain(tensor)) continue;
         if (kw_opened_read(opened, order[i], blocks[i], err) < 0) goto done;
     }
     for (uint32_t part = 0; part < opened->file->part_count; part++) {
@@ -326,7 +324,7 @@ static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int thre
 done:
     PyMem_Free(order);
     PyMem_Free(blocks);
-    PyMem_Free(job.extents);
+    PyMem_Free(extents);
     return result;
 }
 

@@ -50,7 +50,6 @@ def build_report(
     options: Options = Options(),  # noqa: B008
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
-    loaded: bool = False,
 ) -> Report:
     """The report on an opened file.
 
@@ -70,8 +69,6 @@ def build_report(
         What went wrong after the file was opened (a checksum, a change of the file, a read that failed).
     times : mapping of str to float, optional
         Seconds by step.
-    loaded : bool
-        Whether the values were assigned.
     """
     from kwload.report import container, structure
     from kwload.report.context import Context, is_path
@@ -107,7 +104,6 @@ def build_report(
         counts=_counts(context, found),
         times=dict(times or {}),
         contents=container.contents(context),
-        loaded=loaded,
     )
 
 
