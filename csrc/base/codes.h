@@ -54,12 +54,20 @@
     X(319, UNDECIDABLE, "undecidable")                                         \
     X(320, OPTION, "option-not-supported")                                     \
     X(321, KEYS, "variable-keys")                                              \
+    X(322, WRONG_FILE, "another-architecture")                                 \
+    X(323, COUNTER, "counter-offset")                                          \
+    X(324, NOT_SAVED, "not-saved")                                             \
+    X(325, LORA, "lora")                                                       \
     X(401, CONFIG_CHANGED, "config-changed")                                   \
     X(402, NOT_REGISTERED, "custom-layer-not-registered")                      \
     X(403, LAYER_CHANGED, "custom-layer-changed")                              \
     X(404, NOT_VERIFIABLE, "not-verifiable")                                   \
     X(405, VERSION, "version")                                                 \
     X(406, KERAS_REFUSES, "keras-refuses")                                     \
+    X(501, NOT_FINITE, "not-finite")                                           \
+    X(502, ZEROED, "zeroed-block")                                             \
+    X(503, LOSSY, "lossy-cast")                                                \
+    X(504, CONSTANT, "constant")                                               \
     X(601, LINK, "link-out-of-file")                                           \
     X(602, EXTERNAL, "external-storage")                                       \
     X(603, VIRTUAL, "virtual-dataset")                                         \

@@ -380,6 +380,38 @@ _ENTRIES: Final = (
         "The number of weights agrees and their keys do not, so it cannot be said which is which.",
     ),
     Entry(
+        322,
+        "another-architecture",
+        "fit",
+        "the file holds the weights of another architecture: {what}",
+        "Neither the number of layers nor their shapes agree anywhere near. What the file looks like is told from its "
+        "layers; the wrong file was downloaded, or the path is another model's.",
+    ),
+    Entry(
+        323,
+        "counter-offset",
+        "fit",
+        "the numbers that Keras appends to names differ by {offset}",
+        "Keras numbers the layers of one process: `conv2d`, `conv2d_1`. A model that was built second has other "
+        "numbers than one built first, so by name nothing matches, although nothing else differs.",
+    ),
+    Entry(
+        324,
+        "not-saved",
+        "fit",
+        "{what} of the model {verb} never written to the file",
+        "Keras before 3.15 did not save layers that are kept in lists inside lists. The file cannot give them weights, "
+        "and Keras loads it without a word.",
+    ),
+    Entry(
+        325,
+        "lora",
+        "fit",
+        "{layer} has LoRA weights on one side only",
+        "LoRA adds two small matrices to a kernel. The V3 formats store the merged kernel, the legacy format stores "
+        "the two matrices beside it, in another order.",
+    ),
+    Entry(
         401,
         "config-changed",
         "fit",
@@ -421,6 +453,38 @@ _ENTRIES: Final = (
         "{reader} itself would raise {error}, though the file fits the model",
         "Every variable finds its tensor, and Keras's own reader does not get that far with this file: it looks for "
         "something under another name, or cannot convert a type.",
+    ),
+    Entry(
+        501,
+        "not-finite",
+        "fit",
+        "{what} {verb} values that are not finite: {counts}",
+        "NaN or infinity in a weight spreads to everything that is computed from it. Training diverged before the file "
+        "was saved, or its bytes are not those that were written.",
+    ),
+    Entry(
+        502,
+        "zeroed-block",
+        "fit",
+        "{what} {verb} a block of zeros: {detail}",
+        "A run of zero bytes within values that look random is what a lost disk block or an unfinished copy leaves. "
+        "HDF5 has no checksum by default, so nothing else shows it.",
+    ),
+    Entry(
+        503,
+        "lossy-cast",
+        "fit",
+        "{what} {verb} {effect} when loaded as {dtype}",
+        "The values in the file do not fit the type of the variable: they become infinite, zero, or are rounded. Keras "
+        "converts them without a word.",
+    ),
+    Entry(
+        504,
+        "constant",
+        "fit",
+        "{what} {verb} the same value everywhere: {value}",
+        "A kernel of one value has learnt nothing: it may never have been initialised or trained, or is meant "
+        "to be so.",
     ),
     Entry(
         601,
