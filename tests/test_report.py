@@ -1,7 +1,7 @@
 """Reports: the catalogue is complete, the text is short, safe and as the golden files show it.
 
-The golden files are in ``tests/reports``; ``KWLOAD_REWRITE_REPORTS=1`` writes them anew, to be read before they are
-committed.
+The golden files are in ``tests/reports``, one for each case: the report as it is printed, then the concise one.
+``KWLOAD_REWRITE_REPORTS=1`` writes them anew, to be read before they are committed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ CASES = report_cases.cases()
 each_case = pytest.mark.parametrize("name", CASES)
 
 
+CONCISE = "\n--- concise\n"
+
+
 def shown(name: str) -> str:
-    """The text of a case; what depends on the machine is replaced."""
-    return CASES[name].render().replace(os.getcwd(), "/here") + "\n"
+    """The text of a case, full and concise; what depends on the machine is replaced."""
+    made = CASES[name]
+    return f"{made.render()}\n{CONCISE}{made.render(concise=True)}\n".replace(os.getcwd(), "/here")
 
 
 def test_every_code_of_the_core_has_a_sentence_and_an_explanation() -> None:
