@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kwload._core import Tensor
     from kwload.api import check, load_weights, open
+    from kwload.compare import Diff, diff
     from kwload.errors import (
         WeightsError,
         WeightsFileError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from kwload.report.finding import Finding, Prediction, Report
 
 __all__ = [
+    "Diff",
     "File",
     "Finding",
     "Prediction",
@@ -39,6 +41,7 @@ __all__ = [
     "WeightsNotFoundError",
     "WeightsPermissionError",
     "check",
+    "diff",
     "load_weights",
     "open",
 ]
@@ -46,12 +49,14 @@ __all__ = [
 # Where each public name lives. Looked up at the first use: pytest loads the plugin, and with it this module, in every
 # run of every project where kwload is installed, and must not pay for NumPy and the core.
 _HOMES = {
+    "Diff": "kwload.compare",
     "File": "kwload.file",
     "Finding": "kwload.report.finding",
     "Prediction": "kwload.report.finding",
     "Report": "kwload.report.finding",
     "Tensor": "kwload._core",
     "check": "kwload.api",
+    "diff": "kwload.compare",
     "load_weights": "kwload.api",
     "open": "kwload.api",
 }

@@ -64,6 +64,31 @@ def _inspect(path: str, *, as_tree: bool, as_json: bool) -> int:
     return exit_code(report)
 
 
+@main.command("diff")
+@click.argument("a", type=_FILE)
+@click.argument("b", type=_FILE)
+@click.option("--rtol", type=click.FloatRange(0), default=0.0, help="Relative tolerance, as numpy.allclose has it.")
+@click.option("--atol", type=click.FloatRange(0), default=0.0, help="Absolute tolerance, as numpy.allclose has it.")
+@click.option("--all", "everything", is_flag=True, help="The whole comparison, however long.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object on one line.")
+def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_json: bool) -> None:
+    """Whether two weight files hold the same values, whatever their layouts. Exit code 1 when they do not."""
+    import kwload
+    from kwload.report.codes import exit_code
+
+    try:
+        found = kwload.diff(a, b, rtol=rtol, atol=atol)
+    except kwload.WeightsError as error:
+        _echo(error.report.to_json() if as_json else _coloured(error.report.render()))
+        sys.exit(exit_code(error.report))
+    except ValueError as error:
+        _usage(str(error), "'--rtol' / '--atol'")
+    _echo(found.to_json() if as_json else found.render(all=everything))
+    if any(pair.difference == "unreadable" for pair in found.pairs):
+        sys.exit(3)
+    sys.exit(0 if found.same else 1)
+
+
 @main.command("check")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option(

@@ -21,7 +21,7 @@ _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 2
 _SHARD, _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY = 207, 208, 211, 212, 213
 _LINK, _MEMBER = 601, 607
 
-_LAYOUTS: Final = {
+LAYOUTS: Final = {
     "legacy": "legacy .h5 weights",
     "legacy-model": "a whole model in legacy .h5",
     "keras-0": "weights of Keras 0.x",
@@ -31,6 +31,7 @@ _LAYOUTS: Final = {
     "optimizer-only": "the state of an optimizer",
     "hdf5": "an HDF5 file that Keras did not write",
 }
+"""Layout -> what to call a file of it."""
 
 _ANY_FILE: Final = 1 << 50
 """Bytes that no weight file has: a header that declares more is itself damaged."""
@@ -80,7 +81,7 @@ def _weight_rows(context: Context) -> list[int]:
 
 
 def _phrase(context: Context) -> str:
-    known = _LAYOUTS.get(context.file.layout, "")
+    known = LAYOUTS.get(context.file.layout, "")
     if context.file.content == "hdf5":
         return known or "an HDF5 file"
     phrase = _core.CONTENTS.get(context.file.content, context.file.content)
@@ -357,7 +358,7 @@ def name_and_content(context: Context, suffix: str) -> Finding | None:
         "weights.h5": "an HDF5 file" if zipped else "Keras 3 weights",
         "h5": "an HDF5 file" if zipped else "legacy .h5 weights",
     }.get(suffix)
-    content = f"is {_core.CONTENTS[file.content]}" if zipped else f"holds {_LAYOUTS[layout]}"
+    content = f"is {_core.CONTENTS[file.content]}" if zipped else f"holds {LAYOUTS[layout]}"
     headline = entry(206).say(content=content, assumed=assumed)
     if assumed is None:
         headline = f"the file {content}, but Keras knows no weight file by such a name"
