@@ -215,6 +215,22 @@ def _containers() -> Iterator[tuple[str, Report]]:
         "KW207",
         report(FakeFile(**{**vars(file(A)), "content": "shards", "faults": (missing,)}), path="big.weights.json"),
     )
+    other = {**vars(file(A)), "content": "shards"}
+    absent = (214, None, "layers/dense is not in it", "big_00000.weights.h5", 2, 4)
+    beside = (214, None, "the map does not list all that is in it", "big_00001.weights.h5", 0, 4)
+    total = (214, None, "the map says 1234 bytes", "", 1234, 49_920)
+    yield (
+        "KW214",
+        report(FakeFile(**{**other, "faults": (absent, beside)}), model(A), path="big.weights.json", pairs=[]),
+    )
+    yield (
+        "KW214-beside",
+        report(FakeFile(**{**other, "faults": (beside,)}), model(A), path="big.weights.json", pairs=same(2)),
+    )
+    yield (
+        "KW214-total",
+        report(FakeFile(**{**other, "faults": (total,)}), model(A), path="big.weights.json", pairs=same(2)),
+    )
     yield "KW208", report(file(A, B, faults={1: (208, 5_000, "compound of 3")}), model(A, B))
     odd = FakeFile(
         **{**vars(file(A)), "tensors": (replace(file(A).tensors[0], dtype="text of 3 bytes"), *file(A).tensors[1:])}

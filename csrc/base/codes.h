@@ -33,6 +33,7 @@
     X(211, CHANGED, "changed-while-reading")                                   \
     X(212, NO_WEIGHTS, "no-keras-weights")                                     \
     X(213, MEMORY, "out-of-memory")                                            \
+    X(214, SHARD, "shard-mismatch")                                            \
     X(301, MISSING, "missing")                                                 \
     X(302, UNUSED, "unused")                                                   \
     X(303, RENAMED, "renamed")                                                 \

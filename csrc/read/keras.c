@@ -38,6 +38,8 @@ typedef struct reader {
     size_t group_capacity, slot_capacity, owner_capacity;
     uint32_t group_count, slot_count;
     kw_index paths; /* of groups: one group a path where several parts are read */
+    kw_mapped *mapped;   /* what a shard map says of Keras 3 files; NULL */
+    kw_index map_paths;  /* path -> the first of its rows in the map */
 } reader;
 
 /* A list of names from one attribute or several. */
@@ -403,6 +405,19 @@ static bool is_below(const char *path, const char *first) {
     return strncmp(path, first, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
+/* True when a shard map does not give the group to the part that is read: Keras does not look for it there. */
+static bool is_stray(reader *r, const char *path) {
+    const kw_mapped *map = r->mapped;
+    if (map == NULL) return false;
+    uint32_t part = (uint32_t)(r->part - r->file->parts), row = kw_index_find(&r->map_paths, path);
+    for (size_t i = row; row != KW_NONE && i < map->count && strcmp(map->groups[i].path, path) == 0; i++) {
+        if (map->groups[i].fault.code != KW_OK || map->groups[i].part != part) continue;
+        map->groups[i].found = true;
+        return false;
+    }
+    return true;
+}
+
 /* The group of the object whose variables are in node `vars`, itself below `owner`. */
 static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) {
     const kw_hdf5 *hdf5 = r->hdf5;
@@ -426,9 +441,11 @@ static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) 
         return 0;
     }
     r->users[vars] = row;
+    bool stray = is_stray(r, path);
     for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
         uint32_t node = resolve(hdf5, i);
-        if (is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
+        if (stray && is_dataset(hdf5, node)) r->mapped->strays[r->part - r->file->parts]++;
+        if (!stray && is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
             return -1;
     }
     return 0;
@@ -681,14 +698,16 @@ done:
 }
 
 /* Groups of shards that are not there. */
-static int add_lost(reader *r, kw_keras_kind kind, const kw_lost_group *lost, size_t count, kw_error *err) {
+static int add_lost(reader *r, kw_keras_kind kind, const kw_mapped *mapped, kw_error *err) {
     r->part = NULL;
-    for (size_t i = 0; i < count; i++) {
-        const char *path = kind == KW_KERAS_HF_SHARD ? parent_of(r, lost[i].path, err) : lost[i].path;
+    for (size_t i = 0; i < mapped->count; i++) {
+        const kw_mapped_group *lost = &mapped->groups[i];
+        if (lost->fault.code == KW_OK) continue;
+        const char *path = kind == KW_KERAS_HF_SHARD ? parent_of(r, lost->path, err) : lost->path;
         if (path == NULL) return -1;
         uint32_t row = group_of_path(r, path, err);
         if (row == KW_NONE) return -1;
-        if (r->groups[row].fault.code == KW_OK) r->groups[row].fault = lost[i].fault;
+        if (r->groups[row].fault.code == KW_OK) r->groups[row].fault = lost->fault;
         if (is_below(path, "optimizer")) r->groups[row].flags |= KW_GROUP_OPTIMIZER;
     }
     return 0;
@@ -723,17 +742,28 @@ static int finish_rows(reader *r, kw_error *err) {
     return 0;
 }
 
-int kw_keras_read(kw_build *build, kw_keras_kind kind, const kw_lost_group *lost, size_t lost_count, kw_error *err) {
-    reader r = {.build = build, .file = build->file, .paths = KW_INDEX_EMPTY};
+/* Makes ready to look up what the map says. */
+static int open_map(reader *r, kw_mapped *mapped, kw_error *err) {
+    uint32_t existing;
+    if (r->file->content == KW_CONTENT_HF_SHARDS || mapped->count == 0) return 0;
+    r->mapped = mapped;
+    for (size_t i = 0; i < mapped->count; i++)
+        if (kw_index_add(&r->map_paths, mapped->groups[i].path, (uint32_t)i, &existing, err) < 0) return -1;
+    return 0;
+}
+
+int kw_keras_read(kw_build *build, kw_keras_kind kind, kw_mapped *mapped, kw_error *err) {
+    reader r = {.build = build, .file = build->file, .paths = KW_INDEX_EMPTY, .map_paths = KW_INDEX_EMPTY};
     int result = -1;
-    if (read_tensors(build, err) < 0) goto done;
+    if (read_tensors(build, err) < 0 || open_map(&r, mapped, err) < 0) goto done;
     for (uint32_t p = 0; p < build->file->part_count; p++)
         if (read_part(&r, &build->file->parts[p], kind, err) < 0) goto done;
-    if (add_lost(&r, kind, lost, lost_count, err) < 0 || finish_rows(&r, err) < 0) goto done;
+    if (add_lost(&r, kind, mapped, err) < 0 || finish_rows(&r, err) < 0) goto done;
     const char *writer = kw_build_find_meta(build, "keras_version") == NULL ? guess(build->file) : NULL;
     result = writer != NULL ? kw_build_meta(build, "written_by", writer, err) : 0;
 done:
     kw_index_free(&r.paths);
+    kw_index_free(&r.map_paths);
     free(r.groups);
     free(r.slots);
     free(r.slot_groups);

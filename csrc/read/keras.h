@@ -15,11 +15,20 @@ typedef enum kw_keras_kind {
     KW_KERAS_HF_SHARD /* a shard of Hugging Face */
 } kw_keras_kind;
 
-/* A group that a shard map names and whose shard is not there. */
-typedef struct kw_lost_group {
+/* A group that a shard map gives to a shard.  Those of one path stand together. */
+typedef struct kw_mapped_group {
     const char *path;
-    kw_fault fault;
-} kw_lost_group;
+    uint32_t part;  /* the shard, when it could be opened */
+    kw_fault fault; /* else why it could not */
+    bool found;     /* the shard has it: set by kw_keras_read */
+} kw_mapped_group;
+
+/* What a shard map says, none of it for other files. */
+typedef struct kw_mapped {
+    kw_mapped_group *groups;
+    size_t count;
+    uint64_t *strays; /* one a part: tensors in it of groups that the map does not give to it; by kw_keras_read */
+} kw_mapped;
 
 /* Opens the HDF5 file of the part added last; what is wrong with it becomes
  * faults of the container.  0, also when it is not HDF5 (then its hdf5 stays
@@ -27,7 +36,8 @@ typedef struct kw_lost_group {
 int kw_keras_open_part(kw_build *build, kw_error *err);
 
 /* Fills the file's table from all its parts, with the facts that they record.
- * 0, or -1 with KW_MEMORY. */
-int kw_keras_read(kw_build *build, kw_keras_kind kind, const kw_lost_group *lost, size_t lost_count, kw_error *err);
+ * Of Keras's shards only what the map gives to each, as Keras does.  0, or -1
+ * with KW_MEMORY. */
+int kw_keras_read(kw_build *build, kw_keras_kind kind, kw_mapped *mapped, kw_error *err);
 
 #endif

@@ -112,7 +112,8 @@ int kw_file_open(kw_source *source, const kw_open_options *options, kw_file **ou
     if (file == NULL) return kw_fail_memory(err);
     file->source = kw_source_retain(source);
     if (open_content(&build, &shards, err) < 0) goto done;
-    if (kw_keras_read(&build, kind_of(file, &shards), shards.lost, shards.lost_count, err) < 0) goto done;
+    if (kw_keras_read(&build, kind_of(file, &shards), &shards.mapped, err) < 0) goto done;
+    if (kw_shards_compare(&build, &shards, err) < 0) goto done;
     if (check_unchanged(file, err) < 0) goto done;
     *out = file;
     file = NULL;

@@ -31,6 +31,7 @@ typedef struct map_key {
 typedef struct shard {
     const char *name;
     kw_fault fault; /* why it cannot be used */
+    uint32_t part;
 } shard;
 
 typedef struct map {
@@ -194,6 +195,7 @@ static int open_shard(map *m, kw_source *beside, shard *s, uint64_t groups, kw_e
         return lose_shard(m, s, missing ? KW_SHARD_MISSING : why.code, why.detail, groups, err);
     }
     kw_part *part = kw_build_part(m->build, source, s->name, err);
+    s->part = m->build->file->part_count - 1;
     if (part == NULL || kw_detect(source, m->arena, &content, &title, err) < 0) return -1;
     if (content != KW_CONTENT_HDF5) {
         int code = content == KW_CONTENT_SAFETENSORS ? KW_UNSUPPORTED
@@ -215,20 +217,18 @@ static const char *group_path(map *m, const char *key, kw_error *err) {
     return path;
 }
 
-/* Lists the groups of shards that cannot be used. */
-static int list_lost(map *m, kw_shards *out, kw_error *err) {
-    size_t count = 0;
-    for (size_t i = 0; i < m->entry_count; i++)
-        count += counts(m, i) && m->shards[m->entries[i].shard].fault.code != KW_OK;
-    if (count == 0) return 0;
-    out->lost = kw_arena_alloc(&out->arena, count * sizeof *out->lost);
-    if (out->lost == NULL) return kw_fail_memory(err);
+/* Lists what the map says, of Hugging Face only what is lost. */
+static int list_groups(map *m, kw_shards *out, kw_error *err) {
+    kw_mapped *mapped = &out->mapped;
+    mapped->groups = kw_arena_alloc(&out->arena, m->entry_count * sizeof *mapped->groups);
+    mapped->strays = kw_arena_alloc(&out->arena, m->build->file->part_count * sizeof *mapped->strays);
+    if (mapped->groups == NULL || mapped->strays == NULL) return kw_fail_memory(err);
     for (size_t i = 0; i < m->entry_count; i++) {
         const shard *s = &m->shards[m->entries[i].shard];
-        if (!counts(m, i) || s->fault.code == KW_OK) continue;
+        if (!counts(m, i) || (!m->of_keras && s->fault.code == KW_OK)) continue;
         const char *path = group_path(m, m->entries[i].path, err);
         if (path == NULL) return -1;
-        out->lost[out->lost_count++] = (kw_lost_group){.path = path, .fault = s->fault};
+        mapped->groups[mapped->count++] = (kw_mapped_group){.path = path, .part = s->part, .fault = s->fault};
     }
     return 0;
 }
@@ -240,9 +240,67 @@ static int open_shards(map *m, kw_source *beside, kw_shards *out, kw_error *err)
     for (size_t i = 0; i < m->entry_count; i++) groups[m->entries[i].shard] += counts(m, i);
     for (size_t i = 0; i < m->shard_count; i++)
         if (groups[i] > 0 && open_shard(m, beside, &m->shards[i], groups[i], err) < 0) goto done;
-    result = list_lost(m, out, err);
+    result = list_groups(m, out, err);
 done:
     free(groups);
+    return result;
+}
+
+/* What a shard has not of what the map gives to it, and has beside it. */
+static int compare_shard(kw_build *build, const kw_mapped *mapped, uint32_t part, uint64_t absent, const char *first,
+                         kw_error *err) {
+    const char *name = build->file->parts[part].name;
+    uint64_t strays = mapped->strays[part];
+    if (absent > 0)
+        return kw_build_fault(build, KW_SHARD, KW_NOWHERE, name, absent, strays, err, "%.200s is not in it", first);
+    if (strays == 0) return 0;
+    return kw_build_fault(build, KW_SHARD, KW_NOWHERE, name, 0, strays, err, "the map does not list all that is in it");
+}
+
+/* Bytes of all tensors, as Keras adds them up; false when that is not the same: it counts a bool as one bit. */
+static bool add_up(const kw_file *file, uint64_t *total) {
+    *total = 0;
+    for (uint32_t i = 0; i < file->table.tensor_count; i++) {
+        const kw_tensor *tensor = &file->table.tensors[i];
+        if (tensor->dtype == KW_DTYPE_BOOL || tensor->dtype == KW_DTYPE_NONE) return false;
+        if (__builtin_add_overflow(*total, tensor->nbytes, total)) return false;
+    }
+    return true;
+}
+
+/* The size that the map records.  A fault of the map when it is not what the shards hold. */
+static int compare_size(kw_build *build, kw_error *err) {
+    const char *text = kw_build_find_meta(build, "total_size");
+    uint64_t total;
+    if (text == NULL || !add_up(build->file, &total)) return 0;
+    double said = strtod(text, NULL), gap = said - (double)total;
+    if (gap > -1 && gap < 1) return 0;
+    uint64_t shown = said >= 0 && said < 1e18 ? (uint64_t)said : 0;
+    return kw_build_fault(build, KW_SHARD, KW_NOWHERE, "", shown, total, err, "the map says %.40s bytes", text);
+}
+
+int kw_shards_compare(kw_build *build, const kw_shards *shards, kw_error *err) {
+    const kw_mapped *mapped = &shards->mapped;
+    uint32_t before = build->file->fault_count, parts = build->file->part_count;
+    if (build->file->content == KW_CONTENT_HF_SHARDS || mapped->count == 0) return 0;
+    uint64_t *absent = calloc(parts + 1, sizeof *absent);
+    const char **first = calloc(parts + 1, sizeof *first);
+    int result = absent == NULL || first == NULL ? kw_fail_memory(err) : 0;
+    for (size_t i = 0; result == 0 && i < mapped->count; i++) {
+        const kw_mapped_group *group = &mapped->groups[i];
+        bool sound = group->fault.code == KW_OK && build->file->parts[group->part].hdf5 != NULL;
+        if (!sound || group->found || absent[group->part]++ > 0) continue;
+        first[group->part] = group->path[0] != '\0' ? group->path : "vars";
+    }
+    for (uint32_t part = 0; result == 0 && part < parts; part++) {
+        /* Of a shard that is damaged that is said already. */
+        const kw_hdf5 *hdf5 = build->file->parts[part].hdf5;
+        if (hdf5 != NULL && hdf5->fault.code == KW_OK && !hdf5->truncated && !hdf5->interrupted)
+            result = compare_shard(build, mapped, part, absent[part], first[part], err);
+    }
+    if (result == 0 && before == 0 && build->file->fault_count == 0) result = compare_size(build, err);
+    free(absent);
+    free(first);
     return result;
 }
 

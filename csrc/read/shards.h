@@ -6,10 +6,9 @@
 #include "read/keras.h"
 
 typedef struct kw_shards {
-    kw_arena arena;      /* of `lost` */
-    kw_keras_kind kind;  /* which layout the shards have */
-    kw_lost_group *lost; /* groups of shards that cannot be opened */
-    size_t lost_count;
+    kw_arena arena;     /* of `mapped` */
+    kw_keras_kind kind; /* which layout the shards have */
+    kw_mapped mapped;   /* what the map says, for kw_keras_read */
 } kw_shards;
 
 /* Reads `map` as a shard map of Keras (.weights.json) or an index of Hugging
@@ -19,6 +18,10 @@ typedef struct kw_shards {
  * Shards that are missing, no HDF5, or not plain file names are faults.  0 with
  * *out to be freed, or -1 for what ends everything. */
 int kw_shards_open(kw_build *build, kw_source *map, kw_shards *out, kw_error *err);
+
+/* Holds Keras's map against what kw_keras_read found: groups that a shard has
+ * not, tensors that it has beside them, the total size.  0 or -1: KW_MEMORY. */
+int kw_shards_compare(kw_build *build, const kw_shards *shards, kw_error *err);
 void kw_shards_free(kw_shards *shards);
 
 #endif

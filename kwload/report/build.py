@@ -32,7 +32,7 @@ _SILENT: Final = {
     "KW310": ("loads_nothing", "returns normally, having loaded nothing"),
     "KW313": ("loads_wrong", "loads them in the wrong order, without a word"),
 }
-_DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207"})
+_DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207", "KW214"})
 _COMPLETE: Final = {
     "A total of ": "A total of {a} objects could not be loaded…",
     "Layer count mismatch when loading weights from file. Model expected ": (
@@ -82,7 +82,7 @@ def build_report(
     disagreement = container.name_and_content(context, paths.suffix_of(shown)) if is_path(shown) else None
     if disagreement is not None:
         found.append(disagreement)
-    damaged = any(item.code in _DAMAGE for item in found)
+    damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
     if plan is not None and not _unread(file):
         found += structure.structure_findings(context, context.raws, damaged=damaged)
     if damaged:  # what the file is matters no more

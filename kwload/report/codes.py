@@ -220,6 +220,14 @@ _ENTRIES: Final = (
         "An allocation failed. kwload allocates by what it has read, never by what a file merely declares.",
     ),
     Entry(
+        214,
+        "shard-mismatch",
+        "file",
+        "{what}",
+        "A map says which shard holds which layers, and how many bytes there are in all. A shard holds something else, "
+        "or the sizes differ: it belongs to another save, or a file was renamed or overwritten.",
+    ),
+    Entry(
         301,
         "missing",
         "fit",

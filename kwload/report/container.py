@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kwload import _core
+from kwload.report import shards
 from kwload.report.context import LEGACY, V3, Context, count_of, entry, finding, listed, named
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, Fault
@@ -18,7 +19,7 @@ ContainerFault = tuple[int, int | None, str, str, int, int]
 """``(code, at, detail, path, a, b)``."""
 
 _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 201, 202, 203, 204, 205
-_SHARD, _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY = 207, 208, 211, 212, 213
+_UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY, _SHARD = 208, 211, 212, 213, 214
 _LINK, _MEMBER = 601, 607
 
 LAYOUTS: Final = {
@@ -119,6 +120,8 @@ def container_findings(context: Context) -> list[Finding]:
             for code in (_TRUNCATED, _INTERRUPTED, _CORRUPT, _NOT_WEIGHTS, _NO_WEIGHTS):
                 faults.pop(code, None)
             break
+    if _SHARD in faults:
+        found += shards.mismatches(context, faults.pop(_SHARD))
     for code, several in faults.items():
         found.append(_container(context, several, lost.pop(code, [])))
     found += [_tensors(context, code, rows) for code, rows in lost.items()]

@@ -835,6 +835,47 @@ static void test_shards(void) {
     kw_file_free(file);
 }
 
+/* Shards that do not hold what the map says, and a size that is not theirs. */
+static void test_shard_mismatch(void) {
+    static const char map[] = "{\"metadata\": {\"total_size\": %s}, \"weight_map\": {\"/a/vars\": \"one.h5\", "
+                              "\"/b/vars\": [\"two.h5\"], \"/%s/vars\": \"two.h5\"}}";
+    char text_of_map[300];
+    hid_t h5 = begin();
+    dataset(h5, "/a/vars/0", 1, 1);
+    dataset(h5, "/b/vars/0", 1, 9);
+    write_h5("one.h5", h5);
+    h5 = begin();
+    dataset(h5, "/b/vars/0", 1, 2);
+    dataset(h5, "/c/vars/0", 1, 3);
+    write_h5("two.h5", h5);
+    int len = snprintf(text_of_map, sizeof text_of_map, map, "7", "d");
+    write_file("other.weights.json", text_of_map, (size_t)len);
+    kw_file *file = open_file("other.weights.json");
+    if (CHECK(file != NULL && file->fault_count == 2)) {
+        CHECK_STR(shown(file), "keras-3: a|-[0=0] b|-[0=2] c|-[]");
+        CHECK_EQ(file->faults[0].fault.code, KW_SHARD);
+        CHECK_STR(file->faults[0].path, "one.h5"); /* b is there, and the map gives it to the other */
+        CHECK(file->faults[0].a == 0 && file->faults[0].b == 1);
+        CHECK_STR(file->faults[1].path, "two.h5"); /* d is not, c is not listed */
+        CHECK_STR(file->faults[1].fault.detail, "d is not in it");
+        CHECK(file->faults[1].a == 1 && file->faults[1].b == 1);
+    }
+    kw_file_free(file);
+
+    h5 = begin();
+    dataset(h5, "/a/vars/0", 1, 1);
+    write_h5("one.h5", h5);
+    len = snprintf(text_of_map, sizeof text_of_map, map, "7", "c");
+    write_file("size.weights.json", text_of_map, (size_t)len);
+    file = open_file("size.weights.json");
+    if (CHECK(file != NULL && file->fault_count == 1)) {
+        CHECK_EQ(file->faults[0].fault.code, KW_SHARD);
+        CHECK_STR(file->faults[0].path, "");
+        CHECK(file->faults[0].a == 7 && file->faults[0].b == 12);
+    }
+    kw_file_free(file);
+}
+
 /* Keys that come again, also between others: the last one counts.  A NUL is never the end of a name. */
 static void test_shard_keys(void) {
     enum { KEYS = 60000 };
@@ -994,6 +1035,7 @@ int main(void) {
     RUN(test_archive_cut);
     RUN(test_shards);
     RUN(test_shard_keys);
+    RUN(test_shard_mismatch);
     RUN(test_hf_index);
     RUN(test_folder);
     RUN(test_other_folders);
