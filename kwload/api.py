@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kwload import _core, paths, select
+from kwload import _core, locks, paths, select
 from kwload.file import File, Source, core_source
 from kwload.report.build import build_report, path_report
 from kwload.report.facts import CoreFailure, ErrorFacts, Options
@@ -45,6 +45,7 @@ class Examined:
     model: Any = None
     plan: _core.Plan | None = None
     failures: list[ErrorFacts] = field(default_factory=list)
+    writer: int | None = None
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
@@ -65,6 +66,7 @@ class Examined:
             options=self.call.options,
             errors=self.failures,
             times=self.times,
+            writer=self.writer,
         )
 
 
@@ -86,6 +88,7 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
         examined.failures.append(error)
         examined.lap("open")
         return examined
+    examined.writer = locks.writer_of(target) if isinstance(target, bytes) else None
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
     examined.lap("describe")

@@ -215,6 +215,7 @@ def _containers() -> Iterator[tuple[str, Report]]:
         "KW207",
         report(FakeFile(**{**vars(file(A)), "content": "shards", "faults": (missing,)}), path="big.weights.json"),
     )
+    yield "KW108", build_report(path=PATH, file=file(A), writer=4711)
     other = {**vars(file(A)), "content": "shards"}
     absent = (214, None, "layers/dense is not in it", "big_00000.weights.h5", 2, 4)
     beside = (214, None, "the map does not list all that is in it", "big_00001.weights.h5", 0, 4)
@@ -422,13 +423,13 @@ def _shapes() -> Iterator[tuple[str, Report]]:
         report(
             file(A, small),
             model(A, B),
-            raw(315, file_group=1, group=1),
+            raw(315, file_group=1, group=1, axis=6),
             pairs=same(2),
             prediction=predicts("raises", **TOTAL),
         ),
     )
     more = Layer("c", "layers/dense_2", "Dense", small.shapes, "int8")
-    both = raw(315, file_group=1, group=1, related=[2, 3, 4, 5])
+    both = raw(315, file_group=1, group=1, axis=6, related=[2, 3, 4, 5])
     stops = predicts("raises", **TOTAL)
     yield "KW315-layers", report(file(A, small, more), model(A, B, C), both, pairs=same(2), prediction=stops)
     pair = [Layer(f"bi/{way}", f"layers/bi/{way}", "GRUCell", {**gru, "bias": (2, 6)}) for way in ("ahead", "back")]
@@ -440,7 +441,7 @@ def _shapes() -> Iterator[tuple[str, Report]]:
         report(
             file(A, B),
             model(A, small),
-            raw(315, file_group=1, group=1),
+            raw(315, file_group=1, group=1, axis=1),
             pairs=same(2),
             prediction=predicts("raises", **TOTAL),
         ),
@@ -535,7 +536,9 @@ def _others() -> Iterator[tuple[str, Report]]:
 
 def cases() -> dict[str, Report]:
     """Every case by name."""
-    made: dict[str, Report] = {}
+    import report_variants
+
+    made: dict[str, Report] = dict(report_variants.cases())
     for several in (_paths, _containers, _names, _fits, _shapes, _others):
         made.update(several())
     return made

@@ -20,6 +20,7 @@
     X(105, EMPTY, "empty-file")                                                \
     X(106, NOT_REGULAR, "not-a-regular-file")                                  \
     X(107, IO, "read-error")                                                   \
+    X(108, LOCKED, "locked")                                                   \
     X(201, NOT_WEIGHTS, "not-a-weight-file")                                   \
     X(202, TRUNCATED, "truncated")                                             \
     X(203, INTERRUPTED, "interrupted-save")                                    \

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kwload import paths
+from kwload import locks, paths
 from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, TensorFacts
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 
@@ -50,6 +50,7 @@ def build_report(
     options: Options = Options(),  # noqa: B008
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
+    writer: int | None = None,
 ) -> Report:
     """The report on an opened file.
 
@@ -69,12 +70,14 @@ def build_report(
         What went wrong after the file was opened (a checksum, a change of the file, a read that failed).
     times : mapping of str to float, optional
         Seconds by step.
+    writer : int, optional
+        The other process that has locked the file for writing.
     """
     from kwload.report import container, structure
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
-    context = Context(shown, file, model, plan, options, failed=bool(errors))
+    context = Context(shown, file, model, plan, options, failed=bool(errors), writer=writer)
     prediction = None
     if plan is not None and not options.own and is_path(shown):
         prediction = _prediction(context, plan, errors)
@@ -82,6 +85,8 @@ def build_report(
     disagreement = container.name_and_content(context, paths.suffix_of(shown)) if is_path(shown) else None
     if disagreement is not None:
         found.append(disagreement)
+    if writer is not None:
+        found.append(container.locked(context))
     damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
     if plan is not None and not _unread(file):
         found += structure.structure_findings(context, context.raws, damaged=damaged)
@@ -205,6 +210,8 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
     if context.file.content == "keras" and any(error.code == 205 for error in errors):
         bad = PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
         return Prediction(context.keras, "raises", bad)
+    if context.writer is not None and context.file.content == "hdf5" and _opens_hdf5(context):
+        return Prediction(context.keras, "raises", PredictedError("BlockingIOError", "", ""))
     right = {pair[1]: pair[0] for pair in plan.pairs}
     wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(
@@ -215,6 +222,11 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         assigned=facts.get("assigned", 0) if outcome == "raises" else len({pair[1] for pair in plan.keras_pairs}),
         wrong=wrong if outcome == "loads_wrong" else 0,
     )
+
+
+def _opens_hdf5(context: Context) -> bool:
+    """Whether Keras gives the path to libhdf5, which finds the lock of another process."""
+    return locks.hdf5_locks() and paths.suffix_of(context.path) in ("h5", "weights.h5")
 
 
 def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedError | None:
@@ -233,7 +245,7 @@ def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedErr
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
     """Adds to each finding what Keras does about it, where that is certain."""
     errors = sum(item.severity == "error" for item in found)
-    if prediction.outcome == "raises" and not errors and not any(item.code in ("KW206", "KW320") for item in found):
+    if prediction.outcome == "raises" and not errors and not any(item.code in ("KW108", "KW206", "KW320") for item in found):
         found = [*found, _refuses(context, prediction)]
     group = plan.prediction.get("error_group", -1)
     about = context.layer(group) if group >= 0 else None
@@ -241,7 +253,8 @@ def _with_keras(context: Context, found: list[Finding], prediction: Prediction, 
     for item in found:
         said = None
         if prediction.outcome == "raises":
-            if item.severity == "error" and (errors == 1 or (about is not None and _inside(item.layer, about))):
+            concerned = errors == 1 or (about is not None and _inside(item.layer, about))
+            if item.code == "KW108" or (item.severity == "error" and concerned):
                 said = _raises(prediction)
         elif prediction.outcome != "unknown" and item.severity != "note":
             only, silent = _SILENT.get(item.code, ("", None))

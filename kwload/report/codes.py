@@ -121,6 +121,14 @@ _ENTRIES: Final = (
         "The operating system refused to read the bytes. The reason is its own.",
     ),
     Entry(
+        108,
+        "locked",
+        "file",
+        "another process (pid {pid}) has the file open for writing",
+        "libhdf5 locks a file that it writes, and a second process that opens it fails. kwload takes no lock and reads "
+        "it all the same, but the writer may not be done.",
+    ),
+    Entry(
         201,
         "not-a-weight-file",
         "file",

@@ -128,6 +128,17 @@ def container_findings(context: Context) -> list[Finding]:
     return found
 
 
+def locked(context: Context) -> Finding:
+    """KW108: another process writes to the file."""
+    return finding(
+        108,
+        "warning",
+        headline=entry(108).say(pid=str(context.writer)),
+        found=context.writer,
+        help=["wait until it is done and check again"],
+    )
+
+
 def core_error(context: Context, error: ErrorFacts, path: str = "") -> Finding:
     """A finding for a failure of the core after the file was opened: a checksum, a change, a read that failed.
 

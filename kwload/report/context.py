@@ -57,6 +57,8 @@ class Context:
     options: Options
     failed: bool = False
     """Whether reading failed after the file was opened."""
+    writer: int | None = None
+    """The other process that has locked the file for writing."""
 
     @cached_property
     def tensors(self) -> Sequence[TensorFacts]:
