@@ -32,6 +32,8 @@ _SILENT: Final = {
     "KW310": ("loads_nothing", "returns normally, having loaded nothing"),
     "KW313": ("loads_wrong", "loads them in the wrong order, without a word"),
 }
+# These say themselves why Keras does not read a file that kwload reads.
+_REFUSED: Final = frozenset({"KW108", "KW206", "KW320"})
 _DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207", "KW214"})
 _COMPLETE: Final = {
     "A total of ": "A total of {a} objects could not be loaded…",
@@ -245,7 +247,7 @@ def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedErr
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
     """Adds to each finding what Keras does about it, where that is certain."""
     errors = sum(item.severity == "error" for item in found)
-    if prediction.outcome == "raises" and not errors and not any(item.code in ("KW108", "KW206", "KW320") for item in found):
+    if prediction.outcome == "raises" and not errors and not any(item.code in _REFUSED for item in found):
         found = [*found, _refuses(context, prediction)]
     group = plan.prediction.get("error_group", -1)
     about = context.layer(group) if group >= 0 else None
