@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -77,33 +77,101 @@ def _check_mapping(mapping: object) -> None:
     )
 
 
-def _mapped(mapping: Mapping, paths: list[str], file_names: list[str]) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The groups of one side, by row and by what a mapping may call them."""
+
+    names: list[str]
+    """Layer paths of the model, recorded names of the file (else where the group is)."""
+    places: list[str]
+    """Paths as the layout has them: ``layers/dense_1``."""
+    by_name: dict[str, int]
+    by_place: dict[str, int]
+
+    @classmethod
+    def of(cls, names: Sequence[str], groups: Sequence[Sequence[Any]]) -> _Side:
+        places = [str(group[0]) for group in groups]
+        first = [{text: row for row, text in reversed(list(enumerate(texts)))} for texts in (names, places)]
+        return cls(list(names), places, first[0], first[1])
+
+    def row(self, name: str) -> int | None:
+        row = self.by_name.get(name)
+        return row if row is not None else self.by_place.get(name)
+
+    def below(self, path: str) -> bool:
+        """Whether something is below a path."""
+        return any(place.startswith(f"{path}/") for place in self.places)
+
+    def near(self, name: str) -> str:
+        found = _core.nearest(name, list(dict.fromkeys([*self.names, *self.places])))
+        return f"; nearest: {', '.join(found)}" if found else ""
+
+
+def _target(mapping: Mapping, model: _Side, name: str, place: str) -> int | None:
+    """The model's row for a group of the file, asked for by its name and then by its place.
+
+    Raises ValueError when a dict sends it to what is not there.
+    """
+    for text in dict.fromkeys((name, place)):
+        new = _renamed(mapping, text)
+        row = model.row(new) if new is not None else None
+        if row is not None:
+            return row
+        if new is not None and isinstance(mapping, dict) and not model.below(new):
+            raise ValueError(f"mapping sends {text!r} to {new!r}, which is no layer of the model{model.near(new)}")
+    return None
+
+
+def _above(place: str) -> Iterator[tuple[str, str]]:
+    """The paths above one, the nearest first, each with the rest: ``("a/b", "/c")``, ``("a", "/b/c")``."""
+    at = place.rfind("/")
+    while at > 0:
+        yield place[:at], place[at:]
+        at = place.rfind("/", 0, at)
+
+
+def _check_names(mapping: Mapping, file: _Side) -> None:
+    for name in mapping if isinstance(mapping, dict) else ():
+        if file.row(name) is None and not file.below(name):
+            raise ValueError(f"mapping names {name!r}, which is no layer of the file{file.near(name)}")
+
+
+def _mapped(mapping: Mapping, model: _Side, file: _Side) -> list[int]:
     """One file group for each model group, -1 where the mapping does not speak of it.
+
+    What is below a mapped group comes with it: the group at the same place below the model's.
 
     Raises ValueError when it names a layer twice, one that is not there, or nothing at all.
     """
-    rows = {path: row for row, path in reversed(list(enumerate(paths)))}
-    mapped = [-1] * len(paths)
-    for file_row, file_name in enumerate(file_names):
-        name = _renamed(mapping, file_name)
-        if name is None:
-            continue
-        row = rows.get(name)
-        if row is None:
-            if isinstance(mapping, dict):
-                near = _core.nearest(name, paths)
-                hint = f"; nearest: {', '.join(near)}" if near else ""
-                raise ValueError(f"mapping sends {file_name!r} to {name!r}, which is no layer of the model{hint}")
-            continue
+    _check_names(mapping, file)
+    mapped = [-1] * len(model.names)
+
+    def send(row: int, file_row: int) -> None:
         if mapped[row] >= 0:
-            raise ValueError(f"mapping sends both {file_names[mapped[row]]!r} and {file_name!r} to {name!r}")
+            both = f"{file.names[mapped[row]]!r} and {file.names[file_row]!r}"
+            raise ValueError(f"mapping sends both {both} to {model.names[row]!r}")
         mapped[row] = file_row
-    if isinstance(mapping, dict):
-        for file_name in mapping:
-            if file_name not in file_names:
-                near = _core.nearest(file_name, file_names)
-                hint = f"; nearest: {', '.join(near)}" if near else ""
-                raise ValueError(f"mapping names {file_name!r}, which is no layer of the file{hint}")
+
+    nested = any(place != name for name, place in zip(model.names, model.places, strict=True))  # not in legacy files
+    roots: dict[str, str] = {}
+    if nested and isinstance(mapping, dict):  # a list of layers has no group of its own
+        roots = {old: new for old, new in mapping.items() if file.row(old) is None}
+    sent = set()
+    for file_row, (name, place) in enumerate(zip(file.names, file.places, strict=True)):
+        row = _target(mapping, model, name, place)
+        if row is not None:
+            send(row, file_row)
+            sent.add(file_row)
+            if nested:
+                roots[place] = model.places[row]
+    explicit = {row for row, source in enumerate(mapped) if source >= 0}
+    for file_row, place in enumerate(file.places):
+        if file_row in sent:
+            continue
+        above = next(((roots[root], rest) for root, rest in _above(place) if root in roots), None)
+        row = model.by_place.get("".join(above)) if above is not None else None
+        if row is not None and row not in explicit:
+            send(row, file_row)
     if all(row < 0 for row in mapped):
         raise ValueError("mapping matches no layer")
     return mapped
@@ -128,7 +196,8 @@ def resolve(
     only, skip : str or iterable of str, optional
         Layer paths or globs; ``only`` first, then ``skip`` takes away.
     mapping : dict, pair or callable, optional
-        File layer name to model layer path.
+        File layer name to model layer path; each may also be the path in the layout (``layers/dense_1``). What is
+        below a layer comes with it.
 
     Raises
     ------
@@ -150,5 +219,6 @@ def resolve(
     mapped = None
     if mapping is not None:
         _check_mapping(mapping)
-        mapped = _mapped(mapping, paths, [group[1] or group[0] for group in file_groups])
+        held = _Side.of([str(group[1] or group[0]) for group in file_groups], file_groups)
+        mapped = _mapped(mapping, _Side.of(paths, groups), held)
     return Selection(selected, mapped)

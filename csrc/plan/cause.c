@@ -1,5 +1,6 @@
 /* cause.c -- what is wrong with the join: one finding for each cause.
  *
+ *     names by one rule, other paths    naming.c, moved.c: why nothing, or little, is found
  *     nothing matched at all            one finding, and no other about layers
  *     names, numbers of layers          evidence.c, layers.c: they explain what follows
  *     missing, count, keys, order       one a layer
@@ -47,7 +48,7 @@ static int find_nothing(kw_join *join, bool *nothing, bool *unlike, kw_error *er
         /* By name, the variables of the model itself come along without one. */
         if (!is_wanted(join, g) || (join->legacy && !kw_group_is_layer(&join->model->groups[g]))) continue;
         wanted++;
-        tried += f != KW_NONE && join->file->groups[f].count > 0;
+        tried += (f != KW_NONE && join->file->groups[f].count > 0) || join->matches[g].explained;
         found += join->matches[g].source != KW_NONE;
     }
     bool ordered = join->legacy && !join->rules->by_name && count_saved(join) > 0; /* the number of layers is why */
@@ -373,6 +374,9 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
     if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
     if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
+    if (!nothing && (kw_find_naming(join, err) < 0 || kw_find_moved(join, err) < 0)) return -1;
+    uint32_t first = join->plan->finding_count, related = (uint32_t)join->related_count;
+    bool built = !nothing;
     if (!nothing) {
         if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);

@@ -166,6 +166,8 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
 
 /* What is wrong, and why: plan->findings. */
 int kw_find_causes(kw_join *join, kw_error *err);
+int kw_find_naming(kw_join *join, kw_error *err);      /* by name: a prefix or other numbers as one rule */
+int kw_find_moved(kw_join *join, kw_error *err);       /* V3: at another path, or never saved */
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
 int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
 int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, quantized */
@@ -173,7 +175,8 @@ int kw_find_shapes(kw_join *join, kw_error *err);      /* shape and transposed, 
 int kw_find_undecidable(kw_join *join, kw_error *err);
 
 /* Pairs unused file groups with missing model groups of equal shapes by how alike
- * their names are: best_file[g], best_model[f], each a row or KW_NONE. */
+ * their names are, where no other would do: best_file[g], best_model[f], each a
+ * row or KW_NONE. */
 int kw_find_best(kw_join *join, const uint8_t *missing, const uint8_t *unused, uint32_t *best_file,
                  uint32_t *best_model, kw_error *err);
 

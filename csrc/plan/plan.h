@@ -64,6 +64,11 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *                 b < a: that many of them fit what they would get, so that Keras raises
  *   KW_SWAPPED    model_group would get file_group, which bears the name of other_group; the chain goes on with
  *                 the groups of the related tensors; a: its length; b as above
+ *   KW_PREFIX, KW_COUNTER   one a pair of model_group and file_group, by name; a: 1 when the shapes fit; b: how many
+ *                 layers are asked for by name
+ *   KW_RENAMED    a note: model_group has file_group's place, and another name; else, in V3, file_group is where
+ *                 model_group would be but for the name of an attribute or class
+ *   KW_NOT_SAVED  model_group: it is in a list in a list
  *   KW_COUNT      without groups: of layers with weights, a in the file, b in the model
  *   KW_MISSING    model_group: the outermost object below which nothing is in the file; without: file_group is
  *                 listed and its group, or list of weights, is gone; with model_tensor: one listed weight is gone

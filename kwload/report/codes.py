@@ -253,8 +253,10 @@ _ENTRIES: Final = (
         303,
         "renamed",
         "fit",
-        "{what} in the file",
-        "Layers are matched by their place, so a changed name does no harm. Loading by name would skip them.",
+        "{what}",
+        "Layers are matched by their place, so a changed name of a layer does no harm; loading by name would skip it. "
+        "The name of an attribute, or of a class, is part of the place in the Keras 3 formats: where it was changed in "
+        "the code, what is below is not found.",
     ),
     Entry(
         304,
@@ -323,7 +325,7 @@ _ENTRIES: Final = (
         312,
         "prefix",
         "fit",
-        "all names differ by the prefix {prefix}",
+        "{what}",
         "The weights were saved from inside another object, so each name in the file has something in front that "
         "the model's names do not have, or the other way round.",
     ),

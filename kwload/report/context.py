@@ -25,7 +25,7 @@ LEGACY: Final = ("legacy", "legacy-model", "keras-0", "hf-shard")
 V3: Final = ("keras-3", "tf-2.12")
 
 
-_SKIPPABLE: Final = frozenset({301, 306, 307, 308, 314, 315, 321})
+_SKIPPABLE: Final = frozenset({301, 303, 306, 307, 308, 314, 315, 321, 324})
 """Codes of what does not matter once the layer is skipped."""
 
 
@@ -153,19 +153,6 @@ class Context:
         """Whether a layer of the file has the shapes of a layer of the model."""
         has = [tuple(tensor.shape) for tensor in self.file_tensors(file_group)]
         return has == [self.variables[row].shape for row in self.rows_of[group]]
-
-    def mapping(self, pairs: Sequence[tuple[int, int]]) -> str | None:
-        """The option that gives layers of the model (second) the weights of layers of the file (first); None where
-        their names do not say which layers are meant, or are too many to read."""
-        if not pairs or len(pairs) > 6:
-            return None
-        old = [name or path for path, name, *_ in self.groups]
-        new = [self.selectable(row) for row in range(len(self.rows_of))]
-        if any(old.count(old[a]) != 1 or new.count(new[b]) != 1 for a, b in pairs):
-            return None
-        if any(len(old[a]) > MOST_CHARS or len(new[b]) > MOST_CHARS for a, b in pairs):
-            return None
-        return f"mapping={{{', '.join(f'{literal(old[a])}: {literal(new[b])}' for a, b in pairs)}}}"
 
     def tensor(self, row: int) -> TensorFacts | None:
         """The tensor of the file, None for row -1."""

@@ -17,12 +17,12 @@ from kwload.report.context import (
     shape_text,
     typed,
 )
-from kwload.report.escape import escape, literal, quote
+from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
+from kwload.report.rules import Pair, as_dict, holds, option_of, part_rule, rule_of
 from kwload.report.text import plural
 from kwload.report.words import (
-    common_prefix,
     group_flag,
     has,
     layers_of,
@@ -135,7 +135,10 @@ def _like(context: Context, raws: Sequence[Raw]) -> list[str]:
 
 def renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Names that changed while place and shapes stayed: old and new side by side."""
-    pairs = []
+    if raws[0].severity != "note":
+        yield from _moved(context, raws)
+        return
+    names, rows = [], []
     for raw in raws:
         group = raw.file_group if raw.file_group >= 0 else raw.other_group
         if raw.model_tensor >= 0 and raw.file_tensor >= 0:
@@ -146,9 +149,12 @@ def renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         return
     rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
     first = raws[0]
-    what = count_of(len(pairs), "layer", "has another name", "have other names")
-    if len(pairs) == 1:
-        what = f"{quote(pairs[0][1])} is called {quote(pairs[0][0])}"
+    rule = rule_of(context, rows) if len(rows) == len(names) else None
+    what = count_of(len(names), "layer", "has another name", "have other names") + " in the file"
+    if len(names) == 1:
+        what = f"{quote(names[0][1])} is called {quote(names[0][0])} in the file"
+    elif rule is not None:
+        what = f"{what}: {rule.said}"
     yield finding(
         303,
         severity_of(first),
@@ -186,6 +192,89 @@ def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             found=len(context.tensors),
             body=[f"layers in the file:   {named(in_file)}"],
         )
+def _moved(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Objects that the file has under another attribute or class (V3): old and new path, the outermost that differ."""
+    pairs = [(raw.file_group, raw.model_group) for raw in raws if raw.file_group >= 0 and raw.model_group >= 0]
+    places = [(context.groups[old][0], _place(context, new)) for old, new in pairs]
+    roots = list(dict.fromkeys(_root(old, new) for old, new in places))
+    changes = list(dict.fromkeys((old.rpartition("/")[2], new.rpartition("/")[2]) for old, new in roots))
+    if not changes:
+        return
+    said = f"{quote(changes[0][0])} of the file is {quote(changes[0][1])} in the model"
+    more = f", and {len(changes) - 1} more like it" if len(changes) > 1 else ""
+    lost = plural(len({row for _, new in pairs for row in context.rows_of[new]}), "variable")
+    option = _move(context, roots, pairs)
+    yield finding(
+        303,
+        severity_of(raws[0]),
+        headline=entry(303).say(what=f"{said}{more}: {lost} would find nothing"),
+        layer=context.layer(pairs[0][1]),
+        path=roots[0][0],
+        expected=[new for _, new in roots],
+        found=[old for old, _ in roots],
+        body=_side_by_side(roots, 6),
+        cause="an attribute of a model or a layer, or a class of layers, has another name in the code",
+        notes=["the places and shapes of what is below are the same; Keras finds it by this name alone"],
+        help=[
+            *([f"match them: {context.again(option)}"] if option is not None and _alone(context, raws) else []),
+            *([f"name it {quote(changes[0][0])} in the code again"] if len(changes) == 1 else []),
+        ],
+        related=[context.variables[row].path for _, new in pairs for row in context.rows_of[new]],
+    )
+
+
+def _root(old: str, new: str) -> tuple[str, str]:
+    """Two paths up to the first component that differs."""
+    left, right = old.split("/"), new.split("/")
+    depth = next((i for i, (a, b) in enumerate(zip(left, right, strict=False), 1) if a != b), 0)
+    same = left[depth:] == right[depth:]
+    return ("/".join(left[:depth]), "/".join(right[:depth])) if same and depth else (old, new)
+
+
+def _move(context: Context, roots: Sequence[tuple[str, str]], pairs: Sequence[Pair]) -> str | None:
+    """The option that sends each path of the file to the model's: written out when short, else as a rule."""
+    mapping = dict(roots)
+    whole = f"mapping={as_dict(mapping)}" if len(mapping) <= 8 and holds(context, mapping, pairs) else None
+    rule = part_rule(context, roots, pairs) if len(mapping) > 2 else None
+    return rule.option if rule is not None and (whole is None or len(rule.option) < len(whole)) else whole
+
+
+def _place(context: Context, group: int) -> str:
+    return context.model.groups[group][0] if context.model is not None else ""
+
+
+def _alone(context: Context, raws: Sequence[Raw]) -> bool:
+    """Whether nothing else is wrong, so that what mends these loads the file."""
+    code = raws[0].code
+    return not (
+        context.failed
+        or context.file.faults
+        or any(raw.severity == "error" and raw.code != code for raw in context.raws)
+    )
+
+
+def not_saved(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Layers in lists inside lists, which Keras before 3.15 did not save (section 2.2, S6)."""
+    names = layers_of(context, raws)
+    groups = list(dict.fromkeys(raw.model_group for raw in raws if raw.model_group >= 0))
+    them = "it" if len(names) == 1 else "them"
+    yield finding(
+        324,
+        severity_of(raws[0]),
+        headline=entry(324).say(what=named(names), verb="was" if len(names) == 1 else "were"),
+        layer=names[0] if names else None,
+        expected=[_place(context, group) for group in groups],
+        body=listed([wants(context, context.layer(row), context.rows_of[row]) for row in groups]),
+        cause="lists inside lists: Keras before 3.15 did not save the layers in them",
+        keras=_skips(context),
+        help=[
+            f"save the weights again with Keras 3.15 or newer, where the trained model still is: the file lacks {them}",
+            *(f"leave {them} as initialised and {call}" for call in load_the_rest(context)),
+        ],
+        related=[context.variables[row].path for group in groups for row in context.rows_of[group]],
+    )
+
+
         return
     asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
     if not in_file:
@@ -211,34 +300,47 @@ def _proposal(context: Context) -> tuple[list[str], list[str]]:
     right = [[context.variables[i].shape for i in context.rows_of[row]] for row in model]
     if left != right or not file:
         return [], []
-    pairs = [(context.file_layer(old), context.layer(new)) for old, new in zip(file, model, strict=True)]
-    rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
-    prefix = common_prefix(pairs)
-    body = [f"by order and shape all {len(pairs):,} layers match:", *listed(rows, 6)]
-    help_ = [f"{context.load()}  loads them by order"]
-    if prefix is not None:
-        help_.append(context.again(f"mapping=({literal(prefix[0])}, {literal(prefix[1])})"))
-    else:
-        option = context.mapping(list(zip(file, model, strict=True)))
-        help_ += [context.again(option)] if option is not None else []
-    return body, help_
+    rows = list(zip(file, model, strict=True))
+    names = [(context.file_layer(old), context.layer(new)) for old, new in rows]
+    rule = rule_of(context, rows)
+    body = [f"by order and shape all {len(rows):,} layers match:", *_side_by_side(names, 3 if rule else 5)]
+    if rule is not None:
+        body.append(rule.said)
+    option = option_of(context, rows)
+    return body, [f"{context.load()}  loads them by order", *([context.again(option)] if option is not None else [])]
+
+
+def _skips(context: Context) -> str | None:
+    outcome = context.plan.prediction.get("outcome") if context.plan is not None else None
+    told = outcome in ("loads_nothing", "loads_part") and not context.options.own
+    return f"{context.keras_short} warns of a nested container, and leaves them as initialised" if told else None
 
 
 def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    raw = raws[0]
-    old = [context.file_layer(item.file_group) for item in raws if item.file_group >= 0]
-    new = [context.layer(item.model_group) for item in raws if item.model_group >= 0]
-    pair = common_prefix(list(zip(old, new, strict=False))) if old and new else None
-    rule = f"mapping=({literal(pair[0])}, {literal(pair[1])})" if pair is not None else None
+    """By name: names that one text in front or behind makes equal."""
+    pairs = [(raw.file_group, raw.model_group) for raw in raws if raw.file_group >= 0 and raw.model_group >= 0]
+    fits = [pair for raw, pair in zip(raws, pairs, strict=False) if raw.a]
+    rule = rule_of(context, pairs)
+    if rule is None:
+        return
+    wanted = max(raws[0].b, len(fits))
+    which = f"all {plural(wanted, 'layer')}" if len(fits) == wanted else f"{len(fits):,} of {plural(wanted, 'layer')}"
+    misfits = [pair for pair in pairs if pair not in fits]
+    skip = f"skip={name_list([context.selectable(new) for _, new in misfits])}" if misfits else ""
+    options = [rule.option, *([skip] if skip and len(misfits) <= 4 else [])]
     yield finding(
         312,
-        severity_of(raw),
-        headline=entry(312).say(prefix=quote("".join(pair) if pair is not None else "?")),
-        layer=new[0] if new else None,
-        expected=new,
-        found=old,
-        body=listed(columns([(escape(a), "->", escape(b)) for a, b in zip(old, new, strict=False)]), 4),
-        help=[context.load(rule)] if rule else [],
+        severity_of(raws[0]),
+        headline=entry(312).say(what=f"{rule.said}: but for that, {which} match by name"),
+        layer=context.layer(pairs[0][1]),
+        path=context.groups[pairs[0][0]][0],
+        expected=[context.layer(new) for _, new in pairs],
+        found=[context.file_layer(old) for old, _ in pairs],
+        body=_side_by_side([(context.file_layer(old), context.layer(new)) for old, new in pairs], 3),
+        notes=[*_other_shapes(context, misfits), *_by_order_too(context)],
+        keras=_left_out(context, [new for _, new in pairs]),
+        help=[context.again(*options), *_by_order(context)] if len(misfits) <= 4 and _alone(context, raws) else [],
+        related=[context.variables[row].path for _, new in pairs for row in context.rows_of[new]],
     )
 
 
@@ -259,6 +361,84 @@ def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
     elif whole:
         help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
+def _other_shapes(context: Context, pairs: Sequence[Pair]) -> list[str]:
+    return [
+        f"{quote(context.layer(new))} has other shapes in the file: "
+        f"{', '.join(shape_text(tensor.shape) for tensor in context.file_tensors(old)[:4])}"
+        for old, new in pairs[:2]
+    ]
+
+
+def _order_fits(context: Context) -> bool:
+    """Whether k-th and k-th fit throughout, so that a legacy file loads by order."""
+    return context.file.layout in LEGACY and bool(_proposal(context)[0])
+
+
+def _by_order_too(context: Context) -> list[str]:
+    return ["order and shapes of all layers fit too"] if _order_fits(context) else []
+
+
+def _by_order(context: Context) -> list[str]:
+    kept = ["skip_mismatch=True"] if context.options.skip_mismatch else []
+    return [f"{context.load(*kept)}  loads them by order"] if _order_fits(context) else []
+
+
+def _left_out(context: Context, groups: Sequence[int]) -> str | None:
+    """What Keras does with layers of which it finds no name."""
+    outcome = context.plan.prediction.get("outcome") if context.plan is not None else None
+    if context.options.own or outcome not in ("loads_nothing", "loads_part", "loads_wrong"):
+        return None
+    if outcome == "loads_nothing":
+        return f"{context.keras_short} returns normally, having loaded nothing"
+    what = "leaves it as initialised" if len(groups) == 1 else "leaves them as initialised"
+    return f"{context.keras_short} {what}, without a word"
+
+
+def counted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """By name: names that Keras made, with other numbers."""
+    pairs = [(raw.file_group, raw.model_group) for raw in raws if raw.file_group >= 0 and raw.model_group >= 0]
+    offsets: dict[str, int] = {}
+    for old, new in pairs:
+        (base, before), (_, after) = number_of(context.file_layer(old)), number_of(context.layer(new))
+        offsets.setdefault(base, after - before)
+    if not offsets:
+        return
+    values = list(dict.fromkeys(offsets.values()))
+    each = [f"{offset:+d} ({escape(base)})" for base, offset in offsets.items()]
+    said = f"{values[0]:+d}" if len(values) == 1 else ", ".join(each[:3]) + (", …" if len(each) > 3 else "")
+    names = [(context.file_layer(old), context.layer(new)) for old, new in pairs]
+    crossed = [(context.layer(new), context.file_layer(context.source(new))) for _, new in pairs]
+    crossed = [(layer, source) for layer, source in crossed if layer == source]
+    notes = ["Keras numbers the layers of one process; these numbers say nothing of what a layer is"]
+    if crossed:
+        others = f"{plural(len(crossed), 'layer')} would receive the weights of another layer"
+        notes.insert(0, f"by name, {others} that happens to have the number, {quote(crossed[0][0])} for one")
+    calls = _by_order(context)
+    option = option_of(context, pairs)
+    if option is not None and not calls:
+        calls = [context.again(option)]
+    yield finding(
+        323,
+        severity_of(raws[0]),
+        headline=entry(323).say(offset=f"{said}: {plural(len(pairs), 'layer')} would match otherwise"),
+        layer=names[0][1],
+        path=context.groups[pairs[0][0]][0],
+        expected=[new for _, new in names],
+        found=[old for old, _ in names],
+        body=_side_by_side(names, 3),
+        notes=[*notes, *_by_order_too(context)],
+        keras=None if crossed else _left_out(context, [new for _, new in pairs]),
+        help=calls if _alone(context, raws) else [],
+        related=[context.variables[row].path for _, new in pairs for row in context.rows_of[new]],
+    )
+
+
+def number_of(name: str) -> tuple[str, int]:
+    """``("conv2d", 7)`` of ``"conv2d_7"``, ``("conv2d", 0)`` of ``"conv2d"``."""
+    base, mark, number = name.rpartition("_")
+    return (base, int(number)) if mark and number.isascii() and number.isdigit() else (name, 0)
+
+
     else:
         help_.append("call the model on a batch so that every layer is built, then load")
     yield finding(

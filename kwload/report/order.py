@@ -20,7 +20,8 @@ from kwload.report.context import (
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
-from kwload.report.words import file_layers, group_flag, has, load_the_rest, name_list, severity_of, wants
+from kwload.report.rules import option_of
+from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
 
 _EVIDENCE: Final = "the names given to the layers, stored in the file, are the evidence"
 
@@ -82,7 +83,7 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     if context.file.layout in LEGACY and not context.options.by_name:
         call = context.again("by_name=True")
     else:
-        option = context.mapping(pairs)
+        option = option_of(context, pairs)
         others = any(raw.severity == "error" for raw in context.raws if not {*context.groups_of(raw)} <= {*groups})
         if option is None or others or len(left) > 6:
             return []

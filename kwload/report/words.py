@@ -14,6 +14,7 @@ from kwload.report.context import (
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Severity
+from kwload.report.rules import option_of
 from kwload.report.text import plural
 
 
@@ -56,12 +57,12 @@ def load_the_rest(context: Context) -> list[str]:
 
 def match_them(context: Context, pairs: Sequence[tuple[int, int]]) -> list[str]:
     """The call that maps layers of the file to layers of the model that have other names, when that loads them all."""
-    option = context.mapping(pairs)
+    option = option_of(context, pairs)
     settled = {new for _, new in pairs}
     errors = (raw for raw in context.raws if raw.severity == "error")
     if option is None or context.failed or context.file.faults:
         return []
-    if any(raw.code not in (301, 310) or not settled.issuperset(context.groups_of(raw)) for raw in errors):
+    if any(raw.code not in (301, 303, 310) or not settled.issuperset(context.groups_of(raw)) for raw in errors):
         return []
     return [f"match them: {context.again(option)}"] if all(context.fits(*pair) for pair in pairs) else []
 
@@ -92,16 +93,3 @@ def file_layers(context: Context) -> list[int]:
     """The groups of the file that are layers, not state of an optimizer or a metric."""
     state = group_flag("optimizer") | group_flag("metric")
     return [row for row, group in enumerate(context.groups) if not group[2] & state]
-
-
-def common_prefix(pairs: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
-    """The prefix pair that turns each first name into its second one."""
-    old, new = pairs[0]
-    if old.endswith(new):
-        pair = (old[: len(old) - len(new)], "")
-    elif new.endswith(old):
-        pair = ("", new[: len(new) - len(old)])
-    else:
-        return None
-    rest = all(a.startswith(pair[0]) and pair[1] + a[len(pair[0]) :] == b for a, b in pairs)
-    return pair if rest and any(pair) else None
