@@ -375,8 +375,6 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
     if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing && (kw_find_naming(join, err) < 0 || kw_find_moved(join, err) < 0)) return -1;
-    uint32_t first = join->plan->finding_count, related = (uint32_t)join->related_count;
-    bool built = !nothing;
     if (!nothing) {
         if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);

@@ -28,6 +28,7 @@ from kwload.report.words import (
     layers_of,
     load_the_rest,
     match_them,
+    name_list,
     rows_of,
     severity_of,
     wants,
@@ -142,12 +143,12 @@ def renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     for raw in raws:
         group = raw.file_group if raw.file_group >= 0 else raw.other_group
         if raw.model_tensor >= 0 and raw.file_tensor >= 0:
-            pairs.append((context.tensors[raw.file_tensor].variable, context.variables[raw.model_tensor].path))
+            names.append((context.tensors[raw.file_tensor].variable, context.variables[raw.model_tensor].path))
         elif group >= 0 and raw.model_group >= 0:
-            pairs.append((context.file_layer(group), context.layer(raw.model_group)))
-    if not pairs:
+            names.append((context.file_layer(group), context.layer(raw.model_group)))
+            rows.append((group, raw.model_group))
+    if not names:
         return
-    rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in pairs)])
     first = raws[0]
     rule = rule_of(context, rows) if len(rows) == len(names) else None
     what = count_of(len(names), "layer", "has another name", "have other names") + " in the file"
@@ -159,14 +160,19 @@ def renamed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         303,
         severity_of(first),
         headline=entry(303).say(what=what),
-        layer=pairs[0][1],
+        layer=names[0][1],
         path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
-        expected=[new for _, new in pairs],
-        found=[old for old, _ in pairs],
-        body=[rows[0], *listed(rows[1:])] if len(pairs) > 1 else [],
+        expected=[new for _, new in names],
+        found=[old for old, _ in names],
+        body=_side_by_side(names, 3 if rule is not None else 8) if len(names) > 1 else [],
         notes=[_renamed_note(context)],
-        related=[new for _, new in pairs],
+        related=[new for _, new in names],
     )
+
+
+def _side_by_side(names: Sequence[tuple[str, str]], most: int) -> list[str]:
+    rows = columns([("in the file", "", "in the model"), *((escape(old), "->", escape(new)) for old, new in names)])
+    return [rows[0], *listed(rows[1:], most)]
 
 
 def _renamed_note(context: Context) -> str:
@@ -175,23 +181,6 @@ def _renamed_note(context: Context) -> str:
     return "matched by place and shape, as Keras does; names are not used"
 
 
-def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """Not one variable finds a tensor; by name, the rule that would match them all."""
-    by_name = bool(context.options.by_name)
-    body, help_ = _proposal(context) if by_name else ([], [])
-    in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
-    in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
-    wanted = context.plan.wanted if context.plan is not None else len(context.variables)
-    if not wanted and in_file:
-        tensors = plural(len(context.tensors), "tensor")
-        yield finding(
-            310,
-            severity_of(raws[0]),
-            headline=f"the model has no weights to load, the file has {tensors}",
-            expected=0,
-            found=len(context.tensors),
-            body=[f"layers in the file:   {named(in_file)}"],
-        )
 def _moved(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Objects that the file has under another attribute or class (V3): old and new path, the outermost that differ."""
     pairs = [(raw.file_group, raw.model_group) for raw in raws if raw.file_group >= 0 and raw.model_group >= 0]
@@ -275,6 +264,23 @@ def not_saved(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     )
 
 
+def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """Not one variable finds a tensor; by name, the rule that would match them all."""
+    by_name = bool(context.options.by_name)
+    body, help_ = _proposal(context) if by_name else ([], [])
+    in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
+    in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
+    wanted = context.plan.wanted if context.plan is not None else len(context.variables)
+    if not wanted and in_file:
+        tensors = plural(len(context.tensors), "tensor")
+        yield finding(
+            310,
+            severity_of(raws[0]),
+            headline=f"the model has no weights to load, the file has {tensors}",
+            expected=0,
+            found=len(context.tensors),
+            body=[f"layers in the file:   {named(in_file)}"],
+        )
         return
     asked = plural(raws[0].b or len(in_model), "layer") if by_name else plural(wanted, "variable")
     if not in_file:
@@ -344,23 +350,6 @@ def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     )
 
 
-def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """The model, or layers of it, have no variables yet; which input shape the file suggests."""
-    names = layers_of(context, [raw for raw in raws if raw.model_group > 0])
-    whole = not names or not context.variables
-    sides = (("file   ", len(context.tensors), "tensor"), ("model  ", len(context.variables), "variable"))
-    shape = shapes.suggested_input(context) if whole else None
-    help_ = []
-    data = _example(shape) if shape is not None else None
-    if not _builds_its_layers(context):
-        called = f"`{data}`" if data is not None else "`model(x)` with a batch `x`"
-        help_.append(
-            f"call the model once on data, {called}, then load: `build` does not build the layers of a subclass"
-        )
-    elif shape is not None:
-        help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
-    elif whole:
-        help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
 def _other_shapes(context: Context, pairs: Sequence[Pair]) -> list[str]:
     return [
         f"{quote(context.layer(new))} has other shapes in the file: "
@@ -439,6 +428,23 @@ def number_of(name: str) -> tuple[str, int]:
     return (base, int(number)) if mark and number.isascii() and number.isdigit() else (name, 0)
 
 
+def not_built(context: Context, raws: list[Raw]) -> Iterator[Finding]:
+    """The model, or layers of it, have no variables yet; which input shape the file suggests."""
+    names = layers_of(context, [raw for raw in raws if raw.model_group > 0])
+    whole = not names or not context.variables
+    sides = (("file   ", len(context.tensors), "tensor"), ("model  ", len(context.variables), "variable"))
+    shape = shapes.suggested_input(context) if whole else None
+    help_ = []
+    data = _example(shape) if shape is not None else None
+    if not _builds_its_layers(context):
+        called = f"`{data}`" if data is not None else "`model(x)` with a batch `x`"
+        help_.append(
+            f"call the model once on data, {called}, then load: `build` does not build the layers of a subclass"
+        )
+    elif shape is not None:
+        help_.append(f"`model.build({shape})`, then load: the file suggests this input shape")
+    elif whole:
+        help_.append("build the model first: call it on a batch, or `model.build(input_shape)`")
     else:
         help_.append("call the model on a batch so that every layer is built, then load")
     yield finding(

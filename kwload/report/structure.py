@@ -279,8 +279,6 @@ def _unsupported(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             variable=variable.name if variable is not None else tensor.variable,
             path=tensor.path,
             expected=variable.dtype if variable is not None else None,
-    323: matches.counted,
-    324: matches.not_saved,
             found=tensor.dtype,
             body=shapes.side_by_side(tensor, variable) if variable is not None else [],
             related=[context.variables[row].path for row in raw.related if row != raw.model_tensor],
@@ -363,6 +361,8 @@ _BUILDERS: Final[dict[int, Builder]] = {
     319: matches.undecidable,
     320: _option,
     321: _keys,
+    323: matches.counted,
+    324: matches.not_saved,
     404: _own_load,
     405: _version,
 }
