@@ -373,8 +373,8 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     bool nothing, unlike = false;
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
     if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
-    if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing && (kw_find_naming(join, err) < 0 || kw_find_moved(join, err) < 0)) return -1;
+    if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing) {
         if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);

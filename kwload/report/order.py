@@ -21,7 +21,7 @@ from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
 from kwload.report.rules import option_of
-from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
+from kwload.report.words import file_layers, group_flag, has, load_the_rest, name_list, severity_of, wants
 
 _EVIDENCE: Final = "the names given to the layers, stored in the file, are the evidence"
 
