@@ -4,7 +4,8 @@
  *   py_error.c   the one way from a kw_error to an exception
  *   py_source.c  path, buffer or (size, pread) -> kw_source
  *   py_opened.c  the opened file that File, Tensor and arrays hold together
- *   py_file.c    File: view, fetch, verify
+ *   py_file.c    File: what it holds, view, verify
+ *   py_fetch.c   File.fetch and File.scan: many tensors at once, and what their values are
  *   py_tensor.c  Tensor: one row
  *   py_array.c   the only NumPy: views and blocks as arrays
  *   py_spec.c    Spec: Python rows -> kw_table and kw_graph
@@ -90,6 +91,17 @@ int kw_source_from_object(kw_state *state, PyObject *object, kw_source **out);
 extern PyType_Spec kw_file_spec, kw_tensor_spec;
 PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row);
 kw_file *kw_file_of(PyObject *file);
+kw_opened *kw_opened_of(PyObject *file);
+
+/* py_fetch.c: methods of File, and what else reads tensors into arrays. */
+PyObject *kw_file_fetch(PyObject *file, PyObject *args, PyObject *kwargs);
+PyObject *kw_file_scan(PyObject *file, PyObject *args, PyObject *kwargs);
+/* The row of a tensor that can be read, or NULL with an exception. */
+const kw_tensor *kw_tensor_readable(PyObject *file, Py_ssize_t row);
+/* An array with memory for a tensor, whose bytes are in *block; chunked ones are bounded by the reader's own checks. */
+PyObject *kw_block_new(kw_state *state, const kw_tensor *tensor, void **block);
+/* True when the values lie one after another in the file. */
+bool kw_tensor_is_extent(const kw_tensor *tensor);
 
 /* py_array.c */
 int kw_array_setup(void);

@@ -1,12 +1,9 @@
 /* py_file.c -- File: an opened weight file.
  *
- * File.view makes a mapping at the first access; File.fetch reads many tensors
- * into memory of their own with the GIL released.  Arrays hold the kw_opened, so
- * they outlive the File.
+ * File.view makes a mapping at the first access; what reads many tensors at once
+ * is in py_fetch.c.  Arrays hold the kw_opened, so they outlive the File.
  */
 #include "python/kwload_py.h"
-
-#include "value/fetch.h"
 
 typedef struct file_object {
     PyObject_HEAD
@@ -16,6 +13,8 @@ typedef struct file_object {
 } file_object;
 
 static const kw_table *table_of(PyObject *file) { return &((file_object *)file)->opened->file->table; }
+
+kw_opened *kw_opened_of(PyObject *file) { return ((file_object *)file)->opened; }
 
 kw_file *kw_file_of(PyObject *file) { return ((file_object *)file)->opened->file; }
 
@@ -193,44 +192,10 @@ static PyObject *file_index(PyObject *object, PyObject *path) {
     return result < 0 ? kw_raise(kw_state_of_type(Py_TYPE(object)), &err) : kw_row(row);
 }
 
-/* The row of a tensor that can be read, or NULL with an exception. */
-static const kw_tensor *readable_tensor(PyObject *object, Py_ssize_t row) {
-    const kw_table *table = table_of(object);
-    if (row < 0 || (uint64_t)row >= table->tensor_count) {
-        PyErr_SetString(PyExc_IndexError, "tensor row out of range");
-        return NULL;
-    }
-    const kw_tensor *tensor = &table->tensors[row];
-    kw_error err = {0};
-    if (tensor->fault.code != KW_OK) {
-        kw_fail(&err, tensor->fault.code, tensor->fault.at, "%s", tensor->fault.detail ? tensor->fault.detail : "");
-    } else if (tensor->dtype == KW_DTYPE_NONE) {
-        kw_fail(&err, KW_UNSUPPORTED, tensor->off, "values of type %s have no NumPy equivalent",
-                tensor->type_text ? tensor->type_text : "?");
-    } else {
-        return tensor;
-    }
-    kw_raise(kw_state_of_type(Py_TYPE(object)), &err);
-    return NULL;
-}
-
-/* Memory for a tensor; chunked ones are bounded by the reader's own checks. */
-static PyObject *new_block(kw_state *state, const kw_tensor *tensor, void **block) {
-    size_t len = (size_t)tensor->nbytes;
-    *block = kw_memory_alloc(len);
-    if (*block == NULL) return PyErr_NoMemory();
-    return kw_array_own(state, tensor, *block, len);
-}
-
-static bool is_extent(const kw_tensor *tensor) {
-    return tensor->off != KW_NOWHERE &&
-           (tensor->storage == KW_STORAGE_CONTIGUOUS || tensor->storage == KW_STORAGE_COMPACT);
-}
-
 static PyObject *copy_tensor(kw_state *state, kw_opened *opened, const kw_tensor *tensor, uint32_t row) {
     kw_error err = {0};
     void *block;
-    PyObject *array = new_block(state, tensor, &block);
+    PyObject *array = kw_block_new(state, tensor, &block);
     if (array != NULL && kw_opened_read(opened, row, block, &err) < 0) {
         Py_DECREF(array);
         return kw_raise(state, &err);
@@ -241,11 +206,11 @@ static PyObject *copy_tensor(kw_state *state, kw_opened *opened, const kw_tensor
 static PyObject *file_view(PyObject *object, PyObject *argument) {
     Py_ssize_t row = PyLong_AsSsize_t(argument);
     if (row == -1 && PyErr_Occurred()) return NULL;
-    const kw_tensor *tensor = readable_tensor(object, row);
+    const kw_tensor *tensor = kw_tensor_readable(object, row);
     if (tensor == NULL) return NULL;
     kw_state *state = kw_state_of_type(Py_TYPE(object));
     kw_opened *opened = ((file_object *)object)->opened;
-    if (is_extent(tensor) && tensor->nbytes > 0) {
+    if (kw_tensor_is_extent(tensor) && tensor->nbytes > 0) {
         const uint8_t *bytes = kw_opened_bytes(state, opened, tensor->part);
         if (bytes != NULL) return kw_array_view(state, opened, tensor, bytes + tensor->off);
         if (PyErr_Occurred()) return NULL;
@@ -256,93 +221,6 @@ static PyObject *file_view(PyObject *object, PyObject *argument) {
     if (done == NULL) Py_CLEAR(array);
     Py_XDECREF(done);
     return array;
-}
-
-/* True when the bytes in the file are those wanted, one after another: kw_fetch can read them. */
-static bool is_plain(const kw_tensor *tensor) { return is_extent(tensor) && !tensor->big_endian && tensor->nbytes > 0; }
-
-/* Reads what lies plain in one part, with the member's CRC when asked. */
-static int fetch_part(kw_opened *opened, uint32_t part_row, kw_extent *extents, size_t extent_count, int threads,
-                      bool verify, kw_error *err) {
-    kw_part *part = &opened->file->parts[part_row];
-    bool check = verify && part->has_crc && !part->inflated;
-    uint32_t crc = 0;
-    if (extent_count == 0 && !check) return 0;
-    int result;
-    Py_BEGIN_ALLOW_THREADS
-    result = kw_fetch(part->source, extents, extent_count, threads, check ? &crc : NULL, err);
-    Py_END_ALLOW_THREADS
-    if (result == 0 && check && crc != part->crc) {
-        result = kw_fail(err, KW_CHECKSUM, KW_NOWHERE, "CRC-32 of %s is %08x, the archive records %08x", part->name,
-                         (unsigned)crc, (unsigned)part->crc);
-    }
-    return result;
-}
-
-/* Allocates the arrays into `list` and reads all tensors of `rows`; -1 with an
- * exception, or with *err set. */
-static int fetch_rows(PyObject *object, PyObject *rows, PyObject *list, int threads, bool verify, kw_error *err) {
-    kw_state *state = kw_state_of_type(Py_TYPE(object));
-    kw_opened *opened = ((file_object *)object)->opened;
-    const kw_table *table = table_of(object);
-    Py_ssize_t count = PyTuple_Size(rows);
-    int result = -1;
-    uint32_t *order = PyMem_Malloc(sizeof *order * (size_t)(count + 1));
-    void **blocks = PyMem_Malloc(sizeof *blocks * (size_t)(count + 1));
-    kw_extent *extents = PyMem_Malloc(sizeof *extents * (size_t)(count + 1)); /* of one part at a time */
-    if (order == NULL || blocks == NULL || extents == NULL) {
-        kw_fail_memory(err);
-        goto done;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_ssize_t row = PyLong_AsSsize_t(PyTuple_GetItem(rows, i));
-        if (row == -1 && PyErr_Occurred()) goto done;
-        const kw_tensor *tensor = readable_tensor(object, row);
-        if (tensor == NULL) goto done;
-        order[i] = (uint32_t)row;
-        PyObject *array = new_block(state, tensor, &blocks[i]);
-        if (array == NULL || PyList_SetItem(list, i, array) < 0) goto done;
-    }
-    for (uint32_t part = 0; part < opened->file->part_count; part++) {
-        size_t extent_count = 0;
-        for (Py_ssize_t i = 0; i < count; i++) {
-            const kw_tensor *tensor = &table->tensors[order[i]];
-            if (tensor->part != part || !is_plain(tensor)) continue;
-            extents[extent_count++] = (kw_extent){tensor->off, tensor->nbytes, blocks[i]};
-        }
-        if (fetch_part(opened, part, extents, extent_count, threads, verify, err) < 0) goto done;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const kw_tensor *tensor = &table->tensors[order[i]];
-        if (tensor->nbytes == 0 || is_plain(tensor)) continue;
-        if (kw_opened_read(opened, order[i], blocks[i], err) < 0) goto done;
-    }
-    for (uint32_t part = 0; part < opened->file->part_count; part++) {
-        if (kw_source_unchanged(opened->file->parts[part].source, err) < 0) goto done;
-    }
-    result = 0;
-done:
-    PyMem_Free(order);
-    PyMem_Free(blocks);
-    PyMem_Free(extents);
-    return result;
-}
-
-static PyObject *file_fetch(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"", "threads", "verify", NULL};
-    PyObject *sequence;
-    int threads = 2, verify = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ip", names, &sequence, &threads, &verify)) return NULL;
-    PyObject *rows = PySequence_Tuple(sequence);
-    if (rows == NULL) return NULL;
-    PyObject *list = PyList_New(PyTuple_Size(rows));
-    kw_error err = {0};
-    if (list != NULL && fetch_rows(object, rows, list, threads < 1 ? 1 : threads, verify != 0, &err) < 0) {
-        kw_raise(kw_state_of_type(Py_TYPE(object)), &err);
-        Py_CLEAR(list);
-    }
-    Py_DECREF(rows);
-    return list;
 }
 
 static PyObject *file_verify(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -384,8 +262,10 @@ static PyGetSetDef file_getset[] = {
 static PyMethodDef file_methods[] = {
     {"index", file_index, METH_O, "Row of the tensor with this path, -1 when there is none."},
     {"view", file_view, METH_O, "The tensor as a read-only array, zero-copy where the bytes lie plain."},
-    {"fetch", (PyCFunction)(void (*)(void))file_fetch, METH_VARARGS | METH_KEYWORDS,
-     "fetch(rows, *, threads=2, verify=False): writable arrays of their own aligned memory."},
+    {"fetch", (PyCFunction)(void (*)(void))kw_file_fetch, METH_VARARGS | METH_KEYWORDS,
+     "fetch(rows, *, threads=2, verify=False, dtypes=None, facts=None): writable arrays of their own aligned memory."},
+    {"scan", (PyCFunction)(void (*)(void))kw_file_scan, METH_VARARGS | METH_KEYWORDS,
+     "scan(rows, dtypes, facts, *, threads=2, verify=False): looks at values and keeps none."},
     {"verify", (PyCFunction)(void (*)(void))file_verify, METH_VARARGS | METH_KEYWORDS,
      "verify(*, threads=2): raises CoreError when a member's CRC-32 is wrong."},
     {"unchanged", file_unchanged, METH_NOARGS, "False when size or time of the file differ from those at opening."},

@@ -5,8 +5,10 @@
  *     with a CRC       |gap| extent 0 |gap| extent 1 | extent 2 |gap|   the whole source
  *     stretches        |----- 0 -----|----- 1 -----|----- 2 -----|
  *
- * Within a stretch a piece is read and its CRC taken while it is still in the
- * processor's cache.
+ * Within a stretch a piece is read, its CRC taken and its values looked at while
+ * it is still in the processor's cache.  A stretch that would begin inside a value
+ * begins a little later; what it finds of a tensor that began before is joined at
+ * the end.
  */
 #include "value/fetch.h"
 
@@ -20,12 +22,13 @@
 
 enum { STRETCH_LEN = 4 << 20, PIECE_LEN = 256 << 10, THREADS_MAX = 64 };
 
-/* A run of bytes of the source; `out` is NULL for a gap. */
+/* A run of bytes of the source; `out` is NULL for a gap, and for what is only looked at. */
 typedef struct segment {
     uint64_t off;
     uint64_t start; /* where it lies in the row of all segments */
     uint64_t len;
     uint8_t *out;
+    kw_scan *scan; /* or NULL */
 } segment;
 
 typedef struct job {
@@ -36,6 +39,8 @@ typedef struct job {
     uint64_t total; /* bytes of all segments */
     size_t stretch_count;
     uint32_t *crcs; /* one a stretch, or NULL */
+    kw_scan *scans; /* one a stretch, of the tensor that it begins inside of; NULL when nothing is looked at */
+    bool hidden;    /* some bytes are read that nobody keeps */
     atomic_size_t next;
     atomic_bool failed;
 } job;
@@ -74,21 +79,12 @@ static bool is_shared(const kw_extent *e, uint64_t *end) {
     return false;
 }
 
-/* Reads the extents that the row of segments left out; 0, or -1. */
-static int read_shared(kw_source *source, const kw_extent *extents, size_t count, kw_error *err) {
-    uint64_t end = 0;
-    for (size_t i = 0; i < count; i++) {
-        const kw_extent *e = &extents[i];
-        if (is_shared(e, &end) && kw_source_pread(source, e->off, e->out, (size_t)e->len, err) != 0) return -1;
-    }
-    return 0;
-}
-
 /* Appends a segment; an empty one is left out.  False when the row gets longer
  * than 2^64 bytes. */
-static bool append(job *j, uint64_t off, uint64_t len, uint8_t *out) {
+static bool append(job *j, uint64_t off, uint64_t len, uint8_t *out, kw_scan *scan) {
     if (len == 0) return true;
-    j->segments[j->segment_count++] = (segment){off, j->total, len, out};
+    j->segments[j->segment_count++] = (segment){off, j->total, len, out, scan};
+    j->hidden = j->hidden || out == NULL;
     return kw_add(j->total, len, &j->total);
 }
 
@@ -103,10 +99,10 @@ static int lay_out(job *j, const kw_extent *extents, size_t count, bool gaps, kw
         const kw_extent *e = &extents[i];
         uint64_t before = end;
         if (gaps && is_shared(e, &end)) continue;
-        if (gaps && e->len > 0) fits = append(j, before, e->off - before, NULL);
-        fits = fits && append(j, e->off, e->len, e->out);
+        if (gaps && e->len > 0) fits = append(j, before, e->off - before, NULL, NULL);
+        fits = fits && append(j, e->off, e->len, e->out, e->scan);
     }
-    if (gaps && fits) fits = append(j, end, kw_source_size(j->source) - end, NULL);
+    if (gaps && fits) fits = append(j, end, kw_source_size(j->source) - end, NULL, NULL);
     return fits ? 0 : kw_fail(err, KW_MEMORY, KW_NOWHERE, "more than 2^64 bytes asked for");
 }
 
@@ -121,10 +117,21 @@ static size_t find_segment(const job *j, uint64_t at) {
     return low;
 }
 
-/* Brings `len` bytes at `off` to `out` (NULL: they are wanted for the CRC only)
- * and takes them into *crc (may be NULL).  0, or -1. */
+/* Where a stretch begins: in a tensor that is looked at, at whole blocks of it. */
+static uint64_t stretch_start(const job *j, size_t index) {
+    uint64_t at = (uint64_t)index * STRETCH_LEN;
+    if (index >= j->stretch_count || at >= j->total) return j->total;
+    const segment *s = &j->segments[find_segment(j, at)];
+    uint64_t over = (at - s->start) % KW_BLOCK_LEN;
+    if (s->scan == NULL || over == 0) return at;
+    uint64_t left = s->start + s->len - at, more = KW_BLOCK_LEN - over;
+    return at + (more < left ? more : left);
+}
+
+/* Brings `len` bytes at `off` to `out` (NULL: nobody keeps them), takes them into *crc (may be NULL) and looks at
+ * their values (`scan` may be NULL).  0, or -1. */
 static int read_piece(const job *j, uint64_t off, size_t len, uint8_t *out, uint8_t *scratch, uint32_t *crc,
-                      kw_error *err) {
+                      kw_scan *scan, kw_error *err) {
     const uint8_t *bytes = out != NULL ? out : scratch;
     if (j->memory != NULL) {
         bytes = j->memory + off;
@@ -133,25 +140,27 @@ static int read_piece(const job *j, uint64_t off, size_t len, uint8_t *out, uint
         return -1;
     }
     if (crc != NULL) *crc = kw_crc32(*crc, bytes, len);
+    if (scan != NULL) kw_scan_add(scan, bytes, len);
     return 0;
 }
 
 /* Reads one stretch of the row; 0, or -1 with the first error in it. */
 static int read_stretch(const job *j, size_t index, uint8_t *scratch, kw_error *err) {
-    uint64_t at = (uint64_t)index * STRETCH_LEN;
-    uint64_t end = j->total - at < STRETCH_LEN ? j->total : at + STRETCH_LEN;
-    /* Only for a CRC is a piece kept small enough for the cache. */
-    uint64_t most = j->crcs != NULL ? PIECE_LEN : STRETCH_LEN;
+    uint64_t at = stretch_start(j, index), end = stretch_start(j, index + 1);
     uint32_t crc = 0;
+    if (at >= end) return 0;
     for (size_t i = find_segment(j, at); at < end; i++) {
         const segment *s = &j->segments[i];
         uint64_t stop = s->len < end - s->start ? s->start + s->len : end;
+        kw_scan *scan = s->scan != NULL && at > s->start ? &j->scans[index] : s->scan;
+        if (scan != s->scan) *scan = kw_scan_again(s->scan);
+        /* What is kept and nothing else needs no pieces small enough for the cache. */
+        uint64_t most = j->crcs != NULL || scan != NULL || s->out == NULL ? PIECE_LEN : STRETCH_LEN;
         while (at < stop) {
             uint64_t inside = at - s->start, len = stop - at < most ? stop - at : most;
             uint8_t *out = s->out != NULL ? s->out + inside : NULL;
-            if (read_piece(j, s->off + inside, (size_t)len, out, scratch, j->crcs != NULL ? &crc : NULL, err) != 0) {
-                return -1;
-            }
+            uint32_t *sum = j->crcs != NULL ? &crc : NULL;
+            if (read_piece(j, s->off + inside, (size_t)len, out, scratch, sum, scan, err) != 0) return -1;
             at += len;
         }
     }
@@ -164,12 +173,13 @@ static int read_stretch(const job *j, size_t index, uint8_t *scratch, kw_error *
 static void *work(void *argument) {
     worker *w = argument;
     job *j = w->job;
-    uint8_t *scratch = j->crcs != NULL && j->memory == NULL ? malloc(PIECE_LEN) : NULL;
+    bool needed = j->hidden && j->memory == NULL;
+    uint8_t *scratch = needed ? malloc(PIECE_LEN) : NULL;
     w->failed_at = SIZE_MAX;
     while (!atomic_load(&j->failed)) {
         size_t index = atomic_fetch_add(&j->next, 1);
         if (index >= j->stretch_count) break;
-        bool ready = scratch != NULL || j->crcs == NULL || j->memory != NULL;
+        bool ready = scratch != NULL || !needed;
         if ((ready ? read_stretch(j, index, scratch, &w->err) : kw_fail_memory(&w->err)) != 0) {
             w->failed_at = index;
             atomic_store(&j->failed, true);
@@ -205,32 +215,66 @@ static int run(job *j, int threads, kw_error *err) {
 static uint32_t join_crcs(const job *j) {
     uint32_t crc = 0;
     for (size_t i = 0; i < j->stretch_count; i++) {
-        uint64_t left = j->total - (uint64_t)i * STRETCH_LEN;
-        crc = kw_crc32_join(crc, j->crcs[i], left < STRETCH_LEN ? left : STRETCH_LEN);
+        uint64_t len = stretch_start(j, i + 1) - stretch_start(j, i);
+        if (len > 0) crc = kw_crc32_join(crc, j->crcs[i], len);
     }
     return crc;
 }
 
+/* Adds to each tensor what was found in the stretches that began inside of it. */
+static void join_scans(const job *j) {
+    for (size_t i = 0; i < j->stretch_count; i++) {
+        uint64_t at = stretch_start(j, i);
+        if (at >= stretch_start(j, i + 1)) continue;
+        const segment *s = &j->segments[find_segment(j, at)];
+        if (s->scan != NULL && at > s->start) kw_scan_join(s->scan, &j->scans[i]);
+    }
+}
+
+/* Reads the extents that the row of segments left out; 0, or -1. */
+static int read_shared(const job *j, const kw_extent *extents, size_t count, kw_error *err) {
+    uint8_t *scratch = malloc(PIECE_LEN);
+    int result = scratch == NULL ? kw_fail_memory(err) : 0;
+    uint64_t end = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        const kw_extent *e = &extents[i];
+        if (!is_shared(e, &end)) continue;
+        for (uint64_t done = 0; done < e->len && result == 0;) {
+            size_t len = e->len - done < PIECE_LEN ? (size_t)(e->len - done) : PIECE_LEN;
+            uint8_t *out = e->out != NULL ? (uint8_t *)e->out + done : NULL;
+            result = read_piece(j, e->off + done, len, out, scratch, NULL, e->scan, err);
+            done += len;
+        }
+    }
+    free(scratch);
+    return result;
+}
+
+/* Memory for what the stretches find; 0, or -1. */
+static int make_room(job *j, bool sums, bool scans, kw_error *err) {
+    j->stretch_count = (size_t)(j->total / STRETCH_LEN + (j->total % STRETCH_LEN != 0));
+    if (sums) j->crcs = malloc((j->stretch_count + 1) * sizeof *j->crcs);
+    if (scans) j->scans = malloc((j->stretch_count + 1) * sizeof *j->scans);
+    return (sums && j->crcs == NULL) || (scans && j->scans == NULL) ? kw_fail_memory(err) : 0;
+}
+
 int kw_fetch(kw_source *source, kw_extent *extents, size_t count, int threads, uint32_t *crc, kw_error *err) {
     job j = {.source = source, .memory = kw_source_memory(source)};
+    bool scans = false;
     int result = -1;
+    for (size_t i = 0; i < count; i++) scans = scans || extents[i].scan != NULL;
     if (count > 0) qsort(extents, count, sizeof *extents, compare_extents);
     if (check_extents(source, extents, count, err) != 0) return -1;
     if (lay_out(&j, extents, count, crc != NULL, err) != 0) goto done;
-    j.stretch_count = (size_t)(j.total / STRETCH_LEN + (j.total % STRETCH_LEN != 0));
-    if (crc != NULL) {
-        j.crcs = malloc((j.stretch_count + 1) * sizeof *j.crcs);
-        if (j.crcs == NULL) {
-            (void)kw_fail_memory(err);
-            goto done;
-        }
-    }
+    if (make_room(&j, crc != NULL, scans, err) != 0) goto done;
     if (run(&j, threads, err) != 0) goto done;
-    if (crc != NULL && read_shared(source, extents, count, err) != 0) goto done;
+    if (crc != NULL && read_shared(&j, extents, count, err) != 0) goto done;
     if (crc != NULL) *crc = join_crcs(&j);
+    if (scans) join_scans(&j);
     result = 0;
 done:
     free(j.segments);
     free(j.crcs);
+    free(j.scans);
     return result;
 }

@@ -62,7 +62,7 @@ static size_t make_extents(kw_extent *extents) {
         if (count % 20 == 3) len = 0;
         at += gap;
         if (at + len > LEN) break;
-        extents[count++] = (kw_extent){at, len, len > 0 ? target + at : NULL};
+        extents[count++] = (kw_extent){at, len, len > 0 ? target + at : NULL, NULL};
         at += len;
     }
     for (size_t i = count; i > 1; i--) {
@@ -117,7 +117,7 @@ static void test_sources(void) {
     kw_source_release(source);
     if (!CHECK_EQ(kw_source_open_memory(content, LEN, NULL, NULL, &source, &err), 0)) return;
     check_source(source);
-    kw_extent e = {10, 1000, target};
+    kw_extent e = {10, 1000, target, NULL};
     uint32_t crc = 1;
     CHECK_EQ(kw_source_open_part(source, 500, 5000000, &part, &err), 0);
     CHECK_EQ(kw_fetch(part, &e, 1, 2, &crc, &err), 0);
@@ -146,7 +146,7 @@ static void test_endless(void) {
     kw_source *source = NULL;
     kw_error err;
     failing f = {PTHREAD_MUTEX_INITIALIZER, LEN, 0};
-    kw_extent extents[] = {{1000, 5000, target}, {100, 50, target + 6000}};
+    kw_extent extents[] = {{1000, 5000, target, NULL}, {100, 50, target + 6000, NULL}};
     if (!CHECK_EQ(kw_source_open_callback(UINT64_MAX / 2, read_failing, NULL, &f, &source, &err), 0)) return;
     CHECK_EQ(kw_fetch(source, extents, 2, 2, NULL, &err), 0);
     CHECK_MEM(target, content + 1000, 5000);
@@ -163,7 +163,7 @@ static void test_errors(void) {
     failing f = {PTHREAD_MUTEX_INITIALIZER, 0, 0};
     if (!CHECK_EQ(kw_source_open_callback(LEN, read_failing, NULL, &f, &source, &err), 0)) return;
     for (f.bad = 5; f.bad < LEN; f.bad += 3000017) {
-        extents[0] = (kw_extent){0, LEN, target};
+        extents[0] = (kw_extent){0, LEN, target, NULL};
         CHECK_EQ(kw_fetch(source, extents, 1, 4, NULL, &err), -1);
         CHECK_EQ(err.code, KW_IO);
         CHECK_EQ(err.at, f.bad);
@@ -174,20 +174,20 @@ static void test_errors(void) {
     }
     f.bad = LEN;
     /* Two groups may hold one dataset: each gets its bytes, and the CRC takes them once. */
-    extents[0] = (kw_extent){50, 100, target};
-    extents[1] = (kw_extent){50, 100, target + 100};
-    extents[2] = (kw_extent){149, 10, target + 200};
+    extents[0] = (kw_extent){50, 100, target, NULL};
+    extents[1] = (kw_extent){50, 100, target + 100, NULL};
+    extents[2] = (kw_extent){149, 10, target + 200, NULL};
     CHECK_EQ(kw_fetch(source, extents, 0, 1, &crc, &err), 0);
     uint32_t alone = crc;
     CHECK_EQ(kw_fetch(source, extents, 3, 1, &crc, &err), 0);
     CHECK_EQ(crc, alone);
     CHECK(memcmp(target, target + 100, 100) == 0 && target[99] == target[200]);
     CHECK_EQ(kw_fetch(source, extents, 3, 1, NULL, &err), 0);
-    extents[0] = (kw_extent){LEN - 5, 6, target};
+    extents[0] = (kw_extent){LEN - 5, 6, target, NULL};
     CHECK_EQ(kw_fetch(source, extents, 1, 1, NULL, &err), -1);
     CHECK_EQ(err.code, KW_TRUNCATED);
     CHECK_EQ(err.at, LEN);
-    extents[0] = (kw_extent){UINT64_MAX - 1, 6, target};
+    extents[0] = (kw_extent){UINT64_MAX - 1, 6, target, NULL};
     CHECK_EQ(kw_fetch(source, extents, 1, 1, &crc, &err), -1);
     CHECK_EQ(err.code, KW_TRUNCATED);
     kw_source_release(source);
@@ -197,7 +197,7 @@ static void test_errors(void) {
 static void test_cut(void) {
     kw_source *source = NULL;
     kw_error err;
-    kw_extent e = {0, LEN, target};
+    kw_extent e = {0, LEN, target, NULL};
     if (!CHECK_EQ(kw_source_open_path(path, &source, &err), 0)) return;
     CHECK_EQ(truncate(path, 7000000), 0);
     CHECK_EQ(kw_fetch(source, &e, 1, 2, NULL, &err), -1);
