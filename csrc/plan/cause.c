@@ -6,6 +6,7 @@
  *     missing, count, keys, order       one a layer
  *     shapes                            shape.c
  *     unused, optimizer, types          what is left over, what is cast
+ *     another model's file              architecture.c: instead of all the others
  */
 #include <string.h>
 
@@ -374,15 +375,19 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     if (missing == NULL || unused == NULL || best_file == NULL || best_model == NULL) return kw_fail_memory(err);
     if (find_options(join, err) < 0 || find_unbuilt(join, &nothing, err) < 0) return -1;
     if (!nothing && (kw_find_naming(join, err) < 0 || kw_find_moved(join, err) < 0)) return -1;
+    uint32_t first = join->plan->finding_count, related = (uint32_t)join->related_count;
+    bool built = !nothing;
     if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing) {
         if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);
         if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;
         if (find_missing(join, missing, best_file, err) < 0) return -1;
-        if (kw_find_variants(join, err) < 0 || find_misfits(join, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
+        if (kw_find_variants(join, err) < 0 || find_misfits(join, err) < 0) return -1;
+        if (kw_find_transposed(join, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
         if (find_unused(join, unused, best_file, best_model, err) < 0) return -1;
     }
+    if (built && kw_find_architecture(join, first, related, err) < 0) return -1;
     if (find_state_left(join, KW_GROUP_OPTIMIZER, err) < 0) return -1;
     if (find_state_left(join, KW_GROUP_METRIC, err) < 0) return -1;
     if (find_unsupported(join, err) < 0) return -1;

@@ -170,9 +170,16 @@ int kw_find_naming(kw_join *join, kw_error *err);      /* by name: a prefix or o
 int kw_find_moved(kw_join *join, kw_error *err);       /* V3: at another path, or never saved */
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
 int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
-int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, quantized */
-int kw_find_shapes(kw_join *join, kw_error *err);      /* shape and transposed, one finding a cause */
+int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, and the next two */
+int kw_find_quantized(kw_join *join, kw_error *err);
+int kw_find_lora(kw_join *join, kw_error *err);        /* legacy: its matrices are saved beside the kernel */
+int kw_find_transposed(kw_join *join, kw_error *err);  /* kernels with their axes in another order */
+int kw_find_shapes(kw_join *join, kw_error *err);      /* one finding a cause */
 int kw_find_undecidable(kw_join *join, kw_error *err);
+
+/* Replaces the findings from `first` on, and the related tensors from `related` on, by one that the file is another
+ * model's, when that is why. */
+int kw_find_architecture(kw_join *join, uint32_t first, uint32_t related, kw_error *err);
 
 /* Pairs unused file groups with missing model groups of equal shapes by how alike
  * their names are, where no other would do: best_file[g], best_model[f], each a

@@ -2,7 +2,8 @@
  *
  *     V3, path     the walk of Keras, with all its second tries
  *     V3, name     the names that the file records, i-th of a name to i-th
- *     legacy       k-th to k-th of those with weights, or by_name
+ *     legacy       k-th to k-th of those with weights, or by_name; with more of them on one side the
+ *                  given names, and the first ones when only the end differs
  *     mapped       whatever the caller says
  *
  * A file is read by what it holds, so the suffix does not matter here.
@@ -100,6 +101,29 @@ static int match_given_names(kw_join *join, kw_error *err) {
     return 0;
 }
 
+/* True when k-th and k-th of the first layers fit, and no name says otherwise. */
+static bool is_prefix(const kw_join *join, const uint32_t *from, const uint32_t *to, uint32_t count) {
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t named = join->matches[to[k]].candidate;
+        bool given = kw_file_name_given(join, from[k]) && kw_model_name_given(join, to[k]);
+        if (named != KW_NONE ? named != from[k] : given) return false;
+        if (kw_join_fit(join, from[k], to[k]).kind != KW_FIT_OK) return false;
+    }
+    return count > 0;
+}
+
+/* One side ends where the other goes on (a file without the classifier): the places before the end still say which
+ * is which.  Not when the last of them could as well be what the other side has more, unless the caller chose. */
+static void match_prefix(kw_join *join, const uint32_t *from, uint32_t from_count, const uint32_t *to,
+                         uint32_t to_count) {
+    uint32_t fewer = from_count < to_count ? from_count : to_count;
+    if (!is_prefix(join, from, to, fewer)) return;
+    bool in_file = from_count > to_count;
+    kw_fit next = kw_join_fit(join, from[in_file ? fewer : fewer - 1], to[in_file ? fewer - 1 : fewer]);
+    if (next.kind == KW_FIT_OK && join->rules->selected == NULL) return;
+    for (uint32_t k = 0; k < fewer; k++) set_match(join, to[k], from[k], KW_PAIR_ORDER, true);
+}
+
 static int match_layers(kw_join *join, kw_error *err) {
     uint32_t *from = kw_arena_alloc(&join->work, join->file->group_count * sizeof *from);
     uint32_t *to = kw_arena_alloc(&join->work, join->model->group_count * sizeof *to);
@@ -109,7 +133,11 @@ static int match_layers(kw_join *join, kw_error *err) {
     uint32_t to_count = kw_layers_list(join->model, to, &to_top);
     if (from_top != KW_NONE && to_top != KW_NONE) set_match(join, to_top, from_top, KW_PAIR_NAME, false);
     if (join->rules->by_name) return match_names(join, err);
-    if (from_count != to_count) return match_given_names(join, err);
+    if (from_count != to_count) {
+        if (match_given_names(join, err) < 0) return -1;
+        match_prefix(join, from, from_count, to, to_count);
+        return 0;
+    }
     for (uint32_t k = 0; k < to_count; k++) set_match(join, to[k], from[k], KW_PAIR_ORDER, true);
     return 0;
 }

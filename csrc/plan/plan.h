@@ -81,10 +81,26 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_RESET_AFTER   model_tensor: the first bias, in the shape of another variant; a = b: how many are, the others
  *                 are related
  *   KW_QUANTIZED  model_group, file_group: the first layer; the variables of the others are related; a: layers that
- *                 are quantized in the file alone, b: in the model alone
+ *                 are quantized in the file, b: in the model; axis: the file's kw_quantization times
+ *                 KW_QUANTIZED_COUNT, and the model's
+ *   KW_LORA       the same; a: layers with LoRA in the file alone, b: in the model alone
+ *   KW_TRANSPOSED model_tensor: the first kernel, the others are related; a = b: how many. A warning: they look the
+ *                 same either way, and others are transposed
+ *   KW_WRONG_FILE a: layers with weights in the file, b: in the model
  *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here
  *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
  */
+/* What `model.quantize` calls it. */
+typedef enum kw_quantization {
+    KW_QUANTIZED_NOT,
+    KW_QUANTIZED_INT8,
+    KW_QUANTIZED_INT4,
+    KW_QUANTIZED_FLOAT8,
+    KW_QUANTIZED_GPTQ,
+    KW_QUANTIZED_AWQ
+} kw_quantization;
+enum { KW_QUANTIZED_COUNT = KW_QUANTIZED_AWQ + 1 };
+
 typedef struct kw_finding {
     int code;                            /* enum kw_code */
     kw_severity severity;
@@ -92,7 +108,7 @@ typedef struct kw_finding {
     uint32_t file_tensor, model_tensor;  /* rows, or KW_NONE */
     uint32_t other_group;                /* KW_RENAMED and KW_MISSING: the file group that best fits; KW_UNUSED: the
                                             model group */
-    int32_t axis;                        /* KW_SHAPE: the first axis that differs, or -1 (rank) */
+    int32_t axis;                        /* KW_SHAPE: the first axis that differs, or -1 (rank); KW_QUANTIZED */
     uint32_t a, b;                       /* counts: in the file, in the model */
     uint32_t related_first, related_count; /* run of kw_plan.related: more model tensors of the same cause */
 } kw_finding;

@@ -6,7 +6,8 @@
  *
  * An axis follows from a cause x -> y when it is k*x in the file and k*y in the
  * model (gates, a flattened image).  A later layer belongs to the cause when all
- * its differing axes follow and no kernel's last axis, what it puts out, differs.
+ * its differing axes follow: best when no kernel's last axis, what it puts out,
+ * differs; else it was scaled as the first was (a width multiplier).
  */
 #include <string.h>
 
@@ -17,7 +18,7 @@ typedef struct shape_cause {
     uint32_t finding;
 } shape_cause;
 
-enum { CAUSE_MAX = 16, PERMUTED_MAX = 32 };
+enum { CAUSE_MAX = 16 };
 
 typedef struct cause_list {
     shape_cause items[CAUSE_MAX]; /* newest last */
@@ -33,19 +34,6 @@ static const kw_tensor *model_tensor(const kw_join *join, uint32_t g, uint32_t i
 static const kw_tensor *file_tensor(const kw_join *join, uint32_t g, uint32_t i) {
     uint32_t row = kw_join_tensor(join, join->matches[g].candidate, i);
     return row == KW_NONE ? model_tensor(join, g, i) : &join->file->tensors[row];
-}
-
-/* True when the lengths of the axes are the same ones in another order. */
-static bool is_permuted(const kw_tensor *a, const kw_tensor *b) {
-    bool taken[PERMUTED_MAX] = {false};
-    if (a->rank != b->rank || a->rank < 2 || a->rank > PERMUTED_MAX) return false;
-    for (unsigned i = 0; i < a->rank; i++) {
-        unsigned j = 0;
-        while (j < b->rank && (taken[j] || b->shape[j] != a->shape[i])) j++;
-        if (j == b->rank) return false;
-        taken[j] = true;
-    }
-    return true;
 }
 
 static int32_t first_axis(const kw_tensor *a, const kw_tensor *b) {
@@ -69,23 +57,14 @@ static int32_t find_unexplained(const shape_cause *cause, const kw_tensor *a, co
     return -1;
 }
 
-/* True when all that differs in group g follows from the cause without a change of what it puts out. */
-static bool is_consequence(const kw_join *join, uint32_t g, const shape_cause *cause) {
+/* True when all that differs in group g follows from the cause; with `inputs`, without a change of what it puts out. */
+static bool is_consequence(const kw_join *join, uint32_t g, const shape_cause *cause, bool inputs) {
     const kw_group *group = &join->model->groups[g];
     if (group->class_name != NULL && strcmp(group->class_name, "Embedding") == 0) return false;
     for (uint32_t i = 0; i < group->count; i++) {
         const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
         if (a->rank != b->rank || find_unexplained(cause, a, b) >= 0) return false;
-        if (b->rank >= 2 && a->shape[a->rank - 1] != b->shape[b->rank - 1]) return false;
-    }
-    return true;
-}
-
-/* True when every variable that differs is a permutation of the file's. */
-static bool is_transposed(const kw_join *join, uint32_t g) {
-    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
-        const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
-        if (!kw_shapes_equal(a, b) && !is_permuted(a, b)) return false;
+        if (inputs && b->rank >= 2 && a->shape[a->rank - 1] != b->shape[b->rank - 1]) return false;
     }
     return true;
 }
@@ -110,10 +89,13 @@ static void own_rest(kw_join *join, cause_list *causes, uint32_t g, uint32_t pri
     }
 }
 
-/* The cause that explains group g wholly; NULL. */
+/* The cause that explains group g wholly: a changed input first, else that the layer itself changed by as much; NULL. */
 static const shape_cause *find_cause(const kw_join *join, const cause_list *causes, uint32_t g) {
     for (uint32_t i = causes->count; i-- > 0;) {
-        if (is_consequence(join, g, &causes->items[i])) return &causes->items[i];
+        if (is_consequence(join, g, &causes->items[i], true)) return &causes->items[i];
+    }
+    for (uint32_t i = causes->count; i-- > 0;) {
+        if (is_consequence(join, g, &causes->items[i], false)) return &causes->items[i];
     }
     return NULL;
 }
@@ -166,16 +148,13 @@ static int add_cause(kw_join *join, cause_list *causes, uint32_t g, kw_error *er
 
 static int report_group(kw_join *join, cause_list *causes, uint32_t g, kw_error *err) {
     uint32_t at = join->matches[g].fit.at;
-    bool transposed = is_transposed(join, g);
-    if (!transposed && !join->rules->skip_mismatch) {
+    if (!join->rules->skip_mismatch) {
         const shape_cause *known = find_cause(join, causes, g);
         if (known == NULL) return add_cause(join, causes, g, err);
         own_rest(join, causes, g, KW_NONE, known->finding);
         return 0;
     }
-    bool skipped = join->rules->skip_mismatch;
-    int code = skipped ? KW_SKIPPED : KW_TRANSPOSED;
-    if (add_finding(join, code, skipped ? KW_WARNING : KW_ERROR, g, at, err) == NULL) return -1;
+    if (add_finding(join, KW_SKIPPED, KW_WARNING, g, at, err) == NULL) return -1;
     own_rest(join, causes, g, at, join->plan->finding_count - 1);
     return 0;
 }

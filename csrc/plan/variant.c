@@ -2,11 +2,11 @@
  *
  *     GRU      bias (2, 3u)     bias (3u,)         reset_after, or not
  *              bias (6u,)       bias (8u,)         cuDNN's: of a GRU, of an LSTM
- *     Dense    kernel float32   kernel int8, kernel_scale        quantized, or not
  *
- * One finding for both directions of a Bidirectional, one for all quantized layers.
+ * One finding for both directions of a Bidirectional; quantized layers and LoRA
+ * are in quantized.c.
  *
- * keras/src/layers/rnn/gru.py: build; keras/src/layers/core/dense.py: quantized_build.
+ * keras/src/layers/rnn/gru.py: build.
  */
 #include <string.h>
 
@@ -111,54 +111,8 @@ static int find_biases(kw_join *join, kw_error *err) {
     return 0;
 }
 
-static bool is_small(uint8_t dtype) {
-    return dtype == KW_DTYPE_INT8 || dtype == KW_DTYPE_UINT8 || dtype == KW_DTYPE_FLOAT8_E4M3FN ||
-           dtype == KW_DTYPE_FLOAT8_E5M2;
-}
-
-static bool is_file_quantized(const kw_join *join, uint32_t f) {
-    for (uint32_t i = 0; i < join->file->groups[f].count; i++) {
-        uint32_t row = join->file->slots[join->file->groups[f].first + i].tensor;
-        if (row != KW_NONE && is_small(join->file->tensors[row].dtype)) return true;
-    }
-    return false;
-}
-
-static bool is_model_quantized(const kw_join *join, uint32_t g) {
-    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
-        const kw_tensor *tensor = variable(join, g, i);
-        bool scale = is_named(tensor, "kernel_scale") || is_named(tensor, "embeddings_scale");
-        if (scale || is_small(tensor->dtype)) return true;
-    }
-    return false;
-}
-
-static int find_quantized(kw_join *join, kw_error *err) {
-    uint32_t at = KW_NONE;
-    for (uint32_t g = 0; g < join->model->group_count; g++) {
-        uint32_t f = join->matches[g].candidate;
-        if (!is_open(join, g, KW_FIT_COUNT) || join->model->groups[g].count == 0) continue;
-        bool saved = is_file_quantized(join, f);
-        if (saved == is_model_quantized(join, g)) continue;
-        if (at == KW_NONE) {
-            kw_finding *added = kw_join_add(join, KW_QUANTIZED, KW_ERROR, err);
-            if (added == NULL) return -1;
-            at = join->plan->finding_count - 1;
-            added->model_group = g;
-            added->file_group = f;
-        }
-        kw_finding *finding = &join->plan->findings[at];
-        finding->a += saved;
-        finding->b += !saved;
-        join->matches[g].explained = true;
-        for (uint32_t i = 0; finding->model_group != g && i < join->model->groups[g].count; i++) {
-            if (kw_join_relate(join, kw_join_variable(join, g, i), err) < 0) return -1;
-        }
-    }
-    return 0;
-}
-
 int kw_find_variants(kw_join *join, kw_error *err) {
     if (join->rules->skip_mismatch) return 0; /* what does not fit is left out, whatever it is */
-    return find_biases(join, err) < 0 || find_quantized(join, err) < 0 ? -1 : 0;
+    if (kw_find_quantized(join, err) < 0 || kw_find_lora(join, err) < 0) return -1;
+    return find_biases(join, err);
 }

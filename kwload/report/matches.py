@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kwload.report import shapes
+from kwload.report import heads, shapes
 from kwload.report.context import (
     LEGACY,
     Context,
@@ -71,10 +71,15 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         variable=context.variables[rows[0]].name if len(rows) == 1 else None,
         expected=[list(context.variables[row].shape) for row in rows],
         body=listed(lines),
-        notes=_likeness(context, fits),
+        notes=[*_likeness(context, fits), *heads.file_ends_early(context, _leaves(context, raws))],
         help=help_,
         related=[context.variables[row].path for row in rows],
     )
+
+
+def _leaves(context: Context, raws: Sequence[Raw]) -> list[int]:
+    """The groups of the model that findings of what is missing are about."""
+    return list(dict.fromkeys(group for raw in raws for group in context.groups_of(raw)))
 
 
 def _likeness(context: Context, pairs: Sequence[tuple[int, int]]) -> list[str]:
@@ -122,7 +127,13 @@ def unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         path=context.groups[groups[0]][0] if groups else context.tensors[alone[0]].path if alone else None,
         found=len(paths),
         body=listed(lines),
-        notes=[*_like(context, raws), "a layer may be missing from the model, or the file may belong to a larger one"],
+        notes=[
+            *_like(context, raws),
+            *(
+                heads.model_ends_early(context, groups)
+                or ["a layer may be missing from the model, or the file may belong to a larger one"]
+            ),
+        ],
         related=paths,
     )
 

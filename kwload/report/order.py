@@ -6,22 +6,21 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
+from kwload.report import heads
 from kwload.report.context import (
     LEGACY,
     Context,
-    Wanted,
     columns,
     entry,
     finding,
     listed,
     named,
-    shape_text,
 )
 from kwload.report.escape import escape, quote
-from kwload.report.facts import Raw, TensorFacts
+from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.rules import option_of
-from kwload.report.words import file_layers, group_flag, has, load_the_rest, name_list, severity_of, wants
+from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
 
 _EVIDENCE: Final = "the names given to the layers, stored in the file, are the evidence"
 
@@ -170,7 +169,10 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
         what = f"{_of(names, 'of the model')} {'is' if len(names) == 1 else 'are'} not in the file"
     if not names:
         return
-    place = f"before {quote(context.layer(first.other_group))}" if first.other_group >= 0 else "at the end"
+    at_end = first.other_group < 0
+    place = "at the end" if at_end else f"before {quote(context.layer(first.other_group))}"
+    rows = [raw.file_group if in_file else raw.model_group for raw in raws]
+    looks = (heads.model_ends_early if in_file else heads.file_ends_early)(context, rows) if at_end else []
     counts = [sum(bool(context.file_tensors(row)) for row in file_layers(context)), sum(map(bool, context.rows_of))]
     yield finding(
         305,
@@ -184,8 +186,12 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
         notes=[
             f"{'it stands' if len(names) == 1 else 'they stand'} {place}; layers are matched by order",
             f"layers with weights: {counts[0]:,} in the file, {counts[1]:,} in the model",
+            *looks,
         ],
-        help=_rest_by_name(context, [] if in_file else names),
+        help=[
+            *(heads.load_by_order(context, [] if in_file else rows) if at_end else []),
+            *_rest_by_name(context, [] if in_file else names),
+        ],
         related=names[1:],
     )
 
@@ -237,62 +243,7 @@ def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         )
 
 
-def counts(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    for raw in raws:
-        yield _count_of_weights(context, raw) if raw.model_group >= 0 else _count_of_layers(context, raw)
-
-
-def _count_of_weights(context: Context, raw: Raw) -> Finding:
-    """A layer has more weights in the file than in the model, or fewer."""
-    layer = context.layer(raw.model_group)
-    wanted = [context.variables[row] for row in context.rows_of[raw.model_group]]
-    slots = context.groups[raw.file_group][3] if raw.file_group >= 0 else ()
-    had = [(name, context.tensors[row]) for name, row in slots if row >= 0]
-    old = ", ".join(f"{escape(_leaf(name))} {shape_text(tensor.shape)}".lstrip() for name, tensor in had[:6])
-    new = ", ".join(f"{escape(item.name)} {shape_text(item.shape)}" for item in wanted[:6])
-    kind = context.class_name(raw.model_group)
-    return finding(
-        306,
-        severity_of(raw),
-        headline=entry(306).say(what=f"number of weights of {quote(layer)}", found=raw.a, expected=raw.b),
-        layer=layer,
-        path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
-        expected=raw.b,
-        found=raw.a,
-        cause=_count_cause(context, raw, [tensor for _, tensor in had]),
-        body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
-        notes=[f"the class in the model is {escape(kind)}"] if kind else [],
-        help=load_the_rest(context),
-    )
-
-
-def _leaf(name: str) -> str:
-    """The variable's own name; nothing for the numbers of the Keras 3 layout."""
-    leaf = name.rpartition("/")[2].removesuffix(":0")
-    return "" if leaf.isdigit() else leaf
-
-
-def _count_cause(context: Context, raw: Raw, had: Sequence[TensorFacts]) -> str | None:
-    """Why the number differs, where the shapes leave no doubt."""
-    wanted = {item.name.rpartition("/")[2]: item.shape for item in _wanted(context, raw)}
-    shapes = [tuple(tensor.shape) for tensor in had]
-    where = context.groups[raw.file_group][0] if raw.file_group >= 0 else ""
-    whole = not any(fault[3].startswith(where) for fault in context.file.faults)
-    kernel, bias = wanted.get("kernel", ()), wanted.get("bias")
-    plain = whole and bool(kernel) and all(tensor.dtype.startswith(("float", "bfloat")) for tensor in had)
-    named_bias = any(tensor.variable.rpartition("/")[2].startswith("bias") for tensor in had)
-    if plain and set(wanted) == {"kernel", "bias"} and shapes == [kernel] and bias == kernel[-1:] and not named_bias:
-        return "the layer in the file has no bias: it was built with `use_bias=False`"
-    if plain and set(wanted) == {"kernel"} and shapes == [kernel, kernel[-1:]]:
-        return f"the file has a bias {shape_text(shapes[1])}, the model's layer has `use_bias=False`"
-    return None
-
-
-def _wanted(context: Context, raw: Raw) -> list[Wanted]:
-    return [context.variables[row] for row in context.rows_of[raw.model_group]]
-
-
-def _count_of_layers(context: Context, raw: Raw) -> Finding:
+def count_of_layers(context: Context, raw: Raw) -> Finding:
     """File and model have another number of layers with weights: which stand only on one side, and where."""
     only_file, only_model = _aligned(context)
     lines = [f"only in the file:   {line}" for line in only_file]

@@ -13,9 +13,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kwload.report import heads
 from kwload.report.axes import Axis, axes_of
-from kwload.report.context import Context, Wanted, entry, finding, listed, shape_text, typed
-from kwload.report.escape import quote
+from kwload.report.context import (
+    MOST_CHARS,
+    Context,
+    Wanted,
+    entry,
+    finding,
+    is_path,
+    listed,
+    named,
+    shape_text,
+    typed,
+)
+from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
 from kwload.report.text import plural
@@ -76,7 +88,9 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         assert axes is not None
         said = axes[axis].lengths(tensor.shape[axis], variable.shape[axis])
         notes += [said] if said else []
+    notes += _channels_first(tensor.shape, variable.shape)
     related = [row for row in raw.related if row != raw.model_tensor]
+    notes += heads.class_count(context, raw, tensor) if alone else []
     notes += _related(context, raw, related)
     if alone and context.plan is not None:
         matched = len({pair[1] for pair in context.plan.pairs})
@@ -97,6 +111,23 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         help=_help(context, tensor, variable, axes),
         related=[context.variables[row].path for row in related],
     )
+
+
+_LONGEST_KERNEL: Final = 15
+
+
+def _channels_first(found: Sequence[int], expected: Sequence[int]) -> list[str]:
+    """Said when the file's axes look like (filters, input, height, width) and would not fit in that reading either."""
+    rank = len(expected)
+    if len(found) != rank or rank < 4 or max(found[2:]) > _LONGEST_KERNEL or max(found[:2]) <= _LONGEST_KERNEL:
+        return []
+    if max(expected[:-2]) > _LONGEST_KERNEL:
+        return []
+    order = (*range(2, rank), 1, 0)
+    turned = shape_text([found[axis] for axis in order])
+    return [
+        f"its axes look like channels-first (OIHW); transposed by {order} it is {turned}, which does not fit either"
+    ]
 
 
 def _axes(shape: Sequence[int]) -> str:
@@ -158,30 +189,96 @@ def _help(context: Context, tensor: TensorFacts, variable: Wanted, axes: Sequenc
 
 
 def transposed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """Tensors whose axes are the model's in another order."""
+    """Kernels whose axes are the model's in another order; with the severity of a warning those that look the same
+    either way."""
     for raw in raws:
         tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
         if tensor is None or variable is None:
             continue
-        order = permutation(tensor.shape, variable.shape)
-        related = [context.variables[row].path for row in raw.related if row != raw.model_tensor]
-        notes = [f"numpy.transpose(value, {order}) has the model's shape"] if order else []
-        if related:
-            notes.append(f"the same is true of {plural(len(related), 'other variable')}")
-        yield finding(
-            308,
-            severity_of(raw),
-            headline=entry(308).say(variable=quote(variable.path)),
-            layer=variable.layer,
-            variable=variable.name,
-            path=tensor.path,
-            expected=list(variable.shape),
-            found=list(tensor.shape),
-            body=side_by_side(tensor, variable, marked=False),
-            notes=notes,
-            help=["read the tensor with `kwload.open`, transpose it, and assign it"],
-            related=related,
-        )
+        related = [row for row in raw.related if row != raw.model_tensor]
+        if raw.severity == "error":
+            yield _transposed(context, raw, tensor, variable, related)
+        else:
+            yield _doubtful(context, raw, tensor, variable, related)
+
+
+def _transposed(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, related: Sequence[int]) -> Finding:
+    order = permutation(tensor.shape, variable.shape)
+    notes = [f"numpy.transpose(value, {order}) has the model's shape"] if order else []
+    headline = entry(308).say(variable=quote(variable.path))
+    if related:
+        headline = f"{quote(variable.path)} and {plural(len(related), 'other variable')} are transposed in the file"
+    convention = _convention(order)
+    notes += [convention] if convention else []
+    lines = [_turned(context, raw, row) for row in related]
+    return finding(
+        308,
+        "error",
+        headline=headline,
+        layer=variable.layer,
+        variable=variable.name,
+        path=tensor.path,
+        expected=list(variable.shape),
+        found=list(tensor.shape),
+        body=[*side_by_side(tensor, variable, marked=False), *listed(lines, 4)],
+        notes=notes,
+        help=[*_transpose(context, tensor, variable, order), *load_the_rest(context)],
+        related=[context.variables[row].path for row in related],
+    )
+
+
+def _turned(context: Context, raw: Raw, row: int) -> str:
+    """``c2/kernel: (16, 8, 3, 3) in the file, (3, 3, 8, 16) in the model``."""
+    variable, tensor = context.variables[row], _partner(context, raw, row)
+    old = shape_text(tensor.shape) if tensor is not None else "transposed"
+    return f"{escape(variable.path)}: {old} in the file, {shape_text(variable.shape)} in the model"
+
+
+_WRITERS: Final = {
+    (1, 0): "Keras keeps a Dense kernel as (input, units), PyTorch as (units, input)",
+    (2, 1, 0): "Keras keeps it as (length, input, filters), PyTorch as (filters, input, length)",
+    (2, 3, 1, 0): "Keras keeps it as (height, width, input, filters), PyTorch and Theano filters and input first",
+    (2, 3, 4, 1, 0): "Keras keeps it as (depth, height, width, input, filters), PyTorch filters and input first",
+    (0, 1, 3, 2): "a transposed convolution of Keras 1 has its last two axes the other way round",
+}
+
+
+def _convention(order: tuple[int, ...] | None) -> str | None:
+    return _WRITERS.get(order) if order is not None else None
+
+
+def _transpose(context: Context, tensor: TensorFacts, variable: Wanted, order: tuple[int, ...] | None) -> list[str]:
+    """The lines that give one layer its transposed kernel, where a call can name it."""
+    if order is None or not is_path(context.path) or "/" in variable.layer or len(context.path) > MOST_CHARS:
+        return ["read the tensor with `kwload.open`, transpose it, and assign it"]
+    read = f"kwload.open({literal(context.path)})[{literal(tensor.path)}].transpose{order}"
+    return [f"model.get_layer({literal(variable.layer)}).{escape(variable.name)}.assign({read})"]
+
+
+def _doubtful(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, related: Sequence[int]) -> Finding:
+    """Kernels that look the same either way, in a file with others that are transposed."""
+    paths = [context.variables[row].path for row in (raw.model_tensor, *related)]
+    many = len(paths) > 1
+    return finding(
+        308,
+        "warning",
+        headline=f"{named(paths, 3)} may be transposed too: {'their shapes do' if many else 'its shape does'} not say",
+        layer=variable.layer,
+        variable=variable.name,
+        path=tensor.path,
+        expected=list(variable.shape),
+        found=list(tensor.shape),
+        body=listed(
+            [
+                f"{escape(context.variables[row].path)}: {shape_text(context.variables[row].shape)}"
+                for row in (raw.model_tensor, *related)
+            ],
+            6,
+        ),
+        notes=["other kernels of the file are transposed; these look the same either way, and values cannot tell"],
+        help=["transpose them too, unless you know that whatever wrote the file did not"],
+        related=paths[1:],
+    )
 
 
 def permutation(found: Sequence[int], expected: Sequence[int]) -> tuple[int, ...] | None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from kwload.report import matches, order, shapes
+from kwload.report import architecture, matches, order, quantized, recurrent, shapes, variants
 from kwload.report.container import written_by
 from kwload.report.context import (
     Context,
@@ -14,7 +14,6 @@ from kwload.report.context import (
     finding,
     listed,
     named,
-    typed,
 )
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw
@@ -94,85 +93,6 @@ def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             body=listed([escape(context.variables[row].path) for row in rows], 4) if len(rows) > 1 else [],
             related=[context.variables[row].path for row in rows[1:]],
         )
-
-
-def _reset_after(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """GRUs that add the recurrent bias before or after the reset gate, and not as the file does."""
-    for raw in raws:
-        rows = [raw.model_tensor, *raw.related, *(context.rows_of[raw.model_group] if raw.model_group >= 0 else ())]
-        row = next((row for row in rows if row >= 0 and context.variables[row].name.endswith("bias")), max(rows[0], -1))
-        tensor, variable = context.tensor(raw.file_tensor), context.variable(row)
-        if tensor is None or variable is None:
-            yield from _plain(context, [raw])
-            continue
-        now = len(variable.shape) == 2
-        layers = (context.variables[other].layer for other in raw.related)
-        others = [layer for layer in dict.fromkeys(layers) if layer != variable.layer]
-        yield finding(
-            314,
-            severity_of(raw),
-            headline=entry(314).say(variable=quote(variable.path)),
-            layer=variable.layer,
-            variable=variable.name,
-            path=tensor.path,
-            expected=list(variable.shape),
-            found=list(tensor.shape),
-            body=shapes.side_by_side(tensor, variable),
-            related=[context.variables[other].path for other in raw.related if other != row],
-            cause=f"the model has `reset_after={now}`, the file `reset_after={not now}`",
-            notes=[f"the same is true of {named(others)}"] if others else [],
-            help=[f"build the layer with `reset_after={not now}`", *load_the_rest(context)],
-        )
-
-
-_QUANTIZED: Final = ("int", "uint", "float8")
-
-
-def _quantized(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """Layers that are quantized on one side only, together for each side."""
-    sides: dict[bool, list[Raw]] = defaultdict(list)
-    for raw in raws:
-        has = context.file_tensors(raw.file_group) if raw.file_group >= 0 else []
-        wants_ = [context.variables[row] for row in context.rows_of[raw.model_group]] if raw.model_group >= 0 else []
-        in_file = any(item.dtype.startswith(_QUANTIZED) for item in has)
-        sides[in_file or not any(item.dtype.startswith(_QUANTIZED) for item in wants_)].append(raw)
-    for in_file, several in sides.items():
-        yield _quantized_side(context, several, in_file=in_file)
-
-
-def _quantized_side(context: Context, raws: list[Raw], *, in_file: bool) -> Finding:
-    first = raws[0]
-    groups = dict.fromkeys(group for raw in raws for group in context.groups_of(raw))
-    names = list(dict.fromkeys(map(context.layer, groups))) or ["the model"]
-    tensors = context.file_tensors(first.file_group) if first.file_group >= 0 else []
-    wanted = [context.variables[row] for row in context.rows_of[first.model_group]] if first.model_group >= 0 else []
-    mode = _mode([tensor.dtype for tensor in tensors] if in_file else [item.dtype for item in wanted])
-    if mode == "int8" and tensors and wanted and tuple(tensors[0].shape) != wanted[0].shape:
-        mode = "int4"  # two values a byte
-    old = ", ".join(typed(tensor.shape, tensor.dtype) for tensor in tensors[:5])
-    new = ", ".join(typed(item.shape, item.dtype) for item in wanted[:5])
-    after = f'load the weights before quantizing: build the model, load, then `model.quantize("{mode}")`'
-    before = f'quantize the model as the file was: `model.quantize("{mode}")`, then load'
-    sides = ("file", "model") if in_file else ("model", "file")
-    return finding(
-        315,
-        severity_of(first),
-        headline=f"{named(names)} {'is' if len(names) == 1 else 'are'} quantized in the {sides[0]} and not in "
-        f"the {sides[1]}",
-        layer=names[0],
-        path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
-        expected="not quantized" if in_file else mode,
-        found=mode if in_file else "not quantized",
-        body=[f"file   {old or 'nothing'}", f"model  {new or 'nothing'}"],
-        help=[before if in_file else after],
-        related=names[1:],
-    )
-
-
-def _mode(dtypes: Sequence[str]) -> str:
-    """What `model.quantize` calls this kind."""
-    kind = next((dtype for dtype in dtypes if dtype.startswith(_QUANTIZED)), "int8")
-    return "float8" if kind.startswith("float8") else "int4" if kind.endswith("int4") else "int8"
 
 
 def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -346,7 +266,7 @@ _BUILDERS: Final[dict[int, Builder]] = {
     303: matches.renamed,
     304: order.swapped,
     305: order.inserted,
-    306: order.counts,
+    306: variants.counts,
     307: shapes.shape_findings,
     308: shapes.transposed,
     309: _dtype,
@@ -354,15 +274,17 @@ _BUILDERS: Final[dict[int, Builder]] = {
     311: matches.not_built,
     312: matches.prefixed,
     313: order.reordered,
-    314: _reset_after,
-    315: _quantized,
+    314: recurrent.variants,
+    315: quantized.quantized,
     316: _optimizer,
     318: matches.skipped,
     319: matches.undecidable,
-    320: _option,
-    321: _keys,
     323: matches.counted,
     324: matches.not_saved,
+    320: _option,
+    321: _keys,
+    322: architecture.wrong_file,
+    325: quantized.lora,
     404: _own_load,
     405: _version,
 }

@@ -1,0 +1,126 @@
+/* architecture.c -- the file of another model: one finding instead of one for each layer that differs.
+ *
+ *     file    conv(7,7,3,64) bn conv(1,1,64,64) bn ...   107 layers      shapes that both have, as often:
+ *     model   conv(3,3,3,64) conv(3,3,64,64) ... dense    16 layers      9 of 123: nowhere near
+ *
+ * Decided last, over what the other causes found: never when there is one small
+ * cause, when names or rules explain something, or when the layers are the same
+ * ones with other widths.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan/join.h"
+
+enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4 };
+
+typedef struct tally {
+    uint32_t file, model; /* layers with weights */
+    uint32_t common;      /* shapes of layers that both have, as often */
+    uint32_t fit, kind;   /* layers of the model that fit, or whose weights have the same ranks at least */
+} tally;
+
+/* A hash of the shapes of a group's tensors. */
+static uint64_t hash_group(const kw_table *table, const kw_group *group, const uint32_t *ordered, uint64_t seed) {
+    uint64_t hash = seed ^ group->count;
+    for (uint32_t i = 0; i < group->count; i++) {
+        uint32_t row = ordered != NULL ? ordered[group->first + i] : table->slots[group->first + i].tensor;
+        if (row == KW_NONE) continue;
+        const kw_tensor *tensor = &table->tensors[row];
+        hash = kw_text_hash((kw_text){(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape}, hash);
+    }
+    return hash;
+}
+
+static int compare_hashes(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorted hashes of the layers with weights; NULL: no memory. */
+static uint64_t *list_hashes(kw_join *join, const kw_table *table, const uint32_t *ordered, uint32_t *count) {
+    uint64_t *out = kw_arena_alloc(&join->work, table->group_count * sizeof *out);
+    *count = 0;
+    for (uint32_t g = 0; out != NULL && g < table->group_count; g++) {
+        const kw_group *group = &table->groups[g];
+        if (group->count == 0 || kw_group_is_state(group)) continue;
+        out[(*count)++] = hash_group(table, group, ordered, join->seed);
+    }
+    if (out != NULL && *count > 0) qsort(out, *count, sizeof *out, compare_hashes);
+    return out;
+}
+
+/* True when the weights of both have the same ranks, one by one. */
+static bool is_same_kind(const kw_join *join, uint32_t f, uint32_t g) {
+    const kw_group *to = &join->model->groups[g];
+    if (f == KW_NONE || join->file->groups[f].count != to->count) return false;
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint32_t row = kw_join_tensor(join, f, i);
+        if (row == KW_NONE) return false;
+        if (join->file->tensors[row].rank != join->model->tensors[kw_join_variable(join, g, i)].rank) return false;
+    }
+    return true;
+}
+
+static int count_layers(kw_join *join, tally *out, kw_error *err) {
+    const uint64_t *a = list_hashes(join, join->file, join->ordered, &out->file);
+    const uint64_t *b = list_hashes(join, join->model, NULL, &out->model);
+    if (a == NULL || b == NULL) return kw_fail_memory(err);
+    for (uint32_t i = 0, j = 0; i < out->file && j < out->model;) {
+        out->common += a[i] == b[j];
+        if (a[i] == b[j]) {
+            i++;
+            j++;
+        } else if (a[i] < b[j]) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        const kw_group *group = &join->model->groups[g];
+        if (group->count == 0 || kw_group_is_state(group)) continue;
+        out->fit += join->matches[g].fit.kind == KW_FIT_OK;
+        out->kind += is_same_kind(join, join->matches[g].candidate, g);
+    }
+    return 0;
+}
+
+/* How many causes there are of those that another architecture would have; 0 when one of them is of another kind. */
+static uint32_t count_causes(const kw_join *join, uint32_t first) {
+    uint32_t causes = 0;
+    for (uint32_t i = first; i < join->plan->finding_count; i++) {
+        const kw_finding *finding = &join->plan->findings[i];
+        if (finding->severity == KW_NOTE || finding->code == KW_UNUSED) continue;
+        bool none = finding->code == KW_NOTHING_MATCHED;
+        bool whole = finding->code == KW_COUNT && finding->model_group == KW_NONE; /* of layers */
+        bool one = finding->code == KW_SHAPE || finding->code == KW_COUNT || finding->code == KW_MISSING;
+        bool chance = finding->code == KW_TRANSPOSED || finding->code == KW_INSERTED; /* where nothing else fits */
+        if (!none && !one && !chance && finding->code != KW_KEYS) return 0;
+        causes += none || whole ? CAUSES_LEAST : 1;
+    }
+    return causes;
+}
+
+/* True when neither the shapes nor the kinds of the layers agree anywhere near. */
+static bool is_unlike(const tally *t) {
+    uint64_t all = (uint64_t)t->file + t->model, more = t->file > t->model ? t->file : t->model;
+    if (t->file < LAYERS_LEAST || t->model < LAYERS_LEAST) return false;
+    return 6 * (uint64_t)t->common < all && 2 * (uint64_t)t->fit < t->model && 4 * (uint64_t)t->kind < 3 * more;
+}
+
+int kw_find_architecture(kw_join *join, uint32_t first, uint32_t related, kw_error *err) {
+    const kw_rules *rules = join->rules;
+    tally t = {.file = 0};
+    if (rules->by_name || rules->skip_mismatch || rules->selected != NULL || rules->mapped != NULL) return 0;
+    if (count_causes(join, first) < CAUSES_LEAST) return 0;
+    if (count_layers(join, &t, err) < 0) return -1;
+    if (!is_unlike(&t)) return 0;
+    join->plan->finding_count = first;
+    join->related_count = related;
+    kw_finding *finding = kw_join_add(join, KW_WRONG_FILE, KW_ERROR, err);
+    if (finding == NULL) return -1;
+    finding->a = t.file;
+    finding->b = t.model;
+    return 0;
+}

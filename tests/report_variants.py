@@ -1,0 +1,162 @@
+"""Cases of reports about other variants of layers: number of weights, cuDNN, quantized, LoRA, transposed, heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import report_cases as base
+from report_cases import Layer, dense, file, model, predicts, raw, report, same
+
+from kwload.report.facts import Options
+from kwload.report.finding import Report
+
+_MODES = ("", "int8", "int4", "float8", "gptq", "awq")
+
+
+def _modes(old: str, new: str) -> int:
+    return _MODES.index(old) * len(_MODES) + _MODES.index(new)
+
+
+def _typed(held: Any, dtypes: dict[int, str]) -> Any:
+    """A file whose tensors have these types, by row."""
+    tensors = tuple(replace(item, dtype=dtypes.get(row, item.dtype)) for row, item in enumerate(held.tensors))
+    return replace(held, tensors=tensors)
+
+
+def cases() -> Iterator[tuple[str, Report]]:
+    """Every case by name."""
+    yield from _counts()
+    yield from _heads()
+    yield from _transposed()
+    yield from _recurrent()
+    yield from _quantized()
+    yield from architectures()
+
+
+def _counts() -> Iterator[tuple[str, Report]]:
+    stops = predicts("raises", **{**base.TOTAL, "a": 6})
+    with_bias = [dense(f"d{i}", f"layers/dense_{i}", 8, 8) for i in range(6)]
+    bare = [replace(layer, shapes={"kernel": (8, 8)}) for layer in with_bias]
+    many = [raw(306, file_group=i, group=i, a=2, b=1) for i in range(6)]
+    yield "KW306-biases", report(file(*with_bias), model(*bare), *many, pairs=[], prediction=stops)
+    one = raw(306, file_group=1, group=1, a=2, b=1)
+    yield "KW306-bias", report(file(*with_bias[:2]), model(with_bias[0], bare[1]), one, pairs=same(2), prediction=stops)
+    four = {"gamma": (8,), "beta": (8,), "moving_mean": (8,), "moving_variance": (8,)}
+    norm = Layer("bn", "bn", "BatchNormalization", four)
+    half = Layer("bn", "bn", "BatchNormalization", {"gamma": (8,), "beta": (8,)})
+    lacks = raw(306, file_group=0, group=0, a=2, b=4)
+    yield (
+        "KW306-statistics",
+        report(file(half, layout="legacy"), model(norm), lacks, path="w.h5", pairs=[], prediction=stops),
+    )
+    lstm = Layer("lstm", "lstm", "LSTM", {"kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)})
+    gates = {
+        f"lstm_{kind}_{gate}": shape
+        for gate in "icfo"
+        for kind, shape in zip("WUb", ((3, 2), (2, 2), (2,)), strict=True)
+    }
+    old = raw(306, file_group=0, group=0, a=12, b=3)
+    yield (
+        "KW306-keras-1",
+        report(
+            file(replace(lstm, shapes=gates), layout="legacy"),
+            model(lstm),
+            old,
+            path="w.h5",
+            pairs=[],
+            prediction=stops,
+        ),
+    )
+
+
+def _heads() -> Iterator[tuple[str, Report]]:
+    stops = predicts("raises", **base.TOTAL)
+    trunk = [dense(f"d{i}", f"layers/dense_{i}", 8, 8) for i in range(2)]
+    fc, head = dense("fc", "layers/dense_2", 8, 4), dense("head", "layers/dense_3", 4, 25)
+    gone = [raw(301, group=2), raw(301, group=3)]
+    yield "KW301-notop", report(file(*trunk), model(*trunk, fc, head), *gone, pairs=same(4), prediction=stops)
+    left = [raw(302, "warning", file_group=2, a=2), raw(302, "warning", file_group=3, a=2)]
+    yield "KW302-top", report(file(*trunk, fc, head), model(*trunk), *left, unused=4)
+    apart = [raw(305, group=2), raw(305, group=3)]
+    old = file(*trunk, layout="legacy")
+    yield (
+        "KW305-notop",
+        report(old, model(*trunk, fc, head), *apart, path="x_notop.h5", pairs=same(4), prediction=stops),
+    )
+    extra = [raw(305, file_group=2), raw(305, file_group=3)]
+    full = file(*trunk, fc, head, layout="legacy")
+    yield "KW305-top", report(full, model(*trunk), *extra, path="w.h5", pairs=same(4), prediction=stops)
+
+
+def _transposed() -> Iterator[tuple[str, Report]]:
+    stops = predicts("raises", **{**base.TOTAL, "a": 3})
+    torch = [Layer(f"c{i}", f"layers/conv2d_{i}", "Conv2D", {"kernel": (16, 8, 3, 3), "bias": (16,)}) for i in range(2)]
+    keras = [replace(layer, shapes={"kernel": (3, 3, 8, 16), "bias": (16,)}) for layer in torch]
+    square = dense("square", "layers/dense", 16, 16)
+    turned = raw(308, file_group=0, group=0, tensor=0, variable=0, axis=0, a=2, b=2, related=[2])
+    doubt = raw(308, "warning", file_group=2, group=2, tensor=4, variable=4, a=1, b=1)
+    yield (
+        "KW308-square",
+        report(
+            file(*torch, square),
+            model(*keras, square),
+            turned,
+            doubt,
+            pairs=[(4, 4, "path", "same")] * 1 + [(5, 5, "path", "same")],
+            prediction=stops,
+        ),
+    )
+    wide = Layer("deconv", "layers/conv2d", "Conv2D", {"kernel": (2048, 256, 4, 4)})
+    small = replace(wide, shapes={"kernel": (4, 4, 128, 256)})
+    shape = raw(307, file_group=0, group=0, tensor=0, variable=0, axis=0)
+    yield "KW307-neither", report(file(wide), model(small), shape, pairs=[], prediction=stops)
+
+
+def _recurrent() -> Iterator[tuple[str, Report]]:
+    cell = {"kernel": (8, 6), "recurrent_kernel": (2, 6)}
+    old = Layer("gru", "gru", "GRU", {**cell, "bias": (12,)})
+    new = Layer("gru", "gru", "GRU", {**cell, "bias": (2, 6)})
+    one = raw(314, file_group=0, group=0, tensor=2, variable=2, a=1, b=1)
+    held = file(old, layout="legacy")
+    stops = predicts("raises", error_type="ValueError", error_prefix="Shape mismatch in layer #", error_group=0)
+    yield "KW314-cudnn", report(held, model(new), one, path="w.h5", pairs=[], prediction=stops)
+    yield "KW314-cudnn-tf", report(held, model(new, flavour="tf_keras"), one, path="w.h5", pairs=[])
+
+
+def _quantized() -> Iterator[tuple[str, Report]]:
+    stops = predicts("raises", **base.TOTAL)
+    plain = Layer("d", "layers/dense", "Dense", {"kernel": (12, 16), "bias": (16,)})
+    eight = replace(plain, shapes={**plain.shapes, "scale": (16,)})
+    four = replace(plain, shapes={"kernel": (12, 8), "bias": (16,), "scale": (3, 16), "zero": (3, 16), "g_idx": (12,)})
+    both = raw(315, file_group=0, group=0, axis=_modes("int4", "int8"), a=1, b=1)
+    held = _typed(file(four), {0: "int8", 3: "int8"})
+    yield "KW315-both", report(held, model(eight), both, pairs=[], prediction=stops)
+    bare = replace(plain, shapes={"kernel": (12, 16), "scale": (16,)})
+    silent = raw(315, file_group=0, group=0, axis=_modes("int8", ""), a=1)
+    held = _typed(file(bare), {0: "int8"})
+    yield "KW315-silent", report(held, model(plain), silent, pairs=[], prediction=predicts("loads_wrong"))
+    lora = {"bias": (16,), "lora_kernel_a": (12, 2), "lora_kernel_b": (2, 16), "kernel": (12, 16)}
+    one = raw(325, file_group=0, group=0, a=1)
+    old = file(replace(plain, shapes=lora), layout="legacy")
+    yield "KW325", report(old, model(plain), one, path="w.h5", pairs=[], prediction=stops, options=Options())
+
+
+def architectures() -> Iterator[tuple[str, Report]]:
+    """The file of another model."""
+    stops = predicts("raises", **{**base.TOTAL, "a": 16})
+    vgg = [
+        Layer(f"block{b}_conv{c}", f"layers/conv2d_{b}{c}", "Conv2D", {"kernel": (3, 3, 3 if b == c == 1 else 64, 64)})
+        for b in range(1, 6)
+        for c in range(1, 4)
+    ]
+    stem = Layer("conv1_conv", "layers/conv2d", "Conv2D", {"kernel": (7, 7, 3, 64), "bias": (64,)})
+    blocks = [
+        Layer(f"conv{i}_block3_1_conv", f"layers/conv2d_{i}", "Conv2D", {"kernel": (1, 1, 256, 64)})
+        for i in range(2, 6)
+    ]
+    wrong = raw(322, a=5, b=15)
+    yield "KW322", report(file(stem, *blocks), model(*vgg), wrong, pairs=[], prediction=stops)
+    odd = [Layer(f"w{i}", f"layers/mine_{i}", "Mine", {"w": (5, 5, 5)}) for i in range(6)]
+    yield "KW322-unknown", report(file(*odd), model(*vgg), raw(322, a=6, b=15), pairs=[], prediction=stops)
