@@ -75,6 +75,8 @@ class File:
     faults: Final[tuple[tuple[int, int | None, str, str, int, int], ...]]
     """``(code, at, detail, path, a, b)`` of what is wrong with the container."""
     config: Final[bytes | None]
+    training: Final[bytes | None]
+    """How a whole-model .h5 says that it was compiled (JSON)."""
     title: Final[str | None]
     def __len__(self) -> int:
         """How many tensors there are."""

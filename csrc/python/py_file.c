@@ -164,6 +164,13 @@ static PyObject *file_config(PyObject *object, void *closure) {
     return PyBytes_FromStringAndSize(file->config, (Py_ssize_t)file->config_len);
 }
 
+static PyObject *file_training(PyObject *object, void *closure) {
+    (void)closure;
+    const kw_file *file = kw_file_of(object);
+    if (file->training == NULL) Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize(file->training, (Py_ssize_t)file->training_len);
+}
+
 static PyObject *file_title(PyObject *object, void *closure) {
     (void)closure;
     const kw_file *file = kw_file_of(object);
@@ -255,6 +262,7 @@ static PyGetSetDef file_getset[] = {
     {"metadata", file_metadata, NULL, "What the container records.", NULL},
     {"faults", file_faults, NULL, "(code, at, detail, path, a, b) of what is wrong with the container.", NULL},
     {"config", file_config, NULL, "JSON text of the stored architecture, or None.", NULL},
+    {"training", file_training, NULL, "Bytes of the stored training config (JSON), or None.", NULL},
     {"title", file_title, NULL, "What an impostor says of itself, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

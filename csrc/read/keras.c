@@ -609,6 +609,11 @@ static int read_facts(reader *r, uint32_t node, kw_error *err) {
         r->file->config = config->texts[0];
         r->file->config_len = config->text_lens[0];
     }
+    const kw_attr *training = kw_hdf5_attr(r->hdf5, node, "training_config");
+    if (r->file->training == NULL && training != NULL && attr_text(r->hdf5, node, "training_config") != NULL) {
+        r->file->training = training->texts[0];
+        r->file->training_len = training->text_lens[0];
+    }
     return 0;
 }
 

@@ -87,6 +87,8 @@ typedef struct kw_file {
     uint32_t fault_count;
     const char *config; /* JSON text of the architecture (config.json, model_config), or NULL */
     size_t config_len;
+    const char *training; /* JSON text of how it was compiled (training_config of a whole-model .h5), or NULL */
+    size_t training_len;
     const char *title; /* of an HTML page, oid/size of an LFS pointer: what helps a reader; or NULL */
     kw_source *source; /* the one that was opened */
 } kw_file;
