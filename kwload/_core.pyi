@@ -27,6 +27,23 @@ class CoreError(Exception):
     detail: str
     errno: int
 
+ValueFacts = tuple[
+    int,
+    int,
+    int | None,
+    int,
+    int | None,
+    float | None,
+    float | None,
+    int,
+    int,
+    int,
+    int,
+    tuple[int, int, int, int | None] | None,
+]
+"""``(size, nan, nan_at, inf, inf_at, low, high, zeros, overflow, flushed, inexact, lost)``: see
+:class:`kwload.report.finding.Values`; *lost* is ``(first, size, nbytes, offset)``."""
+
 @final
 class Tensor:
     """One tensor of a file."""
@@ -84,8 +101,34 @@ class File:
         """Row of the tensor with this path, -1 when there is none."""
     def view(self, row: int, /) -> np.ndarray[Any, Any]:
         """The tensor as a read-only array: a view of the mapping, or a copy when not contiguous."""
-    def fetch(self, rows: Sequence[int], /, *, threads: int = 2, verify: bool = False) -> list[np.ndarray[Any, Any]]:
-        """Writable arrays, aligned to 64 bytes; *verify* checks the member's CRC-32 in the same pass."""
+    def fetch(
+        self,
+        rows: Sequence[int],
+        /,
+        *,
+        threads: int = 2,
+        verify: bool = False,
+        dtypes: Sequence[str] | None = None,
+        facts: list[ValueFacts | None] | None = None,
+    ) -> list[np.ndarray[Any, Any]]:
+        """Writable arrays, aligned to 64 bytes; *verify* checks the member's CRC-32 in the same pass.
+
+        With *facts* the values are looked at in the same pass: one entry a row is appended, of the values as they are
+        in the file, and of what they lose when they become those of *dtypes*; also when a checksum is wrong, and None
+        for what was not read whole.
+        """
+    def scan(
+        self,
+        rows: Sequence[int],
+        dtypes: Sequence[str],
+        facts: list[ValueFacts | None],
+        /,
+        *,
+        threads: int = 2,
+        verify: bool = False,
+    ) -> None:
+        """The looking of :meth:`fetch` alone, in memory that does not grow with what lies plain in the file; a tensor
+        with a fault, or not of numbers, gives None."""
     def verify(self, *, threads: int = 2) -> None:
         """Raises CoreError KW205 when a member's CRC-32 is wrong."""
     def unchanged(self) -> bool:

@@ -7,13 +7,13 @@ import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from kwload import _core, locks, paths, select
 from kwload.file import File, Source, core_source
 from kwload.report.build import build_report, path_report
-from kwload.report.facts import CoreFailure, ErrorFacts, Options
-from kwload.report.finding import Report
+from kwload.report.facts import CoreFailure, ErrorFacts, Options, Seen
+from kwload.report.finding import Lost, Report, Values
 
 # Reading is bound by memory: more threads than this gain nothing and disturb others.
 THREADS = min(4, os.cpu_count() or 1)
@@ -28,11 +28,21 @@ class Call:
     only: str | Iterable[str] | None = None
     skip: str | Iterable[str] | None = None
     mapping: select.Mapping | None = None
+    values: bool | Literal["error"] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, bool) and self.values != "error":
+            raise ValueError(f'values is {self.values!r}, expected True, False or "error"')
 
     @property
     def options(self) -> Options:
         own = self.only is not None or self.skip is not None or self.mapping is not None
-        return Options(by_name=self.by_name, skip_mismatch=self.skip_mismatch, own=own)
+        return Options(
+            by_name=self.by_name,
+            skip_mismatch=self.skip_mismatch,
+            own=own,
+            refuse_values=self.values == "error",
+        )
 
 
 @dataclass(slots=True)
@@ -46,6 +56,7 @@ class Examined:
     plan: _core.Plan | None = None
     failures: list[ErrorFacts] = field(default_factory=list)
     writer: int | None = None
+    seen: list[Seen] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
@@ -67,6 +78,7 @@ class Examined:
             errors=self.failures,
             times=self.times,
             writer=self.writer,
+            seen=self.seen,
         )
 
 
@@ -113,16 +125,54 @@ def _plan(file: _core.File, model: Any, name: str, call: Call) -> _core.Plan:
     )
 
 
-def _read_chunked(examined: Examined) -> None:
-    """Reads the chunked tensors that the plan pairs, one at a time, and lets them go: only that shows whether their
-    index, filters and checksums are sound. The others lie plain, and were looked at when the file was opened."""
-    file, plan = examined.file, examined.plan
-    if file is None or plan is None:
-        return
-    tensors = file.tensors
-    for row in sorted({pair[0] for pair in plan.pairs}):
-        if tensors[row].storage == "chunked":
+def _read(examined: Examined, file: _core.File) -> None:
+    """Reads what only reading shows: whether checksums, the index of chunks and filters are sound, and, when the call
+    wants it, what the values are. Nothing is kept."""
+    plan, tensors = examined.plan, file.tensors
+    wanted = [] if plan is None else sorted({pair[0] for pair in plan.pairs})
+    looked: set[int] = set()
+    if examined.call.values and plan is not None:
+        looked = _look(examined, file, plan, tensors)
+    else:
+        file.verify(threads=THREADS)
+    for row in wanted:
+        if tensors[row].storage == "chunked" and row not in looked:
             file.fetch([row])
+
+
+def _look(examined: Examined, file: _core.File, plan: _core.Plan, tensors: tuple[_core.Tensor, ...]) -> set[int]:
+    """Looks at the values that the call loads; the rows of those that could be read."""
+    from kwload import assign
+
+    order = assign.order(examined.model, file, plan)
+    # What a layer's own code takes has any size that the file declares.
+    places = [
+        (row, target)
+        for row, target in zip(order.rows, order.targets, strict=True)
+        if target >= 0 or tensors[row].storage == "contiguous"
+    ]
+    rows, targets = [row for row, _ in places], [target for _, target in places]
+    told: list[_core.ValueFacts | None] = []
+    try:
+        file.scan(rows, _types(examined, tensors, rows, targets), told, threads=THREADS, verify=True)
+    finally:
+        examined.seen = _seen(rows, targets, told)
+    return {seen.tensor for seen in examined.seen}
+
+
+def _types(examined: Examined, tensors: tuple[_core.Tensor, ...], rows: list[int], targets: list[int]) -> list[str]:
+    """The type that each tensor becomes: the variable's, or its own when a layer's own code takes it."""
+    wanted = [variable[4] for group in examined.model.groups for variable in group[4]]
+    return [wanted[target] if target >= 0 else tensors[row].dtype for row, target in zip(rows, targets, strict=True)]
+
+
+def _seen(rows: list[int], targets: list[int], told: list[_core.ValueFacts | None]) -> list[Seen]:
+    """What the core told of each row; what it could not read whole is left out."""
+    return [
+        Seen(row, target, Values(*facts[:-1], Lost(*facts[-1]) if facts[-1] is not None else None))
+        for row, target, facts in zip(rows, targets, told, strict=False)
+        if facts is not None
+    ]
 
 
 def open(path: Source) -> File:
@@ -167,6 +217,7 @@ def check(
     only: str | Iterable[str] | None = None,
     skip: str | Iterable[str] | None = None,
     mapping: select.Mapping | None = None,
+    values: bool | Literal["error"] = True,
 ) -> Report:
     """Say everything that is wrong with a weight file for this model, and what Keras would do with it.
 
@@ -184,6 +235,10 @@ def check(
         Layers of the model that this call is about, by path (``"outer/inner"``) or glob.
     mapping : dict, (prefix, prefix), (re.Pattern, replacement) or callable, optional
         Name of a layer in the file -> path of a layer of the model, for names that differ.
+    values : bool or "error"
+        Look at the values that the call loads: NaN and Inf, blocks that were lost, what a cast to the variable's type
+        loses, constants, range. ``"error"`` makes what would be NaN or Inf in the model an error; False reads only
+        what a checksum is of.
 
     Returns
     -------
@@ -197,11 +252,10 @@ def check(
     ValueError
         An option names a layer that is not there. A bad weight file never raises.
     """
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping))
+    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
     if examined.file is not None:
         try:
-            examined.file.verify(threads=THREADS)
-            _read_chunked(examined)
+            _read(examined, examined.file)
         except _core.CoreError as error:
             examined.failures.append(error)
         examined.lap("verify")
@@ -219,6 +273,7 @@ def load_weights(
     only: str | Iterable[str] | None = None,
     skip: str | Iterable[str] | None = None,
     mapping: select.Mapping | None = None,
+    values: bool | Literal["error"] = True,
     strict: bool = False,
 ) -> Report:
     """Load weights, all or nothing: check, read every value, then assign.
@@ -228,8 +283,8 @@ def load_weights(
 
     Parameters
     ----------
-    model, path, by_name, skip_mismatch, only, skip, mapping
-        As for :func:`kwload.check`.
+    model, path, by_name, skip_mismatch, only, skip, mapping, values
+        As for :func:`kwload.check`; the values are looked at while they are read.
     strict : bool
         Warnings refuse too.
 
@@ -250,20 +305,36 @@ def load_weights(
     """
     from kwload import assign
 
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping))
+    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
     report = examined.report()
-    report.raise_if_failed(strict=strict)
+    report.raise_if_failed(strict=strict and not values)  # a warning may turn out to be none
     file, plan = examined.file, examined.plan
     if file is None or plan is None:  # nothing to read, and nothing that refused: the model wants nothing
+        report.raise_if_failed(strict=strict)
         return replace(report, loaded=True)
     try:
         wanted = assign.order(examined.model, file, plan)
-        arrays = file.fetch(wanted.rows, threads=THREADS, verify=True)
+        arrays = _fetch(examined, file, wanted)
     except _core.CoreError as error:
         examined.failures.append(error)
         examined.report().raise_if_failed()
         raise
     examined.lap("read")
+    if values:
+        report = examined.report()
+        report.raise_if_failed(strict=strict)
     assign.load(examined.model, wanted, arrays)
     examined.lap("assign")
     return replace(report, loaded=True, times=examined.times)
+
+
+def _fetch(examined: Examined, file: _core.File, wanted: Any) -> list[Any]:
+    """The arrays of an order, their values looked at in the same pass when the call wants it."""
+    if not examined.call.values:
+        return file.fetch(wanted.rows, threads=THREADS, verify=True)
+    told: list[_core.ValueFacts | None] = []
+    types = _types(examined, file.tensors, wanted.rows, wanted.targets)
+    try:
+        return file.fetch(wanted.rows, threads=THREADS, verify=True, dtypes=types, facts=told)
+    finally:
+        examined.seen = _seen(wanted.rows, wanted.targets, told)

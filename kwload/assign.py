@@ -132,11 +132,14 @@ class Order:
         The live variables that the first of those arrays are for.
     own : list of (object, list of str)
         Objects with a ``load_own_variables`` of their own, and the keys of the arrays that follow, object by object.
+    targets : list of int
+        Rows of the model's variables that the arrays are for, -1 for what an object's own code takes.
     """
 
     rows: list[int]
     variables: list[Any]
     own: list[tuple[Any, list[str]]]
+    targets: list[int]
 
 
 def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
@@ -152,11 +155,13 @@ def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
             if source >= 0:
                 own.append((obj, [(name, row) for name, row in file.groups[source][3] if row >= 0]))
         start = end
-    pairs = [(pair[0], model.variables[pair[1]]) for pair in plan.pairs if pair[1] not in own_rows]
+    pairs = [(pair[0], pair[1]) for pair in plan.pairs if pair[1] not in own_rows]
+    theirs = [row for _, slots in own for _, row in slots]
     return Order(
-        rows=[row for row, _ in pairs] + [row for _, slots in own for _, row in slots],
-        variables=[variable for _, variable in pairs],
+        rows=[row for row, _ in pairs] + theirs,
+        variables=[model.variables[target] for _, target in pairs],
         own=[(obj, [name for name, _ in slots]) for obj, slots in own],
+        targets=[target for _, target in pairs] + [-1] * len(theirs),
     )
 
 

@@ -15,7 +15,7 @@
 /* One tensor that is wanted. */
 typedef struct item {
     uint32_t row;
-    const kw_tensor *tensor;
+    const kw_tensor *tensor; /* NULL: one to look at that cannot be read */
     void *block;      /* where its bytes go, or NULL */
     kw_scan scan;
     bool seen;        /* the scan is of all its values */
@@ -34,21 +34,27 @@ typedef struct fetch {
     int threads;
 } fetch;
 
-const kw_tensor *kw_tensor_readable(PyObject *file, Py_ssize_t row) {
+/* The row of a tensor, or NULL with an exception. */
+static const kw_tensor *find_tensor(PyObject *file, Py_ssize_t row) {
     const kw_table *table = &kw_file_of(file)->table;
-    if (row < 0 || (uint64_t)row >= table->tensor_count) {
-        PyErr_SetString(PyExc_IndexError, "tensor row out of range");
-        return NULL;
-    }
-    const kw_tensor *tensor = &table->tensors[row];
+    if (row >= 0 && (uint64_t)row < table->tensor_count) return &table->tensors[row];
+    PyErr_SetString(PyExc_IndexError, "tensor row out of range");
+    return NULL;
+}
+
+static bool is_readable(const kw_tensor *tensor) {
+    return tensor->fault.code == KW_OK && tensor->dtype != KW_DTYPE_NONE;
+}
+
+const kw_tensor *kw_tensor_readable(PyObject *file, Py_ssize_t row) {
+    const kw_tensor *tensor = find_tensor(file, row);
     kw_error err = {0};
+    if (tensor == NULL || is_readable(tensor)) return tensor;
     if (tensor->fault.code != KW_OK) {
         kw_fail(&err, tensor->fault.code, tensor->fault.at, "%s", tensor->fault.detail ? tensor->fault.detail : "");
-    } else if (tensor->dtype == KW_DTYPE_NONE) {
+    } else {
         kw_fail(&err, KW_UNSUPPORTED, tensor->off, "values of type %s have no NumPy equivalent",
                 tensor->type_text ? tensor->type_text : "?");
-    } else {
-        return tensor;
     }
     kw_raise(kw_state_of_type(Py_TYPE(file)), &err);
     return NULL;
@@ -71,6 +77,10 @@ static bool is_plain(const kw_tensor *tensor) {
     return kw_tensor_is_extent(tensor) && !tensor->big_endian && tensor->nbytes > 0;
 }
 
+static bool is_plain_in(const item *it, uint32_t part) {
+    return it->tensor != NULL && it->tensor->part == part && is_plain(it->tensor);
+}
+
 /* ---- reading ---- */
 
 /* The type that values are to become; their own where that has no name here.  -1 with an exception. */
@@ -82,16 +92,17 @@ static int target_type(PyObject *name) {
     return (int)dtype;
 }
 
-/* Fills the items; -1 with an exception. */
-static int collect(fetch *f, PyObject *file, PyObject *rows, PyObject *dtypes) {
+/* Fills the items; -1 with an exception, which with `keep` a tensor that cannot be read is too. */
+static int collect(fetch *f, PyObject *file, PyObject *rows, PyObject *dtypes, bool keep) {
     for (Py_ssize_t i = 0; i < f->count; i++) {
         item *it = &f->items[i];
         Py_ssize_t row = PyLong_AsSsize_t(PyTuple_GetItem(rows, i));
         if (row == -1 && PyErr_Occurred()) return -1;
-        it->tensor = kw_tensor_readable(file, row);
-        if (it->tensor == NULL) return -1;
+        const kw_tensor *tensor = keep ? kw_tensor_readable(file, row) : find_tensor(file, row);
+        if (tensor == NULL) return -1;
         it->row = (uint32_t)row;
-        if (!f->look) continue;
+        it->tensor = is_readable(tensor) ? tensor : NULL;
+        if (!f->look || it->tensor == NULL) continue;
         int target = target_type(PyTuple_GetItem(dtypes, i));
         if (target < 0) return -1;
         it->scan = kw_scan_make((kw_dtype)it->tensor->dtype, (kw_dtype)target);
@@ -116,7 +127,7 @@ static int read_part(fetch *f, uint32_t part_row, kw_error *err) {
     uint32_t crc = 0;
     for (Py_ssize_t i = 0; i < f->count; i++) {
         item *it = &f->items[i];
-        if (it->tensor->part != part_row || !is_plain(it->tensor)) continue;
+        if (!is_plain_in(it, part_row)) continue;
         f->extents[count++] =
             (kw_extent){it->tensor->off, it->tensor->nbytes, it->block, f->look ? &it->scan : NULL};
     }
@@ -128,7 +139,7 @@ static int read_part(fetch *f, uint32_t part_row, kw_error *err) {
     if (result < 0) return -1;
     for (Py_ssize_t i = 0; i < f->count; i++) {
         item *it = &f->items[i];
-        it->seen = it->seen || (it->tensor->part == part_row && is_plain(it->tensor));
+        it->seen = it->seen || is_plain_in(it, part_row);
     }
     if (!check || crc == part->crc) return 0;
     return kw_fail(err, KW_CHECKSUM, KW_NOWHERE, "CRC-32 of %s is %08x, the archive records %08x", part->name,
@@ -159,6 +170,7 @@ static int read_all(fetch *f, kw_error *err) {
         if (read_part(f, part, err) < 0) return -1;
     for (Py_ssize_t i = 0; i < f->count; i++) {
         item *it = &f->items[i];
+        if (it->tensor == NULL) continue;
         if (it->tensor->nbytes == 0) it->seen = true;
         else if (!is_plain(it->tensor) && read_whole(f, it, err) < 0) return -1;
     }
@@ -267,7 +279,7 @@ static int fetch_rows(fetch *f, PyObject *file, PyObject *rows, PyObject *dtypes
         PyErr_NoMemory();
         goto done;
     }
-    if (collect(f, file, rows, dtypes) < 0 || (list != NULL && allocate(f, list) < 0)) goto done;
+    if (collect(f, file, rows, dtypes, list != NULL) < 0 || (list != NULL && allocate(f, list) < 0)) goto done;
     result = read_all(f, &err);
     if (f->look && !PyErr_Occurred() && tell(f, facts) < 0) result = -1;
     if (result < 0) kw_raise(f->state, &err);

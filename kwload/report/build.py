@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kwload import locks, paths
-from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, TensorFacts
+from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, Seen, TensorFacts
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ _SILENT: Final = {
     "KW309": ("", "converts the values, without a word"),
     "KW310": ("loads_nothing", "returns normally, having loaded nothing"),
     "KW313": ("loads_wrong", "loads them in the wrong order, without a word"),
+    "KW501": ("", "loads them, without a word"),
+    "KW502": ("", "loads it, without a word"),
+    "KW503": ("", "converts the values, without a word"),
 }
 # These say themselves why Keras does not read a file that kwload reads.
 _REFUSED: Final = frozenset({"KW108", "KW206", "KW320"})
@@ -53,6 +56,7 @@ def build_report(
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
     writer: int | None = None,
+    seen: Sequence[Seen] = (),
 ) -> Report:
     """The report on an opened file.
 
@@ -74,12 +78,14 @@ def build_report(
         Seconds by step.
     writer : int, optional
         The other process that has locked the file for writing.
+    seen : sequence of Seen
+        What is known of the values that the call loads.
     """
-    from kwload.report import container, structure
+    from kwload.report import container, structure, values
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
-    context = Context(shown, file, model, plan, options, failed=bool(errors), writer=writer)
+    context = Context(shown, file, model, plan, options, failed=bool(errors), writer=writer, seen=seen)
     prediction = None
     if plan is not None and not options.own and is_path(shown):
         prediction = _prediction(context, plan, errors)
@@ -91,7 +97,8 @@ def build_report(
         found.append(container.locked(context))
     damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
     if plan is not None and not _unread(file):
-        found += structure.structure_findings(context, context.raws, damaged=damaged)
+        found += structure.structure_findings(context, values.judged(context), damaged=damaged)
+        found += values.value_findings(context)
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
@@ -111,6 +118,7 @@ def build_report(
         counts=_counts(context, found),
         times=dict(times or {}),
         contents=container.contents(context),
+        values={context.tensors[item.tensor].path: item.values for item in seen},
     )
 
 

@@ -492,9 +492,9 @@ _ENTRIES: Final = (
         503,
         "lossy-cast",
         "fit",
-        "{what} {verb} {effect} when loaded as {dtype}",
-        "The values in the file do not fit the type of the variable: they become infinite, zero, or are rounded. Keras "
-        "converts them without a word.",
+        "{what}: the cast from {found} to {expected} makes values {effect}",
+        "The values in the file do not fit the type of the variable: they become infinite or zero, or another integer. "
+        "Keras converts them without a word. Mere rounding is not meant.",
     ),
     Entry(
         504,

@@ -11,7 +11,7 @@ from typing import Final
 from kwload import select
 from kwload.report.codes import CATALOGUE, Entry
 from kwload.report.escape import escape, literal, quote
-from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, Raw, TensorFacts
+from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, Raw, Seen, TensorFacts
 from kwload.report.finding import Finding, Severity
 from kwload.report.text import plural
 
@@ -59,6 +59,8 @@ class Context:
     """Whether reading failed after the file was opened."""
     writer: int | None = None
     """The other process that has locked the file for writing."""
+    seen: Sequence[Seen] = ()
+    """What is known of the values that the call loads."""
 
     @cached_property
     def tensors(self) -> Sequence[TensorFacts]:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from kwload.report.finding import Values
+
 Fault = tuple[int, int | None, str]
 """``(code number, byte or None, detail)``."""
 
@@ -151,6 +153,16 @@ class Raw(NamedTuple):
     related: Sequence[int]
 
 
+class Seen(NamedTuple):
+    """What was seen of the values of a tensor on its way to a variable."""
+
+    tensor: int
+    """Row of the file."""
+    variable: int
+    """Row of the model, -1 for a tensor that a layer's own code takes."""
+    values: Values
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The options of the call that a report speaks about, with Keras's names and meaning."""
@@ -159,3 +171,5 @@ class Options:
     skip_mismatch: bool = False
     own: bool = False
     """Options that only kwload has were given (``only``, ``skip``, ``mapping``): no Keras can be asked."""
+    refuse_values: bool = False
+    """``values="error"``: what is not finite refuses."""

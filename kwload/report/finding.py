@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from kwload.errors import WeightsError
@@ -140,6 +140,61 @@ class Contents:
     size: int = 0
 
 
+class Lost(NamedTuple):
+    """A block of zeros inside of a tensor whose other values look random.
+
+    Attributes
+    ----------
+    first, size : int
+        Flat index of the first value that is zero, and how many are.
+    nbytes : int
+        Bytes, with those of values that are zero in part.
+    offset : int or None
+        Of the first byte in the file; None when the bytes do not lie plain in it.
+    """
+
+    first: int
+    size: int
+    nbytes: int
+    offset: int | None
+
+
+class Values(NamedTuple):
+    """What the values of a tensor are.
+
+    Attributes
+    ----------
+    size : int
+        How many.
+    nan, inf : int
+        How many are NaN, and infinite.
+    nan_at, inf_at : int or None
+        Flat index of the first of them.
+    low, high : float or int or None
+        Range of the finite values; None when there are none, and for complex ones.
+    zeros : int
+        How many are zero; of complex ones their parts.
+    overflow, flushed, inexact : int
+        How many become infinite, NaN or another integer when they take the type of the variable; become zero and were
+        not; lose a fraction, an imaginary part or digits of an integer. Rounding is not counted.
+    lost : Lost or None
+        A block that was lost.
+    """
+
+    size: int
+    nan: int
+    nan_at: int | None
+    inf: int
+    inf_at: int | None
+    low: float | None
+    high: float | None
+    zeros: int
+    overflow: int
+    flushed: int
+    inexact: int
+    lost: Lost | None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Report:
     """What :func:`kwload.check` and :func:`kwload.load_weights` found.
@@ -167,6 +222,9 @@ class Report:
         What was found in the file, if it could be opened.
     loaded : bool
         Whether the values were assigned to the model.
+    values : mapping of str to Values
+        What was seen of the values of each tensor that the call loads, by its path in the file; empty with
+        ``values=False``.
     """
 
     path: str
@@ -179,6 +237,7 @@ class Report:
     times: Mapping[str, float] = field(default_factory=dict)
     contents: Contents | None = None
     loaded: bool = False
+    values: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kwload.report.escape import json_text
-from kwload.report.finding import Report
+from kwload.report.finding import Report, Values
 
 SCHEMA = 1
 
@@ -27,6 +27,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "findings": [_plain(asdict(finding)) for finding in report.findings],
         "pairs": [{"tensor": tensor, "variable": variable} for tensor, variable in report.pairs],
         "undecidable": [list(group) for group in report.undecidable],
+        "values": {path: _values(seen) for path, seen in report.values.items()},
         "times": dict(report.times),
     }
 
@@ -34,6 +35,11 @@ def to_dict(report: Report) -> dict[str, Any]:
 def to_json(report: Report, indent: int | None = None) -> str:
     """One object, in ASCII, so that nothing from a file reaches a terminal or a log unescaped."""
     return json_text(to_dict(report), indent)
+
+
+def _values(seen: Values) -> dict[str, Any]:
+    """The range of the finite values, and what is odd."""
+    return {"min": seen.low, "max": seen.high, "nan": seen.nan, "inf": seen.inf, "zeros": seen.zeros}
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from kwload.report import architecture, matches, order, quantized, recurrent, shapes, variants
+from kwload.report import architecture, matches, order, quantized, recurrent, shapes, values, variants
 from kwload.report.container import written_by
 from kwload.report.context import (
     Context,
@@ -74,7 +74,7 @@ def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         first = context.variables[rows[0]]
         tensor = context.tensors[several[0].file_tensor]
         what = quote(first.path) if len(rows) == 1 else plural(len(rows), "variable")
-        effect = _EFFECTS.get(cast, "values are converted")
+        effect = values.survival(context, rows, cast) or _EFFECTS.get(cast, "values are converted")
         yield finding(
             309,
             severity_of(several[0]),
