@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         WeightsNotFoundError,
         WeightsPermissionError,
     )
+    from kwload.explaining.explain import explain
     from kwload.file import File
     from kwload.report.finding import Finding, Prediction, Report
 
@@ -42,6 +43,7 @@ __all__ = [
     "WeightsPermissionError",
     "check",
     "diff",
+    "explain",
     "load_weights",
     "open",
 ]
@@ -57,6 +59,7 @@ _HOMES = {
     "Tensor": "kwload._core",
     "check": "kwload.api",
     "diff": "kwload.compare",
+    "explain": "kwload.explaining.explain",
     "load_weights": "kwload.api",
     "open": "kwload.api",
 }

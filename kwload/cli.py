@@ -18,6 +18,9 @@ import rich_click as click
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "blue"}
 _SEVERITY: Final = re.compile(r"^( *)(error|warning|note)(\[KW\d+\])")
 
+_MOST_PIPED: Final = 1 << 23
+"""Bytes that are read from a pipe: far more than any traceback."""
+
 _FILE: Final = click.Path(exists=False, path_type=str)
 
 
@@ -139,6 +142,32 @@ def check_command(
             _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
         worst = max(worst, exit_code(report, strict))
     sys.exit(worst)
+
+
+@main.command("explain")
+@click.argument("topics", metavar="[CODE|TEXT|-]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object.")
+def explain_command(topics: tuple[str, ...], as_json: bool) -> None:
+    """What a code means (KW307, 307, shape-mismatch), or what led to an error text.
+
+    The text is pasted in quotes, or piped: `python train.py 2>&1 | kwload explain -`. Without anything: all codes.
+    Ends with 1 when the text is not recognised.
+    """
+    from kwload.explaining import explain
+    from kwload.report.escape import escape, json_text
+
+    if topics == ("-",):
+        text = sys.stdin.buffer.read(_MOST_PIPED).decode("utf-8", "replace")
+        if not text.strip():
+            raise click.UsageError("nothing was piped in")
+        made: explain.Explanation = explain.explain(text)
+    else:
+        try:
+            made = explain.explain_all(topics)
+        except LookupError as error:
+            raise click.UsageError(escape(str(error.args[0]), 600)) from None
+    _echo(json_text(made.to_dict()) if as_json else str(made))
+    sys.exit(0 if made.known else 1)
 
 
 def _model(reference: str, input_shape: tuple[str, ...]) -> object:

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import re
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ import report_cases
 from report_cases import A, B, file, model, predicts, raw, report
 
 from kwload import errors
+from kwload.explaining import page
 from kwload.report import axes, build, codes, text
 from kwload.report.facts import CoreFailure
 from kwload.report.finding import Finding, Report
@@ -60,6 +62,28 @@ def test_the_text_is_the_golden_one(name: str) -> None:
     if os.environ.get("KWLOAD_REWRITE_REPORTS"):
         path.write_text(shown(name), encoding="utf-8")
     assert path.read_text(encoding="utf-8") == shown(name)
+
+
+def case_of(code: str) -> tuple[str, Finding]:
+    """The case that a code is shown by, and the finding: the one named after it, else the first that has it."""
+    for name in sorted(CASES, key=lambda name: name != code):
+        for finding in CASES[name].findings:
+            if finding.code == code:
+                return name, finding
+    raise LookupError(code)
+
+
+@pytest.mark.parametrize("entry", codes.CATALOGUE.values(), ids=lambda entry: entry.code)
+def test_the_example_on_each_page_is_what_the_report_prints(entry: codes.Entry) -> None:
+    name, finding = case_of(entry.code)
+    example = "\n".join(text.detail(finding, CASES[name])).replace(os.getcwd(), "/here")
+    path = page.PAGES / f"{entry.code}.txt"
+    if os.environ.get("KWLOAD_REWRITE_REPORTS"):
+        head, _, rest = path.read_text(encoding="utf-8").partition("\nExample\n")
+        section = textwrap.indent(example, "  ") + rest[rest.index("\n\n") :]
+        path.write_text(f"{head}\nExample\n{section}", encoding="utf-8")
+        page.page_of.cache_clear()
+    assert page.page_of(entry.number).sections["Example"] == example
 
 
 def test_no_golden_file_is_left_over() -> None:
