@@ -235,8 +235,8 @@ def _keras3_row(variable: Any, layer: str) -> Variable:
 def _tensorflow_row(variable: Any, layer: str, keep_scope: bool = False) -> Variable:
     full = str(variable.name).partition(":")[0]
     name = full if keep_scope else full.rpartition("/")[2]
-    dims = variable.shape.dims
-    shape = tuple(variable.shape.as_list()) if dims is not None and None not in dims else ()
+    listed = variable.shape.as_list() if variable.shape.rank is not None else []
+    shape = tuple(listed) if None not in listed else ()  # that of a lookup table's variable is not known
     return name, f"{layer}/{name}" if layer else name, layer, shape, variable.dtype.base_dtype.name, variable.trainable
 
 

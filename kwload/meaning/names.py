@@ -1,0 +1,35 @@
+"""The names that Keras makes itself."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+
+@functools.lru_cache(maxsize=1024)
+def snake(kind: str) -> str:
+    """``"conv2d_transpose"`` of ``"Conv2DTranspose"``: ``to_snake_case`` of Keras 3 (``utils/naming.py``)."""
+    name = re.sub(r"\W+", "", kind)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def is_automatic(name: str, kind: str) -> bool:
+    """Whether a layer of this class has the name that Keras gives it: ``"dense"``, ``"dense_7"``."""
+    made = snake(kind)
+    if not name.startswith(made):
+        return not name
+    rest = name[len(made) :]
+    return not rest or (rest[0] == "_" and rest[1:].isdigit())
+
+
+def places(kinds: list[str]) -> list[str]:
+    """Under which keys Keras 3 stores a list of layers of these classes: ``["dense", "dropout", "dense_1"]``."""
+    seen: dict[str, int] = {}
+    found = []
+    for kind in kinds:
+        made = snake(kind)
+        count = seen.get(made, 0)
+        seen[made] = count + 1
+        found.append(f"{made}_{count}" if count else made)
+    return found
