@@ -83,8 +83,11 @@ static int find_options(kw_join *join, kw_error *err) {
     bool skip = join->legacy && tf && rules->skip_mismatch && !rules->by_name;
     bool named = !tf && rules->by_name && join->loader != KW_LOADER_LEGACY && join->loader != KW_LOADER_REFUSED;
     bool refused = skip || join->names_missing;
-    if (!refused && !named) return 0;
-    return kw_join_add(join, KW_OPTION, refused ? KW_ERROR : KW_WARNING, err) == NULL ? -1 : 0;
+    if (!refused && !named && !join->names_ignored) return 0;
+    kw_finding *finding = kw_join_add(join, KW_OPTION, refused ? KW_ERROR : KW_WARNING, err);
+    if (finding == NULL) return -1;
+    finding->a = join->names_ignored;
+    return 0;
 }
 
 /* The model as a whole (then *whole, and no more is said of layers), or layers that the file has variables for. */

@@ -43,6 +43,8 @@ typedef struct kw_match {
     bool below_wrong;   /* it is inside such a one */
 } kw_match;
 
+typedef struct kw_leaves kw_leaves; /* order.c: names of layers, also inside others */
+
 typedef struct kw_join {
     const kw_table *file, *model;
     const kw_graph *graph; /* NULL: a legacy model */
@@ -63,13 +65,18 @@ typedef struct kw_join {
     uint8_t *loaded;    /* one a file group: it is the source of pairs */
     uint32_t *assigned; /* one a model tensor: the file tensor that Keras leaves in it, or KW_NONE */
     bool names_missing; /* V3: by_name was asked for, and the file does not record every name */
+    bool names_ignored; /* the same of tf_keras, which does not look at the option here */
     uint64_t seed;       /* of the hashes of names */
+    kw_leaves *file_leaves, *model_leaves; /* legacy: made when first needed */
     bool converted;     /* legacy: Keras transposed a kernel blindly */
     size_t finding_capacity, related_count, related_capacity;
 } kw_join;
 
 int kw_join_open(kw_join *join, kw_error *err);
 void kw_join_close(kw_join *join);
+
+/* True when every tensor of the file can be asked for by the name of its layer. */
+bool kw_join_has_names(const kw_join *join);
 
 /* State that is neither wanted nor missed: optimizer, metrics. */
 bool kw_group_is_state(const kw_group *group);

@@ -155,10 +155,10 @@ static int find_orders(kw_join *join, kw_error *err) {
     return 0;
 }
 
-/* True when every tensor of the file can be asked for by name. */
-static bool has_all_names(const kw_table *file) {
-    bool any = false;
-    for (uint32_t f = 0; f < file->group_count; f++) {
+bool kw_join_has_names(const kw_join *join) {
+    const kw_table *file = join->file;
+    bool any = join->legacy;
+    for (uint32_t f = 0; !join->legacy && f < file->group_count; f++) {
         const kw_group *group = &file->groups[f];
         if (group->count == 0 || kw_group_is_state(group)) continue;
         if ((group->flags & KW_GROUP_NAMED) == 0 || group->name == NULL) return false;
@@ -169,7 +169,7 @@ static bool has_all_names(const kw_table *file) {
 
 int kw_match_all(kw_join *join, kw_error *err) {
     const uint32_t *mapped = join->rules->mapped;
-    bool by_name = join->rules->by_name && (join->legacy || has_all_names(join->file));
+    bool by_name = join->rules->by_name && kw_join_has_names(join);
     join->names_missing = join->rules->by_name && join->v3 && !by_name;
     int result = join->legacy ? match_layers(join, err) : !join->v3 ? 0 : by_name ? match_names(join, err)
                                                                                  : match_paths(join, err);

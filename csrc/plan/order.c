@@ -6,7 +6,8 @@
  * Keras writes trainable weights first, so freezing a nested model changes the
  * order, and what is then assigned by place may fit in shape.  Two signs: the
  * last components of the names are the same ones in another order; or the layers
- * that own them are dealt out across each other.
+ * that own them are dealt out across each other.  A third: a weight bears the name
+ * that a person gave to another layer, inside of some model or not.
  *
  * keras/src/legacy/saving/legacy_h5_format.py: _legacy_weights.
  */
@@ -19,6 +20,19 @@
 typedef struct weight {
     uint64_t name, owner, given; /* given: the owner's own name when a person chose it, else 0 */
 } weight;
+
+/* A name that a person gave to one layer of a table. */
+typedef struct leaf {
+    uint64_t given, owner;
+    uint32_t group;
+    bool inside; /* of the layer that the list is of */
+    bool shared; /* several layers have it */
+} leaf;
+
+struct kw_leaves {
+    leaf *rows; /* by name */
+    uint32_t count;
+};
 
 typedef struct owner {
     uint64_t owner, profile; /* the sum of its weights' names */
@@ -44,15 +58,100 @@ static kw_text find_modern(kw_text name) {
     return name;
 }
 
+/* Names that Keras gives to the parts of its own layers. */
+static bool is_part(const char *name) {
+    static const char *const parts[] = {"query", "key", "value", "attention_output", "gate", NULL};
+    if (strncmp(name, "forward_", 8) == 0 || strncmp(name, "backward_", 9) == 0) return true;
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        if (strcmp(name, parts[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* The hash of the last component of a prefix that a person chose; 0 when there is none. */
+static uint64_t find_given(kw_text prefix, uint64_t seed, kw_arena *arena) {
+    char *copy = prefix.len > 0 ? kw_arena_text(arena, prefix.data, prefix.len) : NULL;
+    while (copy != NULL) {
+        kw_text last = kw_name_last(copy);
+        if (!is_part(last.data) && !kw_name_is_automatic(last.data, NULL)) return kw_text_hash(last, seed);
+        if (last.data == copy) break;
+        copy[last.data - copy - 1] = '\0';
+    }
+    return 0;
+}
+
 static void read_weight(const char *path, uint64_t seed, weight *out, kw_arena *arena) {
     kw_text prefix = kw_name_prefix(path);
     out->name = kw_text_hash(find_modern(kw_name_last(path)), seed);
     out->owner = kw_text_hash(prefix, seed);
-    out->given = 0;
-    char *copy = prefix.len > 0 ? kw_arena_text(arena, prefix.data, prefix.len) : NULL;
-    if (copy == NULL) return;
-    kw_text last = kw_name_last(copy);
-    if (!kw_name_is_automatic(last.data, NULL)) out->given = kw_text_hash(last, seed);
+    out->given = find_given(prefix, seed, arena);
+}
+
+/* The name of a slot's weight: the file's as it is, the model's with the layer's path. */
+static const char *name_of(const kw_table *table, const kw_slot *slot, bool is_model) {
+    return is_model ? table->tensors[slot->tensor].path : slot->name;
+}
+
+static int compare_leaves(const void *a, const void *b) {
+    const leaf *x = a, *y = b;
+    if (x->given != y->given) return x->given < y->given ? -1 : 1;
+    return (x->owner > y->owner) - (x->owner < y->owner);
+}
+
+/* The given names of a table's layers, each once.  NULL: no memory. */
+static kw_leaves *list_leaves(kw_join *join, const kw_table *table, bool is_model) {
+    kw_arena scratch = KW_ARENA_EMPTY;
+    kw_leaves *out = kw_arena_alloc(&join->work, sizeof *out);
+    leaf *rows = kw_arena_alloc(&join->work, table->slot_count * sizeof *rows);
+    uint32_t count = 0, kept = 0;
+    if (out == NULL || rows == NULL) return NULL;
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        const kw_group *group = &table->groups[g];
+        uint64_t own = group->name != NULL ? kw_text_hash((kw_text){group->name, strlen(group->name)}, join->seed) : 0;
+        for (uint32_t i = 0; kw_group_is_layer(group) && i < group->count; i++) {
+            weight w;
+            read_weight(name_of(table, &table->slots[group->first + i], is_model), join->seed, &w, &scratch);
+            if (w.given != 0) rows[count++] = (leaf){w.given, w.owner + g, g, w.given != own, false};
+        }
+    }
+    kw_arena_free(&scratch);
+    if (count > 0) qsort(rows, count, sizeof *rows, compare_leaves);
+    for (uint32_t i = 0; i < count; i++) {
+        bool known = kept > 0 && rows[kept - 1].given == rows[i].given;
+        if (known) rows[kept - 1].shared = rows[kept - 1].shared || rows[kept - 1].owner != rows[i].owner;
+        if (!known) rows[kept++] = rows[i];
+    }
+    *out = (kw_leaves){rows, kept};
+    return out;
+}
+
+/* The one layer of that name; NULL when there is none, or several. */
+static const leaf *find_leaf(const kw_leaves *leaves, uint64_t given) {
+    uint32_t low = 0, high = leaves->count;
+    while (given != 0 && low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (leaves->rows[middle].given == given) return leaves->rows[middle].shared ? NULL : &leaves->rows[middle];
+        if (leaves->rows[middle].given < given) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+/* The first weight that bears the name of a layer elsewhere, where one of the two
+ * is inside a model (of layers beside each other evidence.c tells); KW_NONE. */
+static uint32_t find_elsewhere(const kw_join *join, const weight *from, const weight *to, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const kw_leaves *saved = join->file_leaves, *wanted = join->model_leaves;
+        const leaf *have = find_leaf(saved, from[i].given), *his = find_leaf(wanted, from[i].given);
+        const leaf *mine = find_leaf(saved, to[i].given), *want = find_leaf(wanted, to[i].given);
+        bool inside = (have != NULL && have->inside) || (want != NULL && want->inside);
+        if (from[i].given == to[i].given || (mine == NULL && his == NULL)) continue;
+        if (inside || (mine != NULL && mine->inside) || (his != NULL && his->inside)) return i;
+    }
+    return KW_NONE;
 }
 
 static int compare_numbers(const void *a, const void *b) {
@@ -139,7 +238,10 @@ static uint32_t find_crossed_name(const weight *from, const weight *to, uint32_t
 int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, uint32_t *at, kw_error *err) {
     const kw_group *from = &join->file->groups[file_group], *to = &join->model->groups[model_group];
     uint32_t count = to->count;
-    if (count < 2 || from->count != count) return 0;
+    if (count == 0 || from->count != count) return 0;
+    if (join->file_leaves == NULL) join->file_leaves = list_leaves(join, join->file, false);
+    if (join->model_leaves == NULL) join->model_leaves = list_leaves(join, join->model, true);
+    if (join->file_leaves == NULL || join->model_leaves == NULL) return kw_fail_memory(err);
     kw_arena arena = KW_ARENA_EMPTY;
     weight *weights = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *weights);
     owner *owners = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *owners);
@@ -156,6 +258,7 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
         if (*at == KW_NONE) *at = find_moved_owner(have, want, count, owners, owners + count, scratch);
         uint32_t crossed = find_crossed_name(have, want, count, scratch);
         if (crossed < *at) *at = crossed; /* KW_NONE is the largest */
+        if (*at == KW_NONE && !join->rules->by_name) *at = find_elsewhere(join, have, want, count);
         result = *at != KW_NONE;
     }
     kw_arena_free(&arena);

@@ -138,14 +138,26 @@ static int sort_findings(kw_join *join, kw_error *err) {
     return 0;
 }
 
+/* tf_keras does not look at by_name in a V3 file; nor does this where the names are not in it. */
+static void drop_by_name(kw_join *join, kw_rules *rules) {
+    bool ignored = rules->flavour == KW_FLAVOUR_TF_KERAS && join->loader != KW_LOADER_LEGACY;
+    if (!ignored || !rules->by_name || !join->v3 || kw_join_has_names(join)) return;
+    join->names_ignored = true;
+    rules->by_name = false;
+    join->rules = rules;
+}
+
 int kw_plan_make(const kw_table *file, const kw_table *model, const kw_graph *model_graph, const kw_rules *rules,
                  kw_plan **out, kw_error *err) {
     kw_join join = {.file = file, .model = model, .graph = model_graph, .rules = rules};
+    kw_rules own = *rules;
     int result = -1;
     *out = NULL;
     join.plan = calloc(1, sizeof *join.plan);
     if (join.plan == NULL) return kw_fail_memory(err);
-    if (kw_join_open(&join, err) < 0 || kw_match_all(&join, err) < 0 || make_pairs(&join, err) < 0) goto done;
+    if (kw_join_open(&join, err) < 0) goto done;
+    drop_by_name(&join, &own);
+    if (kw_match_all(&join, err) < 0 || make_pairs(&join, err) < 0) goto done;
     if (kw_find_causes(&join, err) < 0 || kw_predict(&join, err) < 0 || find_outcome(&join, err) < 0) goto done;
     if (make_keras_pairs(&join, err) < 0 || count_left(&join, err) < 0 || sort_findings(&join, err) < 0) goto done;
     result = 0;

@@ -35,7 +35,9 @@ typedef struct kw_rules {
     bool is_zip;    /* the file really is a zip, with its directory: .keras loading needs that */
     bool is_hdf5;   /* the file really is HDF5 */
     bool is_folder; /* an unzipped archive */
-    bool is_nested; /* a zip whose weights lie in a folder of it */
+    bool is_nested; /* a zip whose weights lie in a folder of it, or that has none */
+    bool is_shards; /* a map of shards, perhaps of none */
+    bool is_text;   /* no JSON: what a map of shards should be */
     bool zip_damaged;  /* the directory of the zip is */
     bool hdf5_damaged; /* the HDF5 file, or the zip's, is cut short or was never finished: it does not open */
     bool root_damaged; /* its root group is */
@@ -87,7 +89,8 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_TRANSPOSED model_tensor: the first kernel, the others are related; a = b: how many. A warning: they look the
  *                 same either way, and others are transposed
  *   KW_WRONG_FILE a: layers with weights in the file, b: in the model
- *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here
+ *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here, or
+ *                 (a: 1) tf_keras does not look at it
  *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
  */
 /* What `model.quantize` calls it. */

@@ -93,6 +93,8 @@ static bool refuse_container(kw_join *join) {
         raise = KW_RAISE_KEY;
     } else if (shards && (rules->is_hdf5 || rules->is_zip)) {
         raise = KW_RAISE_TEXT;
+    } else if (shards && rules->is_text) {
+        raise = KW_RAISE_JSON;
     } else if ((!zip && !shards && !rules->is_hdf5) || rules->hdf5_damaged || is_cut_short(join->file)) {
         raise = KW_RAISE_OS;
     } else {
@@ -190,7 +192,7 @@ int kw_predict(kw_join *join, kw_error *err) {
     kw_prediction *prediction = &join->plan->prediction;
     *prediction = (kw_prediction){.outcome = KW_OUTCOME_LOADS, .error_group = KW_NONE, .error_tensor = KW_NONE};
     if (refuse_call(join) || refuse_container(join)) return 0;
-    if (join->file->layout == KW_LAYOUT_UNKNOWN) {
+    if (join->file->layout == KW_LAYOUT_UNKNOWN && !join->rules->is_shards) {
         kw_predict_unknown(join, "what the file holds is not known");
         return 0;
     }

@@ -64,9 +64,9 @@ static bool shapes_fit(const kw_join *join, const saved_layer *saved, uint32_t g
 static bool read_weights(kw_join *join, uint32_t file_group, uint32_t model_group, saved_layer *out) {
     const kw_group *group = &join->file->groups[file_group];
     *out = (saved_layer){.group = file_group, .count = group->count};
-    kw_raise raise = KW_RAISE_KEY;
     for (uint32_t i = 0; i < group->count; i++) {
         uint32_t tensor = join->file->slots[group->first + i].tensor;
+        kw_raise raise = KW_RAISE_KEY;
         if (tensor != KW_NONE && kw_predict_read(join, tensor, &raise)) continue;
         if (join->plan->prediction.outcome != KW_OUTCOME_UNKNOWN) {
             kw_predict_raise(join, raise, model_group, KW_NONE, 0, 0);

@@ -82,7 +82,8 @@ typedef struct kw_generation {
     X(FOLDER, "IsADirectoryError", "")                                                                                 \
     X(NO_SHARD, "FileNotFoundError", "")                                                                               \
     X(ZIP, "BadZipFile", "")                                                                                           \
-    X(TEXT, "UnicodeDecodeError", "")
+    X(TEXT, "UnicodeDecodeError", "")                                                                                  \
+    X(JSON, "JSONDecodeError", "")
 
 typedef enum kw_raise {
 #define KW_RAISE_ENUM(name, type, prefix) KW_RAISE_##name,

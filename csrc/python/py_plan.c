@@ -212,6 +212,17 @@ static bool is_zip(kw_content content) {
            content == KW_CONTENT_PYTORCH;
 }
 
+/* True for a zip without the member that Keras opens. */
+static bool is_without_weights(const kw_file *file) {
+    if (file->content == KW_CONTENT_KERAS_ZIP || file->content == KW_CONTENT_ZIP) return file->part_count == 0;
+    return file->content == KW_CONTENT_NPZ || file->content == KW_CONTENT_PYTORCH;
+}
+
+static bool is_text(kw_content content) {
+    return content == KW_CONTENT_TEXT || content == KW_CONTENT_HTML || content == KW_CONTENT_LFS_POINTER ||
+           content == KW_CONTENT_EMPTY;
+}
+
 /* True when libhdf5 refuses to open it: it is cut short, or some writer has it open or died with it open. */
 static bool is_refused(const kw_hdf5 *hdf5) {
     enum { WRITING = 1, SWMR_WRITING = 4 };
@@ -226,6 +237,9 @@ static void describe_container(const kw_file *file, kw_rules *rules) {
     rules->is_zip = zip;
     rules->is_hdf5 = file->content == KW_CONTENT_HDF5;
     rules->is_nested = zip && file->part_count > 0 && strchr(file->parts[0].name, '/') != NULL;
+    rules->is_nested = rules->is_nested || is_without_weights(file);
+    rules->is_shards = file->content == KW_CONTENT_SHARDS;
+    rules->is_text = is_text(file->content);
     for (uint32_t i = 0; zip && i < file->fault_count; i++) {
         const kw_container_fault *fault = &file->faults[i];
         bool cut = fault->fault.code == KW_TRUNCATED || fault->fault.code == KW_INTERRUPTED;

@@ -229,9 +229,16 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         outcome=outcome,
         error=_predicted_error(context, facts) if outcome == "raises" else None,
         reason=facts.get("reason") if outcome == "unknown" else None,
-        assigned=facts.get("assigned", 0) if outcome == "raises" else len({pair[1] for pair in plan.keras_pairs}),
+        assigned=_overwritten(context, plan),
         wrong=wrong if outcome == "loads_wrong" else 0,
     )
+
+
+def _overwritten(context: Context, plan: PlanFacts) -> int:
+    """How many variables Keras overwrites; one that two layers list (SpectralNormalization and its layer) is one."""
+    rows = {pair[1] for pair in plan.keras_pairs}
+    live: Sequence[object] = getattr(context.model, "variables", ())
+    return len({id(live[row]) for row in rows}) if live else len(rows)
 
 
 def _opens_hdf5(context: Context) -> bool:

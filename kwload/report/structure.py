@@ -137,6 +137,9 @@ def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     help_ = context.load() if by_name else context.load("by_name=True", "skip_mismatch=True")
     if by_name and raws[0].severity == "error":
         note = "the file does not record the names of its layers (Keras 3.6 and newer do): match it by place"
+    elif by_name and raws[0].a:
+        headline = f"{context.keras} does not look at `by_name=True` here: it matches by place"
+        note = "the file does not record the names of its layers, so kwload matches by place too"
     elif by_name:
         headline = f"{context.keras} takes `by_name=True` for legacy .h5 files only"
         note = "kwload takes it here too: the file records the names of its layers"

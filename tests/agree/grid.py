@@ -57,15 +57,19 @@ class Pairs:
     """Draws (stored design, model design) for a change."""
 
     rng: random.Random
-    blocks: tuple[str, ...] = tuple(BLOCKS)
-    buildable: dict[str, bool] = field(default_factory=dict)
+    namings: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def root(self, container: str, block: str) -> str:
+        """The base design of a container and a block; one naming each, so that the files are few."""
+        naming = self.namings.setdefault((container, block), NAMINGS[(len(self.namings) * 7 // 3) % len(NAMINGS)])
+        return f"{container}/{block}/{naming}"
 
     def draw(self, change: str, container: str | None = None, block: str | None = None) -> tuple[str, str] | None:
         """Keys of an unchanged and a changed design, in either direction; None when the change fits nothing."""
         for _ in range(60):
             place = container or self.rng.choice(CONTAINERS)
-            kind = block or self.rng.choice(self.blocks)
-            root = f"{place}/{kind}/{self.rng.choice(NAMINGS)}"
+            kind = block or self.rng.choice(list(BLOCKS))
+            root = self.root(place, kind)
             same, changed = f"{root}/same", f"{root}/{change}"
             if parse(changed) is None or (change in SLOW and place not in ("seq", "func")):
                 continue
