@@ -6,6 +6,7 @@ The golden files are in ``tests/reports``, one for each case: the report as it i
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 import report_cases
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from report_cases import A, B, file, model, predicts, raw, report
 
 from kwload import errors
@@ -99,6 +102,48 @@ def test_the_text_is_short_and_safe(name: str) -> None:
     assert not re.search(r"<[\w.]+ object at|array\(|\{[a-z]+\}", made.render(all=True))
     assert " ? " not in made.render(all=True), "a headline was filled in without all of its names"
     assert len(made.render(concise=True).split("\n")) <= min(len(lines), 15)
+
+
+MIXED = (301, 302, 303, 304, 305, 306, 307, 308, 309, 314, 315, 318, 321)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    layers=st.integers(1, 5_000),
+    cause=st.lists(st.sampled_from(MIXED), min_size=1, max_size=6),
+    severities=st.lists(st.sampled_from(["error", "warning", "note"]), min_size=1, max_size=3),
+    legacy=st.booleans(),
+)
+@example(layers=5_000, cause=[307], severities=["error"], legacy=False)
+@example(layers=5_000, cause=list(MIXED), severities=["error"], legacy=True)
+def test_a_report_keeps_to_its_lines_however_much_is_wrong(
+    layers: int, cause: list[int], severities: list[str], legacy: bool
+) -> None:
+    held = [report_cases.dense(f"block_{i}", f"layers/dense_{i}", 4, 4 + i % 7) for i in range(layers)]
+    wanted = [report_cases.dense(f"layer_{i}", f"layers/dense_{i}", 4, 5 + i % 5) for i in range(layers)]
+    causes = itertools.cycle([number for number in cause if number != 305] or [301])
+    wrong = [
+        raw(
+            305 if i < 20 and 305 in cause else next(causes),  # one finding a cause, never thousands of them
+            severities[i % len(severities)],
+            file_group=i,
+            group=i,
+            tensor=2 * i,
+            variable=2 * i,
+            other=(i + 1) % layers,
+            axis=1,
+            a=1,
+            b=2,
+            related=[2 * i + 1],
+        )
+        for i in range(layers)
+    ]
+    stops = predicts("raises", **report_cases.TOTAL, assigned=layers)
+    layout = "legacy" if legacy else "keras-3"
+    made = report(file(*held, layout=layout), model(*wanted), *wrong, pairs=[], prediction=stops)
+    for written, most in ((made.render(), text.BUDGET), (made.render(concise=True), 15), (repr(made), 1)):
+        assert len(written.split("\n")) <= most
+        assert max(map(len, written.split("\n"))) <= 800
 
 
 @each_case

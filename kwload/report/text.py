@@ -153,7 +153,7 @@ def render(report: Report, *, all: bool = False, concise: bool = False, strict: 
     lines = [first]
     if len(report.errors) > 1:
         lines += _headlines(report.errors, all)
-    room = None if all else BUDGET - len(lines) - len(last) - 2
+    room = None if all else BUDGET - len(lines) - (len(last) + 1 if last else 0)
     lines += _details(report, room)
     return "\n".join([*lines, "", *last] if last else lines)
 
@@ -171,10 +171,12 @@ def _details(report: Report, room: int | None) -> list[str]:
     lines: list[str] = []
     for i, finding in enumerate(report.findings):
         block = ["", *detail(finding, report)]
-        if room is not None and len(lines) + len(block) > room:
-            shown = lines or block[: max(room, 2)]
+        # What is not shown is counted below, which takes two lines.
+        if room is not None and len(lines) + len(block) > room - (2 if finding is not report.findings[-1] else 0):
+            shown = lines or block[: max(room - 2, 2)]
             rest = report.findings[i if lines else i + 1 :]
-            return [*shown, "", f"… not shown: {_tally(rest)} (all of it: `render(all=True)`, or `--all`)"]
+            left_out = _tally(rest) or "the rest of this one"
+            return [*shown, "", f"… not shown: {left_out} (all of it: `render(all=True)`, or `--all`)"]
         lines += block
     return lines
 
