@@ -57,6 +57,7 @@ class Examined:
     failures: list[ErrorFacts] = field(default_factory=list)
     writer: int | None = None
     seen: list[Seen] = field(default_factory=list)
+    meaning: Any = None
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
@@ -79,6 +80,7 @@ class Examined:
             times=self.times,
             writer=self.writer,
             seen=self.seen,
+            meaning=self.meaning,
         )
 
 
@@ -106,6 +108,11 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.lap("describe")
     examined.plan = _plan(file, examined.model, name, call)
     examined.lap("plan")
+    if file.config is not None:
+        from kwload import meaning
+
+        examined.meaning = meaning.compare_opened(file, model, examined.model, examined.plan)
+        examined.lap("meaning")
     return examined
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from kwload.meaning import join, live, pair, stored, tidy, values
 from kwload.meaning.names import places
-from kwload.meaning.net import Change, LayerChange, Meaning, Net, Unit
+from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning, Net, Unit
 from kwload.meaning.tidy import Tidy
 from kwload.report.facts import FileFacts, ModelFacts, PlanFacts
 
@@ -78,6 +79,18 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
     return compare(file.config, model, sources, legacy=legacy, version=version)
 
 
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Where two nets are: their path in the model, their places in the Keras 3 layout, and whether all of the model's
+    gets its weights from the file."""
+
+    path: str = ""
+    stored: str = ""
+    live: str = ""
+    depth: int = 0
+    loaded: bool = False
+
+
 class _Comparison:
     """One comparison, while it runs."""
 
@@ -99,7 +112,7 @@ class _Comparison:
         if old_net is not None and new_net is not None:
             if new.custom:
                 self.code[new.cls] = None
-            self._nets(old_net, new_net, "", ("", ""), 0)
+            self._nets(old_net, new_net, _Level())
         else:
             if new.config is None:
                 live.configure(new)
@@ -107,65 +120,64 @@ class _Comparison:
         self.found.training_only = {kind: count for kind, count in self.identities.items() if count}
         self.found.code = list(self.code)
 
-    def _nets(self, old: Net, new: Net, path: str, at: tuple[str, str], depth: int) -> None:
-        """Two nets at two places (of the file and of the model) in the Keras 3 layout."""
+    def _nets(self, old: Net, new: Net, level: _Level) -> None:
         a, b = tidy.tidy(old), tidy.tidy(new)
-        self._identities(a, b, path)
-        stored_places, live_places = _places(old.units, at[0]), _places(new.units, at[1])
-        pairs, graph = self._pairs(a, b, stored_places, live_places, path)
+        self._identities(a, b, level)
+        stored_places, live_places = _places(old.units, level.stored), _places(new.units, level.live)
+        anchors = self._anchored(old, new, stored_places, live_places, level)
+        pairs, graph = _best(a, b, anchors, level.path)
         self.found.graph += graph
         for row in b.kept:
             if row not in pairs.stored_of:
                 continue
             other = pairs.stored_of[row]
-            one, two = old.units[other], new.units[row]
-            inner_new = two.net() if depth < _DEEPEST else None
-            inner_old = one.net() if inner_new is not None else None
-            if inner_old is not None and inner_new is not None:
-                if two.custom:
-                    self.code[two.cls] = None
-                where = (f"{stored_places[other]}/", f"{live_places[row]}/")
-                self._nets(inner_old, inner_new, f"{path}{two.name}/", where, depth + 1)
-            elif two.kind not in _NET_KINDS:
-                self._settings(one, two, f"{path}{two.name}", path)
-            self._literals(one, two, f"{path}{two.name}")
+            below = _Level(
+                f"{level.path}{new.units[row].name}/",
+                f"{stored_places[other]}/",
+                f"{live_places[row]}/",
+                level.depth + 1,
+                level.loaded or row in anchors,
+            )
+            self._units(old.units[other], new.units[row], level.path, below)
 
-    def _pairs(
-        self, a: Tidy, b: Tidy, stored_places: list[str], live_places: list[str], path: str
-    ) -> tuple[pair.Pairs, list[Any]]:
-        """The pairs that leave the fewest differences of the graph, and these."""
-        anchors = self._anchored(a, b, stored_places, live_places, path)
-        first = pair.by_order(a, b, anchors)
-        graph = join.differences(a, b, first, path) if first is not None else None
-        if first is not None and not graph:
-            return first, []
-        second = pair.by_evidence(a, b, anchors)
-        other = join.differences(a, b, second, path)
-        if first is not None and graph is not None and len(graph) <= len(other):
-            return first, graph
-        return second, other
+    def _units(self, old: Unit, new: Unit, above: str, below: _Level) -> None:
+        """A layer, or a nested model, and its counterpart."""
+        path = below.path[:-1]
+        inner_new = new.net() if below.depth < _DEEPEST else None
+        inner_old = old.net() if inner_new is not None else None
+        if inner_old is not None and inner_new is not None:
+            if new.custom:
+                self.code[new.cls] = None
+            self._nets(inner_old, inner_new, below)
+        elif new.kind not in _NET_KINDS:
+            if new.config is None and inner_new is not None:
+                live.configure(new)
+            self._settings(old, new, path, above, below.loaded)
+        self._literals(old, new, path, below.loaded)
 
     def _anchored(
-        self, a: Tidy, b: Tidy, stored_places: list[str], live_places: list[str], path: str
-    ) -> Mapping[int, int]:
+        self, old: Net, new: Net, stored_places: list[str], live_places: list[str], level: _Level
+    ) -> dict[int, int]:
         """Unit of the model -> unit of the file whose weights it gets."""
-        if self.legacy and path:
+        if self.legacy and level.depth:
             return {}
-        old = [unit.name for unit in a.net.units] if self.legacy else stored_places
-        new = [unit.name for unit in b.net.units] if self.legacy else live_places
-        rows = {name: row for row, name in enumerate(old) if name}
-        found = {row: rows.get(self.anchors.get(name, ""), -1) for row, name in enumerate(new)}
+        theirs = [unit.name for unit in old.units] if self.legacy else stored_places
+        ours = [unit.name for unit in new.units] if self.legacy else live_places
+        rows = {name: row for row, name in enumerate(theirs) if name}
+        found = {row: rows.get(self.anchors.get(name, ""), -1) for row, name in enumerate(ours)}
         return {row: other for row, other in found.items() if other >= 0}
 
-    def _identities(self, a: Tidy, b: Tidy, path: str) -> None:
+    def _identities(self, a: Tidy, b: Tidy, level: _Level) -> None:
+        """Counts the layers that act in training only, and compares them when they are the same ones."""
         old, new = tidy.training_counts(a), tidy.training_counts(b)
         self.identities.update(new)
         self.identities.subtract(old)
-        if old == new and [a.net.units[i].kind for i in a.identities] == [b.net.units[i].kind for i in b.identities]:
-            for i, j in zip(a.identities, b.identities, strict=True):
-                self._settings(a.net.units[i], b.net.units[j], f"{path}{b.net.units[j].name}")
+        ours, theirs = ([t.net.units[row] for row in t.identities] for t in (b, a))
+        if [unit.kind for unit in ours] == [unit.kind for unit in theirs]:
+            for one, two in zip(theirs, ours, strict=True):
+                self._settings(one, two, f"{level.path}{two.name}", level.path, level.loaded)
 
-    def _settings(self, old: Unit, new: Unit, path: str, above: str = "") -> None:
+    def _settings(self, old: Unit, new: Unit, path: str, above: str = "", loaded: bool = True) -> None:
         """The settings of two layers."""
         if new.custom:
             self.code[new.cls] = None
@@ -175,32 +187,30 @@ class _Comparison:
             return
         if old.config is None or old.kind != new.kind:
             return
-        custom = new.custom or old.custom
-        rank = live.rank_of(new.source)
+        custom, rank = new.custom or old.custom, live.rank_of(new.source)
         changes = values.differences(old.kind, old.config, new.config, custom=custom, rank=rank)
         changes += self._hard_sigmoids(old.config, new.config)
         self._own_functions(new)
         if new.said_by and new.kind != "Activation":  # an activation on its own, which was taken in
-            moved = tuple(change for change in changes if change.key == "activation")
+            moved = [change for change in changes if change.key == "activation"]
             changes = [change for change in changes if change.key != "activation"]
-            self._add(f"{above}{new.said_by}", "Activation", moved)
-        self._add(path, new.kind, changes)
+            self._add(f"{above}{new.said_by}", "Activation", moved, loaded)
+        self._add(path, new.kind, changes, loaded)
 
-    def _add(self, path: str, kind: str, changes: Iterable[Change]) -> None:
-        found = tuple(changes)
-        if found:
-            self.found.settings.append(LayerChange(path, kind, found))
+    def _add(self, path: str, kind: str, changes: Sequence[Change], loaded: bool) -> None:
+        if changes:
+            self.found.settings.append(LayerChange(path, kind, tuple(changes), loaded))
 
     def _own_functions(self, new: Unit) -> None:
         """Notes a function of the user's: only its name is recorded."""
-        config = new.config or {}
-        if new.kind == "Lambda" and not new.custom:
+        if new.custom or new.config is None:
+            return
+        if new.kind == "Lambda":
             self.code[f"{new.name} (Lambda)"] = None
         for key in ("activation", "recurrent_activation"):
-            if callable(getattr(new.source, key, None)) and not new.custom:
-                function = getattr(new.source, key)
-                if live.is_own(function) and isinstance(values.activation(config.get(key)), str):
-                    self.code[str(getattr(function, "__name__", key))] = None
+            function = getattr(new.source, key, None)
+            if live.is_own(function) and isinstance(values.activation(new.config.get(key)), str):
+                self.code[str(getattr(function, "__name__", key))] = None
 
     def _hard_sigmoids(self, old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
         """Keras 3 computes another ``hard_sigmoid`` than Keras 1 and 2 do, under the same name."""
@@ -214,7 +224,7 @@ class _Comparison:
             if key in values.paths_of("hard_sigmoid", new)
         ]
 
-    def _literals(self, old: Unit, new: Unit, path: str) -> None:
+    def _literals(self, old: Unit, new: Unit, path: str, loaded: bool) -> None:
         """What a layer or operation is called with besides tensors."""
         if old.kind != new.kind or len(old.calls) != len(new.calls):
             return
@@ -227,7 +237,18 @@ class _Comparison:
                     key = f"argument {slot}" if slot.isdigit() else slot
                     shown = (values.shown("", one.literals[slot]), values.shown("", value))
                     changes.append(Change(key, *shown, "output" if new.operation else "may"))
-        self._add(path, new.kind, changes)
+        self._add(path, new.kind, changes, loaded)
+
+
+def _best(a: Tidy, b: Tidy, anchors: Mapping[int, int], path: str) -> tuple[pair.Pairs, list[GraphChange]]:
+    """The pairs that leave the fewest differences of the graph, and these."""
+    first = pair.by_order(a, b, anchors)
+    graph = join.differences(a, b, first, path) if first is not None else []
+    if first is not None and not graph:
+        return first, []
+    second = pair.by_evidence(a, b, anchors)
+    other = join.differences(a, b, second, path)
+    return (first, graph) if first is not None and len(graph) <= len(other) else (second, other)
 
 
 def _prefixes(sources: Sequence[tuple[str, str]]) -> dict[str, str]:

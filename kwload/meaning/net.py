@@ -95,11 +95,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LayerChange:
-    """A layer whose settings differ."""
+    """A layer whose settings differ; *loaded* says whether its weights come from the file."""
 
     layer: str
     kind: str
     changes: tuple[Change, ...]
+    loaded: bool = True
 
 
 GraphKind: TypeAlias = Literal["added", "removed", "replaced", "inputs", "calls", "outputs", "model-inputs"]

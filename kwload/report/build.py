@@ -18,6 +18,7 @@ from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, Plan
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 
 if TYPE_CHECKING:
+    from kwload.meaning import Meaning
     from kwload.report.context import Context
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
@@ -57,6 +58,7 @@ def build_report(
     times: Mapping[str, float] | None = None,
     writer: int | None = None,
     seen: Sequence[Seen] = (),
+    meaning: Meaning | None = None,
 ) -> Report:
     """The report on an opened file.
 
@@ -80,6 +82,8 @@ def build_report(
         The other process that has locked the file for writing.
     seen : sequence of Seen
         What is known of the values that the call loads.
+    meaning : Meaning, optional
+        How the model computes otherwise than the one whose configuration the file records.
     """
     from kwload.report import container, structure, values
     from kwload.report.context import Context, is_path
@@ -99,6 +103,10 @@ def build_report(
     if plan is not None and not _unread(file):
         found += structure.structure_findings(context, values.judged(context), damaged=damaged)
         found += values.value_findings(context)
+        if meaning is not None:
+            from kwload.report.meaning import meaning_findings
+
+            found += meaning_findings(context, meaning)
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
