@@ -4,8 +4,8 @@
  *     model   conv(3,3,3,64) conv(3,3,64,64) ... dense    16 layers      9 of 123: nowhere near
  *
  * Decided last, over what the other causes found: never when there is one small
- * cause, when names or rules explain something, or when the layers are the same
- * ones with other widths.
+ * cause, when a variant explains something, or when the layers are the same ones
+ * with other widths.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +17,18 @@ enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4 };
 typedef struct tally {
     uint32_t file, model; /* layers with weights */
     uint32_t common;      /* shapes of layers that both have, as often */
-    uint32_t fit, kind;   /* layers of the model that fit, or whose weights have the same ranks at least */
+    uint32_t fit, kind;   /* layers of the model that fit, or have the same rank at least */
 } tally;
 
-/* A hash of the shapes of a group's tensors. */
-static uint64_t hash_group(const kw_table *table, const kw_group *group, const uint32_t *ordered, uint64_t seed) {
-    uint64_t hash = seed ^ group->count;
+/* What a layer is: its first tensor of the highest rank, whatever biases and scales stand beside it; NULL: none is there. */
+static const kw_tensor *find_main(const kw_table *table, const kw_group *group, const uint32_t *ordered) {
+    const kw_tensor *found = NULL;
     for (uint32_t i = 0; i < group->count; i++) {
         uint32_t row = ordered != NULL ? ordered[group->first + i] : table->slots[group->first + i].tensor;
-        if (row == KW_NONE) continue;
-        const kw_tensor *tensor = &table->tensors[row];
-        hash = kw_text_hash((kw_text){(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape}, hash);
+        const kw_tensor *tensor = row == KW_NONE ? NULL : &table->tensors[row];
+        if (tensor != NULL && (found == NULL || tensor->rank > found->rank)) found = tensor;
     }
-    return hash;
+    return found;
 }
 
 static int compare_hashes(const void *a, const void *b) {
@@ -37,29 +36,28 @@ static int compare_hashes(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Sorted hashes of the layers with weights; NULL: no memory. */
+/* Sorted hashes of the shapes of the layers with weights; NULL: no memory. */
 static uint64_t *list_hashes(kw_join *join, const kw_table *table, const uint32_t *ordered, uint32_t *count) {
     uint64_t *out = kw_arena_alloc(&join->work, table->group_count * sizeof *out);
     *count = 0;
     for (uint32_t g = 0; out != NULL && g < table->group_count; g++) {
         const kw_group *group = &table->groups[g];
         if (group->count == 0 || kw_group_is_state(group)) continue;
-        out[(*count)++] = hash_group(table, group, ordered, join->seed);
+        const kw_tensor *tensor = find_main(table, group, ordered);
+        if (tensor == NULL) continue;
+        kw_text shape = {(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape};
+        out[(*count)++] = kw_text_hash(shape, join->seed);
     }
     if (out != NULL && *count > 0) qsort(out, *count, sizeof *out, compare_hashes);
     return out;
 }
 
-/* True when the weights of both have the same ranks, one by one. */
+/* True when both are layers of the same rank. */
 static bool is_same_kind(const kw_join *join, uint32_t f, uint32_t g) {
-    const kw_group *to = &join->model->groups[g];
-    if (f == KW_NONE || join->file->groups[f].count != to->count) return false;
-    for (uint32_t i = 0; i < to->count; i++) {
-        uint32_t row = kw_join_tensor(join, f, i);
-        if (row == KW_NONE) return false;
-        if (join->file->tensors[row].rank != join->model->tensors[kw_join_variable(join, g, i)].rank) return false;
-    }
-    return true;
+    if (f == KW_NONE) return false;
+    const kw_tensor *a = find_main(join->file, &join->file->groups[f], join->ordered);
+    const kw_tensor *b = find_main(join->model, &join->model->groups[g], NULL);
+    return a != NULL && b != NULL && a->rank == b->rank;
 }
 
 static int count_layers(kw_join *join, tally *out, kw_error *err) {
@@ -86,7 +84,8 @@ static int count_layers(kw_join *join, tally *out, kw_error *err) {
     return 0;
 }
 
-/* How many causes there are of those that another architecture would have; 0 when one of them is of another kind. */
+/* How many causes there are of those that another architecture would have, some by chance: two families call layers
+ * alike (conv3_block2_1_bn).  0 when one of them is of another kind. */
 static uint32_t count_causes(const kw_join *join, uint32_t first) {
     uint32_t causes = 0;
     for (uint32_t i = first; i < join->plan->finding_count; i++) {
@@ -95,7 +94,7 @@ static uint32_t count_causes(const kw_join *join, uint32_t first) {
         bool none = finding->code == KW_NOTHING_MATCHED;
         bool whole = finding->code == KW_COUNT && finding->model_group == KW_NONE; /* of layers */
         bool one = finding->code == KW_SHAPE || finding->code == KW_COUNT || finding->code == KW_MISSING;
-        bool chance = finding->code == KW_TRANSPOSED || finding->code == KW_INSERTED; /* where nothing else fits */
+        bool chance = finding->code == KW_TRANSPOSED || finding->code == KW_INSERTED || finding->code == KW_SWAPPED;
         if (!none && !one && !chance && finding->code != KW_KEYS) return 0;
         causes += none || whole ? CAUSES_LEAST : 1;
     }

@@ -66,7 +66,12 @@ def _quantized(context: Context, raw: Raw, groups: Sequence[int], names: Sequenc
             f"file   {_shown([typed(tensor.shape, tensor.dtype) for tensor in tensors])}",
             f"model  {_shown([typed(item.shape, item.dtype) for item in wanted])}",
         ],
-        notes=["the shapes agree by chance: the scale would be taken for the bias"] if silent else [],
+        notes=[
+            f"the shapes agree by chance: the {'scale' if old else 'bias'} would be taken for the "
+            f"{'bias' if old else 'scale'}"
+        ]
+        if silent and bool(old) != bool(new)
+        else [],
         help=[*_help(context, old, new, groups, tensors), *load_the_rest(context)],
         related=names[1:],
     )
