@@ -66,10 +66,12 @@ class Diagnosis(Explanation):
             "",
             "Likely causes, most likely first" if len(self.causes) > 1 else "Cause",
         ]
+        shown: set[str] = set()  # a command is said once, where it helps most
         for number, cause in enumerate(self.causes, 1):
             code = f" ({cause.code})" if cause.code else ""
             lines += wrap(f"{cause.why}{code}", first=f"  {number}. ", rest="     ")
-            lines += [f"       {line}" for line in cause.do]
+            lines += [f"       {line}" for line in cause.do if line.partition("  #")[0] not in shown]
+            shown.update(line.partition("  #")[0] for line in cause.do)
         if self.also:
             lines += [
                 "",

@@ -33,7 +33,7 @@ BUILD: Final = Cause(
     "KW311",
     "The model, or a layer in it, was never called or built, so it has no variables yet.",
     (
-        "model.build((None, …))   (or call it once on data), then load",
+        "model.build((None, …))  # or call it once on data; then load",
         CHECK + "  # says which input shape the file suggests",
     ),
 )
@@ -145,7 +145,8 @@ def _variables_means(facts: Facts) -> str:
     wanted, found = facts.number("wanted"), facts.number("found")
     if found is None or wanted is None:
         return "A layer has another number of variables than the file has for it."
-    return f"`{{layer}}` has {_count(wanted, 'variable')}, the file has {found or 'none'} for it."
+    has = _count(wanted, "variable") if wanted else "no variables yet"
+    return f"`{{layer}}` has {has}, the file has {found or 'none'} for it."
 
 
 def _count(number: int, word: str) -> str:
@@ -409,8 +410,8 @@ TEXTS: Final = (
         6,
     ),
     Text(
-        "in the current model) was found to correspond to layer",
-        " {saved} in the save file. However the new layer {layer} expects {wanted:d} weights, but the saved weights "
+        "Layer #{k:d} (named '{layer}' in the current model) was found to correspond to layer",
+        " {saved} in the save file. However the new layer {again} expects {wanted:d} weights, but the saved weights "
         "have {found:d} elements",
         "Keras 1 or 2",
         _weights_means,

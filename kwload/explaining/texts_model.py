@@ -27,14 +27,22 @@ KERAS_3: Final = Cause(
     "the config is not.",
     ("pip install -U keras  # and `import keras`, not `tf_keras`", *_REBUILD),
 )
-CUSTOM: Final = Cause(
-    "KW402",
-    "A layer, loss or function of your own is not known where the file is loaded.",
-    (
-        'keras.models.load_model({path}, custom_objects={"Name": Name})',
-        '@keras.saving.register_keras_serializable(package="My")  # over the class, imported before loading',
-    ),
-)
+
+
+def custom(name: str = "Name") -> Cause:
+    """A class or function of the user's own that is not known; *name* when the text says it."""
+    name = name if name.isidentifier() else "Name"
+    return Cause(
+        "KW402",
+        "A layer, loss or function of your own is not known where the file is loaded.",
+        (
+            f'keras.models.load_model({{path}}, custom_objects={{"{name}": {name}}})',
+            '@keras.saving.register_keras_serializable(package="My")  # over the class, and import it before loading',
+        ),
+    )
+
+
+CUSTOM: Final = custom()
 CHANGED: Final = Cause(
     "KW403",
     "The constructor of a class of your own no longer takes what `get_config` stored when the file was saved.",
@@ -94,7 +102,7 @@ def _unknown(facts: Facts) -> Sequence[Cause]:
         return [KERAS_2, CUSTOM]
     if name in ("DTypePolicy", "InputLayer"):
         return [NEWER, KERAS_3]
-    return [CUSTOM, KERAS_2]
+    return [custom(name), KERAS_2]
 
 
 def _unknown_means(facts: Facts) -> str:
@@ -127,6 +135,17 @@ def _no_such(facts: Facts) -> Sequence[Cause]:
     return [NO_ZIP, NO_FILE] if facts.says("not a zip file", "BadZipFile") else [NO_FILE, NO_ZIP]
 
 
+_COMPILED: Final = Cause(
+    "KW405",
+    "Keras 2 wrote the compile settings (optimizer, loss), which Keras 3 reads otherwise. Architecture and weights "
+    "are not concerned.",
+    ("keras.models.load_model({path}, compile=False)  # then compile", *_REBUILD),
+)
+_CONSTRUCTOR: Final = Cause(
+    "KW403",
+    "`get_config` of a class of your own does not return all that its constructor wants.",
+    ("return every argument in `get_config`, and save again; or give it a default", *_REBUILD),
+)
 _SHORT_NAME: Final = Cause(
     "KW405",
     "The model was compiled with a short name such as `mse`, which this Keras does not find again in an `.h5` file.",
@@ -182,10 +201,10 @@ TEXTS: Final = (
         )
     ),
     Text(
-        "Unrecognized keyword arguments passed to {layer}: {",
-        "{keys}",
+        "Unrecognized keyword arguments passed to {layer}:",
+        " {'{key}'",
         "Keras 3",
-        "The config of a `{layer}` has a key that this Keras does not take.",
+        "The config of `{layer}` has the key `{key}`, which this Keras does not take.",
         _unrecognized,
     ),
     Text(
@@ -273,28 +292,95 @@ TEXTS: Final = (
             Cause("KW311", "A dimension other than the batch is None where the layer needs a number.", (CHECK,)),
         ),
     ),
-    Text(
-        "pop expected at most 1 argument, got 2",
-        "",
-        "Python",
-        "The config of a Sequential is a list.",
-        (Cause("KW405", "Keras before 2.2.3 wrote the file.", _REBUILD),),
-    ),
-    Text(
-        "whose `function` is a Python lambda",
-        "",
-        "Keras 3",
-        "The model has a `Lambda` layer, which stores code; loading the model would run it.",
-        (
-            Cause(
-                None,
-                "The file is as it was saved. Its weights can be loaded without running anything.",
-                (
-                    *_REBUILD,
-                    "keras.models.load_model({path}, safe_mode=False)  # only if you know who made the file",
+    *(
+        Text(
+            head,
+            "",
+            "Keras",
+            "The model has a layer that stores code (`Lambda`); loading the model would run it.",
+            (
+                Cause(
+                    None,
+                    "The file is as it was saved. Its weights can be loaded without running anything.",
+                    (
+                        *_REBUILD,
+                        "keras.models.load_model({path}, safe_mode=False)  # only if you know who made the file",
+                    ),
                 ),
             ),
-        ),
+        )
+        for head in ("Requested the deserialization of a", "of this `Lambda` layer is a Python lambda")
+    ),
+    Text(
+        "Argument(s) not recognized:",
+        " {'{key}'",
+        "Keras 3",
+        "An optimizer in the stored compile settings has the key `{key}`, which this Keras does not take.",
+        (_COMPILED,),
+    ),
+    Text(
+        "Invalid value for argument `reduction`",
+        "",
+        "Keras 3",
+        "A loss in the stored compile settings has a `reduction` of Keras 2.",
+        (_COMPILED,),
+    ),
+    Text(
+        "missing {count:d} required positional argument",
+        "s: '{key}'",
+        "Python",
+        "A class wants an argument that its stored config has not.",
+        (_CONSTRUCTOR, KERAS_2),
+        3,
+    ),
+    Text(
+        "Cannot deserialize object of type",
+        " '{name}'",
+        "Keras",
+        "The config names `{name}`, which is not known here.",
+        _unknown,
+    ),
+    *(
+        Text(
+            f"Could not interpret {kind} identifier:",
+            "",
+            "Keras",
+            f"The config names an {kind} that is not known here.",
+            (CUSTOM, KERAS_2),
+        )
+        for kind in ("initializer", "activation function", "optimizer")
+    ),
+    *(
+        Text(
+            f"Could not interpret {kind} identifier:",
+            "",
+            "Keras",
+            f"The config names a {kind} that is not known here.",
+            (CUSTOM, KERAS_2),
+        )
+        for kind in ("regularizer", "constraint", "loss", "metric")
+    ),
+    *(
+        Text(
+            head,
+            "",
+            "Keras",
+            "The config of a `Sequential` is a bare list of layers.",
+            (Cause("KW405", "Keras before 2.2.3 wrote the file.", _REBUILD),),
+        )
+        for head in (
+            "pop expected at most 1 argument, got 2",
+            "`model_from_config` expects a dictionary, not a list",
+            "A Sequential model configuration must be",
+        )
+    ),
+    Text(
+        "Kernel shape must have the same length as input, but received kernel of shape",
+        "",
+        "Keras 3",
+        "A convolution is rebuilt with an input of another number of axes.",
+        (Cause("KW405", "The model is rebuilt from a config of another Keras version.", _REBUILD),),
+        4,
     ),
     Text(
         "Layer '{layer}' expected {wanted:d} input(s)",
