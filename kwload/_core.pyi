@@ -172,9 +172,13 @@ def plan(
     skip_mismatch: bool = False,
     selected: bytes | None = None,
     mapped: Sequence[int] | None = None,
+    other: tuple[Spec, str, int, str | None] | None = None,
 ) -> Plan:
-    """*flavour* "keras" or "tf_keras"; *version* 31501 for 3.15.1; *suffix* as Keras looks at it: "keras",
-    "weights.h5", "weights.json", "h5", "other"."""
+    """*flavour* "keras", "tf_keras" or "keras2" (2.x by itself); *version* 31501 for 3.15.1; *suffix* as Keras looks at
+    it: "keras", "weights.h5", "weights.json", "h5", "other".
+
+    *other*: the Keras that the prediction is about when it is not the model's own, as ``(what the model is there,
+    flavour, version, why that is not known)``; the rows of that Spec begin with those of *spec*."""
 
 def nearest(name: str, candidates: Sequence[str], count: int = 3, /) -> list[str]:
     """The candidates most like *name*, best first; those too far away are left out."""

@@ -78,10 +78,11 @@ static bool has_unbuilt(const kw_table *model) {
 
 /* Options that Keras, or this file, does not take.  A warning: kwload takes it, Keras 3 raises. */
 static int find_options(kw_join *join, kw_error *err) {
-    const kw_rules *rules = join->rules;
-    bool tf = rules->flavour == KW_FLAVOUR_TF_KERAS;
-    bool skip = join->legacy && tf && rules->skip_mismatch && !rules->by_name;
-    bool named = !tf && rules->by_name && join->loader != KW_LOADER_LEGACY && join->loader != KW_LOADER_REFUSED;
+    kw_rules reader = kw_rules_of_reader(join->rules);
+    kw_loader loader = kw_rules_find_loader(&reader);
+    bool legacy = loader == KW_LOADER_LEGACY || loader == KW_LOADER_REFUSED;
+    bool skip = join->legacy && reader.flavour == KW_FLAVOUR_TF_KERAS && reader.skip_mismatch && !reader.by_name;
+    bool named = reader.flavour == KW_FLAVOUR_KERAS3 && reader.by_name && !legacy;
     bool refused = skip || join->names_missing;
     if (!refused && !named && !join->names_ignored) return 0;
     kw_finding *finding = kw_join_add(join, KW_OPTION, refused ? KW_ERROR : KW_WARNING, err);

@@ -113,6 +113,35 @@ static int find_outcome(kw_join *join, kw_error *err) {
     return 0;
 }
 
+/* Another Keras's prediction in a join of its own; what it says of the rows that the model itself has. */
+static int predict_other(kw_join *join, kw_error *err) {
+    const kw_other *other = join->rules->other;
+    const kw_table *own = join->model;
+    kw_rules rules = kw_rules_of_reader(join->rules);
+    kw_join there = {.file = join->file, .model = other->model, .graph = other->graph, .rules = &rules};
+    int result = -1;
+    there.plan = calloc(1, sizeof *there.plan);
+    if (there.plan == NULL) return kw_fail_memory(err);
+    if (kw_join_open(&there, err) < 0 || kw_predict(&there, err) < 0) goto done;
+    kw_prediction *prediction = &join->plan->prediction;
+    *prediction = there.plan->prediction;
+    if (prediction->error_group >= own->group_count) prediction->error_group = KW_NONE;
+    if (prediction->error_tensor >= own->tensor_count) prediction->error_tensor = KW_NONE;
+    uint32_t shared = own->tensor_count < other->model->tensor_count ? own->tensor_count : other->model->tensor_count;
+    for (uint32_t t = 0; t < shared; t++) join->assigned[t] = there.assigned[t];
+    join->converted = there.converted;
+    join->loader = there.loader;
+    result = 0;
+done:
+    kw_join_close(&there);
+    kw_plan_free(there.plan);
+    return result;
+}
+
+static int predict(kw_join *join, kw_error *err) {
+    return join->rules->other == NULL ? kw_predict(join, err) : predict_other(join, err);
+}
+
 typedef struct sort_row {
     kw_finding finding;
     uint32_t model_row, place;
@@ -158,7 +187,7 @@ int kw_plan_make(const kw_table *file, const kw_table *model, const kw_graph *mo
     if (kw_join_open(&join, err) < 0) goto done;
     drop_by_name(&join, &own);
     if (kw_match_all(&join, err) < 0 || make_pairs(&join, err) < 0) goto done;
-    if (kw_find_causes(&join, err) < 0 || kw_predict(&join, err) < 0 || find_outcome(&join, err) < 0) goto done;
+    if (kw_find_causes(&join, err) < 0 || predict(&join, err) < 0 || find_outcome(&join, err) < 0) goto done;
     if (make_keras_pairs(&join, err) < 0 || count_left(&join, err) < 0 || sort_findings(&join, err) < 0) goto done;
     result = 0;
 done:

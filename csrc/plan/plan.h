@@ -14,7 +14,22 @@
 #include "base/table.h"
 #include "plan/graph.h"
 
-typedef enum kw_flavour { KW_FLAVOUR_KERAS3, KW_FLAVOUR_TF_KERAS } kw_flavour;
+typedef enum kw_flavour {
+    KW_FLAVOUR_KERAS3,
+    KW_FLAVOUR_TF_KERAS, /* 2.x as a part of TensorFlow, and tf_keras after it */
+    KW_FLAVOUR_KERAS2    /* 2.x by itself, up to 2.3 */
+} kw_flavour;
+
+/* Another Keras than the model's own, which the prediction is about: what the same
+ * architecture is there.  Its first rows are those of the model's own table; the
+ * rows behind them are objects that only this Keras finds. */
+typedef struct kw_other {
+    kw_flavour flavour;
+    uint32_t version;
+    const kw_table *model;
+    const kw_graph *graph; /* NULL: legacy */
+    const char *unsure;    /* why it is not known what the architecture is there; NULL: it is */
+} kw_other;
 
 /* The suffix of the file's name decides which of its loaders Keras takes. */
 typedef enum kw_suffix {
@@ -45,6 +60,7 @@ typedef struct kw_rules {
     /* kwload's own options, on the model's side, already resolved to rows: */
     const uint8_t *selected;         /* one byte a model group: 0 = not asked for; NULL = all */
     const uint32_t *mapped;          /* one a model group: file group it is mapped to, or KW_NONE; NULL */
+    const kw_other *other;           /* predict for this one; NULL: for the model's own Keras */
 } kw_rules;
 
 /* Who decides a pair. */
@@ -142,7 +158,7 @@ typedef struct kw_prediction {
     uint32_t error_tensor;    /* model tensor, or KW_NONE */
     uint32_t a, b;            /* the numbers it inserts first (expected, received / found) */
     uint32_t assigned;        /* variables already overwritten when it raises */
-    const char *reason;       /* UNKNOWN: static text why */
+    const char *reason;       /* UNKNOWN: why; static, or kw_other's */
 } kw_prediction;
 
 typedef struct kw_plan {

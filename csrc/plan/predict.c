@@ -12,7 +12,7 @@
 
 void kw_predict_raise(kw_join *join, kw_raise raise, uint32_t group, uint32_t tensor, uint32_t a, uint32_t b) {
     kw_prediction *prediction = &join->plan->prediction;
-    kw_raise_text text = kw_raise_find_text(raise);
+    kw_raise_text text = kw_raise_find_text(kw_raise_find_own(raise, join->does));
     prediction->outcome = KW_OUTCOME_RAISES;
     prediction->error_type = text.type;
     prediction->error_prefix = text.prefix;
@@ -132,18 +132,33 @@ static bool is_lora(const kw_table *model, uint32_t tensor) {
     return false;
 }
 
+/* True when the model itself has variables, beside those of its layers. */
+static bool owns_variables(const kw_table *model) {
+    for (uint32_t g = 0; g < model->group_count; g++) {
+        if ((model->groups[g].flags & KW_GROUP_TOP_LEVEL) != 0) return model->groups[g].count > 0;
+    }
+    return false;
+}
+
 /* A V3 loader for a model of which only the layers are known: the file is no V3
  * file, so every object with variables finds none. */
 static int replay_v3_layers(kw_join *join, kw_error *err) {
     uint32_t failed, first = KW_NONE;
-    if ((join->does & KW_DOES_NEED_ROOT) != 0) {
-        if (!join->rules->skip_mismatch) kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
+    bool root = (join->does & KW_DOES_NEED_ROOT) != 0;
+    if (join->rules->skip_mismatch) return 0;
+    if (root && (join->does & KW_DOES_RETRY) == 0) {
+        kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
         return 0;
     }
     if (count_owners(join, &failed, &first, err) < 0) return -1;
-    if (failed == 0 || join->rules->skip_mismatch) return 0;
-    kw_raise inner = is_lora(join->model, first) ? KW_RAISE_KEY : KW_RAISE_VARIABLES;
-    kw_predict_raise(join, KW_RAISE_TOTAL, join->model->tensors[first].group, KW_NONE, failed, 0);
+    if (root) {
+        failed += !owns_variables(join->model);
+    } else if (failed == 0) {
+        return 0;
+    }
+    kw_raise inner = root || is_lora(join->model, first) ? KW_RAISE_KEY : KW_RAISE_VARIABLES;
+    uint32_t group = root ? KW_NONE : join->model->tensors[first].group;
+    kw_predict_raise(join, KW_RAISE_TOTAL, group, KW_NONE, failed, 0);
     join->plan->prediction.inner_prefix = kw_raise_find_text(inner).prefix;
     return 0;
 }
@@ -180,6 +195,12 @@ static int replay_no_layers(kw_join *join, kw_error *err) {
 }
 
 static int replay(kw_join *join, kw_error *err) {
+    const kw_other *other = join->rules->other;
+    bool asked = join->loader == KW_LOADER_LEGACY ? join->legacy : join->v3; /* else nothing in the file is found */
+    if (other != NULL && other->unsure != NULL && asked) {
+        kw_predict_unknown(join, other->unsure);
+        return 0;
+    }
     if (join->loader == KW_LOADER_LEGACY) {
         if (!join->legacy || join->graph != NULL) return replay_no_layers(join, err);
         return kw_replay_legacy(join, err);

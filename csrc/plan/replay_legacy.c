@@ -321,7 +321,8 @@ int kw_replay_legacy(kw_join *join, kw_error *err) {
     replay.skips = rules->skip_mismatch && (rules->by_name || (join->does & KW_DOES_ORDER_SKIP) != 0);
     bool fine = (rules->by_name || find_tables(join)) && (!join->legacy || find_absent(join)) &&
                 (rules->by_name ? replay_names(&replay) : replay_order(&replay, from, from_count, to, to_count));
-    if (fine && from_top != KW_NONE) fine = replay_top(&replay, from_top, to_top);
+    bool top = from_top != KW_NONE && (join->does & KW_DOES_NO_TOP) == 0;
+    if (fine && top) fine = replay_top(&replay, from_top, to_top);
     if (fine) finish(&replay);
     free(replay.steps);
     return err->code == KW_MEMORY ? -1 : 0;

@@ -6,19 +6,23 @@
  * Sources: keras/src/saving/{saving_api,saving_lib}.py and
  * keras/src/legacy/saving/legacy_h5_format.py at each tag from v3.0.0 to
  * v3.15.1; tf_keras/src/saving/{saving_api,saving_lib}.py and
- * tf_keras/src/saving/legacy/{save,hdf5_format}.py of 2.13 to 2.21.
+ * tf_keras/src/saving/legacy/{save,hdf5_format}.py of 2.12 to 2.21;
+ * keras/engine/training.py and keras/saving/hdf5_format.py of 2.6 to 2.11;
+ * tensorflow/python/keras/saving/hdf5_format.py of TensorFlow 2.3;
+ * keras/engine/{network,saving}.py of 2.1.5 to 2.3.1.
  */
 #include "plan/rules.h"
 
 enum { NEWEST = 99999999 };
 
-#define V3_0_2 (KW_DOES_RETRY | KW_DOES_TF212)
+#define V3_0_2 (KW_DOES_RETRY | KW_DOES_TF212 | KW_DOES_NEED_ROOT)
 #define V3_0_5 (V3_0_2 | KW_DOES_BFLOAT16)
-#define V3_6 (V3_0_5 | KW_DOES_ORDER_SHAPES)
+#define V3_6 ((V3_0_5 | KW_DOES_ORDER_SHAPES) & ~KW_DOES_NEED_ROOT)
 #define V3_7 (V3_6 | KW_DOES_UNBUILT)
 #define V3_10 (V3_7 | KW_DOES_SHARDS)
 #define V3_11 (V3_10 | KW_DOES_NAME_TEXT | KW_DOES_ORDER_SKIP)
 #define V3_14_1 (V3_11 | KW_DOES_SAFE_GROUPS)
+#define OLD (KW_DOES_NO_V3 | KW_DOES_OLD_TEXTS | KW_DOES_NO_TOP)
 
 static const kw_generation generations[] = {
     {KW_FLAVOUR_KERAS3, 30000, 30002, KW_DOES_NEED_ROOT | KW_DOES_TOP_ALL},
@@ -33,7 +37,11 @@ static const kw_generation generations[] = {
     {KW_FLAVOUR_KERAS3, 31300, 31401, V3_11},
     {KW_FLAVOUR_KERAS3, 31401, 31500, V3_14_1},
     {KW_FLAVOUR_KERAS3, 31500, NEWEST, V3_14_1 | KW_DOES_NESTED},
-    {KW_FLAVOUR_TF_KERAS, 0, NEWEST, KW_DOES_NEED_ROOT | KW_DOES_SKIP_SEEN | KW_DOES_CONVERT},
+    {KW_FLAVOUR_KERAS2, 0, NEWEST, KW_DOES_CONVERT | OLD},
+    {KW_FLAVOUR_TF_KERAS, 0, 20700, KW_DOES_CONVERT | OLD},
+    {KW_FLAVOUR_TF_KERAS, 20700, 21200, KW_DOES_CONVERT | KW_DOES_NO_V3},
+    {KW_FLAVOUR_TF_KERAS, 21200, 21400, KW_DOES_CONVERT | KW_DOES_NEED_ROOT},
+    {KW_FLAVOUR_TF_KERAS, 21400, NEWEST, KW_DOES_CONVERT | KW_DOES_NEED_ROOT | KW_DOES_SKIP_SEEN},
 };
 
 typedef struct loader_row {
@@ -64,6 +72,26 @@ kw_raise_text kw_raise_find_text(kw_raise raise) {
     return texts[raise];
 }
 
+kw_raise kw_raise_find_own(kw_raise raise, uint32_t does) {
+    if ((does & KW_DOES_OLD_TEXTS) == 0) return raise;
+    switch (raise) {
+        case KW_RAISE_LAYERS: return KW_RAISE_OLD_LAYERS;
+        case KW_RAISE_WEIGHTS:
+        case KW_RAISE_LAYER_SHAPE: return KW_RAISE_OLD_LAYER;
+        case KW_RAISE_SHAPE:
+        case KW_RAISE_TF_SHAPE: return KW_RAISE_VALUE; /* TensorFlow's text, which changed with it */
+        default: return raise;
+    }
+}
+
+kw_rules kw_rules_of_reader(const kw_rules *rules) {
+    kw_rules reader = *rules;
+    if (rules->other == NULL) return reader;
+    reader.flavour = rules->other->flavour;
+    reader.version = rules->other->version;
+    return reader;
+}
+
 uint32_t kw_rules_find_does(const kw_rules *rules) {
     uint32_t does = 0;
     for (size_t i = 0; i < sizeof generations / sizeof *generations; i++) {
@@ -76,11 +104,13 @@ uint32_t kw_rules_find_does(const kw_rules *rules) {
 }
 
 kw_loader kw_rules_find_loader(const kw_rules *rules) {
+    uint32_t does = kw_rules_find_does(rules);
+    if ((does & KW_DOES_NO_V3) != 0) return KW_LOADER_LEGACY;
     for (size_t i = 0; i < sizeof loaders / sizeof *loaders; i++) {
         const loader_row *row = &loaders[i];
         if (row->flavour != rules->flavour || row->suffix != rules->suffix) continue;
         kw_loader loader = rules->is_zip ? row->zip : row->other;
-        bool known = loader != KW_LOADER_V3_SHARDS || (kw_rules_find_does(rules) & KW_DOES_SHARDS) != 0;
+        bool known = loader != KW_LOADER_V3_SHARDS || (does & KW_DOES_SHARDS) != 0;
         return known ? loader : KW_LOADER_REFUSED;
     }
     return KW_LOADER_REFUSED;

@@ -30,7 +30,10 @@ enum {
     KW_DOES_ORDER_SKIP = 1u << 10,  /* legacy, by order: honours skip_mismatch */
     KW_DOES_TOP_ALL = 1u << 11,     /* legacy, by name: counts all variables as top-level ones */
     KW_DOES_CONVERT = 1u << 12,     /* legacy: converts kernels and cuDNN weights, assigns after the last layer */
-    KW_DOES_BFLOAT16 = 1u << 13     /* V3: knows its own bfloat16 mark */
+    KW_DOES_BFLOAT16 = 1u << 13,    /* V3: knows its own bfloat16 mark */
+    KW_DOES_NO_V3 = 1u << 14,       /* whatever the file's name is, it is a legacy one */
+    KW_DOES_OLD_TEXTS = 1u << 15,   /* legacy: speaks as Keras did before 2.7 */
+    KW_DOES_NO_TOP = 1u << 16       /* legacy: the model's own variables are not loaded */
 };
 
 typedef struct kw_generation {
@@ -58,6 +61,8 @@ typedef struct kw_generation {
       "When calling model.load_weights, skip_mismatch can only be set to True when by_name is True.")                  \
     X(FORMAT, "ValueError", "File format not supported: filepath=")                                                    \
     X(LAYERS, "ValueError", "Layer count mismatch when loading weights from file. Model expected ")                    \
+    X(OLD_LAYERS, "ValueError", "You are trying to load a weight file containing ")                                    \
+    X(OLD_LAYER, "ValueError", "Layer #")                                                                              \
     X(WEIGHTS, "ValueError", "Weight count mismatch for layer #")                                                      \
     X(LAYER_SHAPE, "ValueError", "Shape mismatch in layer #")                                                          \
     X(TOP_WEIGHTS, "ValueError",                                                                                       \
@@ -97,6 +102,12 @@ typedef struct kw_raise_text {
 
 /* Both texts are static. */
 kw_raise_text kw_raise_find_text(kw_raise raise);
+
+/* What a Keras with these KW_DOES_* raises where the newest raises this. */
+kw_raise kw_raise_find_own(kw_raise raise, uint32_t does);
+
+/* The rules as the Keras has them that the prediction is about. */
+kw_rules kw_rules_of_reader(const kw_rules *rules);
 
 /* KW_DOES_* of the Keras that the rules name; of the newest when the version is unknown. */
 uint32_t kw_rules_find_does(const kw_rules *rules);

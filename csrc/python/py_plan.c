@@ -136,8 +136,10 @@ static int parse_flavour(const char *name, kw_flavour *out) {
         *out = KW_FLAVOUR_KERAS3;
     } else if (strcmp(name, "tf_keras") == 0) {
         *out = KW_FLAVOUR_TF_KERAS;
+    } else if (strcmp(name, "keras2") == 0) {
+        *out = KW_FLAVOUR_KERAS2;
     } else {
-        PyErr_Format(PyExc_ValueError, "flavour must be 'keras' or 'tf_keras', not '%s'", name);
+        PyErr_Format(PyExc_ValueError, "flavour must be 'keras', 'tf_keras' or 'keras2', not '%s'", name);
         return -1;
     }
     return 0;
@@ -257,17 +259,36 @@ static void describe_container(const kw_file *file, kw_rules *rules) {
     rules->root_damaged = hdf5->fault.code != KW_OK;
 }
 
+/* (Spec, flavour, version, why it is not known or None); *given is false for None.  -1 with an exception. */
+static int parse_other(kw_state *state, PyObject *object, kw_other *out, bool *given) {
+    PyObject *spec;
+    const char *flavour;
+    *given = object != Py_None;
+    if (!*given) return 0;
+    if (!PyTuple_Check(object)) {
+        PyErr_SetString(PyExc_TypeError, "other must be a tuple (Spec, flavour, version, reason or None)");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(object, "O!sIz;other is (Spec, flavour, version, reason or None)", state->spec_type, &spec,
+                          &flavour, &out->version, &out->unsure)) {
+        return -1;
+    }
+    out->model = kw_spec_table(spec);
+    out->graph = kw_spec_graph(spec);
+    return parse_flavour(flavour, &out->flavour);
+}
+
 PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"",        "",        "flavour",       "version",  "suffix",
-                            "by_name", "selected", "skip_mismatch", "mapped", NULL};
+                            "by_name", "selected", "skip_mismatch", "mapped", "other", NULL};
     kw_state *state = PyModule_GetState(module);
-    PyObject *file, *spec, *by_name = Py_None, *selected = Py_None, *mapped = Py_None, *result = NULL;
+    PyObject *file, *spec, *by_name = Py_None, *selected = Py_None, *mapped = Py_None, *other = Py_None, *result = NULL;
     const char *flavour = NULL, *suffix = NULL;
     int skip_mismatch = 0;
     kw_rules rules = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$sIsOOpO", names, state->file_type, &file, state->spec_type,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$sIsOOpOO", names, state->file_type, &file, state->spec_type,
                                      &spec, &flavour, &rules.version, &suffix, &by_name, &selected, &skip_mismatch,
-                                     &mapped)) {
+                                     &mapped, &other)) {
         return NULL;
     }
     if (flavour == NULL || suffix == NULL) { /* the parser knows no required keywords */
@@ -279,10 +300,13 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     uint32_t *mapped_rows = NULL;
     kw_plan *plan = NULL;
     kw_error err = {0};
+    kw_other reader = {.version = 0};
+    bool has_other = false;
     int truth = PyObject_IsTrue(by_name);
     if (truth < 0 || parse_flavour(flavour, &rules.flavour) < 0 || parse_suffix(suffix, &rules.suffix) < 0 ||
         parse_selected(selected, model->group_count, &rules.selected) < 0 ||
-        parse_mapped(mapped, model->group_count, opened->table.group_count, &mapped_rows) < 0) {
+        parse_mapped(mapped, model->group_count, opened->table.group_count, &mapped_rows) < 0 ||
+        parse_other(state, other, &reader, &has_other) < 0) {
         goto done;
     }
     rules.by_name_given = by_name != Py_None;
@@ -291,6 +315,7 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     describe_container(opened, &rules);
     rules.keras_1 = is_keras_1(opened);
     rules.mapped = mapped_rows;
+    rules.other = has_other ? &reader : NULL;
     int made;
     Py_BEGIN_ALLOW_THREADS
     made = kw_plan_make(&opened->table, model, kw_spec_graph(spec), &rules, &plan, &err);
