@@ -14,11 +14,11 @@
  *            kernel, identity, mask or one-hot table; fewer than 1 in 8 looks repeat the one before, as tables of ones
  *            do; at least 8 looks; at most 3 runs, or 1 in 16 rows, for padding and pruned columns make one a row.
  *            (float32 weights: no zero is expected in 2^24 values, and 128 zeros in a row never.)
- *   free     with 8 rows and more, an edge that is at no multiple of the last axis.  No operation on rows, columns or
+ *   free     with 8 rows and more, an edge that is at no multiple of the last axis; where other values are zero, 4
+ *            values from one (2 in a short row), since one may lie beside a row of zeros.  No operation on rows, columns or
  *            channels puts a single run there.  In a table whose greatest value is exactly 1 half a row is a row too:
- *            sines and cosines side by side are 0 ... 0 1 ... 1 at position 0.  A vector has no rows, and parts of it may
- *            be zero (the bias of keys in query | key | value, gates of an LSTM): both edges must be inside and at no
- *            multiple of 8 values, which the widths of layers are.
+ *            sines and cosines side by side are 0 ... 0 1 ... 1 at position 0.  A vector has no rows, and any part of it
+ *            may be zero: the bias of keys in query | key | value, gates of an LSTM, groups of outputs.
  *   aligned  edges at multiples of B = 4096 or 512 of the file (4096 also of the tensor, for what was copied block by
  *            block).  If the run ended at a multiple of u bytes on purpose, this would be so by chance once in
  *            B / gcd(u, B) for each edge; it counts when chance is below 1 in 16 for two edges inside, where several
@@ -27,13 +27,14 @@
  * So 16 whole rows of 64 float32 at a multiple of 4096 are lost (1 in 256); one row of 1024, the first row of an
  * embedding or its last hundred are not: nothing can tell them from what was meant.
  *
- * A run goes on into the next tensor where that begins at the byte at which this one ends.
+ * A run goes on into the next tensor where that begins at the byte at which this one ends; of both it takes 64 bytes and
+ * more, since a first or last value may be zero in its own right.
  */
 #include "base/view.h"
 #include "value/number.h"
 #include "value/zeros.h"
 
-enum { ROWS_LEAST = 8, PROBES_LEAST = 8, RUNS_MOST = 3, ROWS_A_RUN = 16, SLACK = 8, WIDTH = 8 };
+enum { ROWS_LEAST = 8, PROBES_LEAST = 8, RUNS_MOST = 3, ROWS_A_RUN = 16, SLACK = 8, WIDTH = 8, SHARE = 64 };
 
 static const double BY_CHANCE_TWO = 1.0 / 16, BY_CHANCE_ONE = 1.0 / 500;
 
@@ -66,36 +67,46 @@ static uint64_t item_at(const edge *e) {
 
 typedef enum look { RANDOM, TOO_FEW, REGULAR } look;
 
-/* How the rest of a tensor looks, apart from its runs and what of `r` is in it. */
+/* The runs of a tensor, with what of `r` is in it. */
+typedef struct runs {
+    uint64_t count, values;
+} runs;
+
+static runs runs_of(const kw_zeroed *t, const run *r) {
+    const kw_zeros *z = t->zeros;
+    bool head = z->head >= KW_ZEROS_RUN || (r->stop.in == t && r->stop.at == z->head);
+    bool tail = z->tail >= KW_ZEROS_RUN || (r->start.in == t && r->start.at == z->seen - z->tail);
+    uint64_t len = z->run_len + (head ? z->head : 0) + (tail ? z->tail : 0);
+    return (runs){z->run_count + (head && z->head > 0) + (tail && z->tail > 0), len / item_len(t->tensor)};
+}
+
+/* Values outside of the runs that are zero. */
+static uint64_t strays_of(const kw_zeroed *t, const run *r) {
+    uint64_t inside = runs_of(t, r).values;
+    return t->zero_count > inside ? t->zero_count - inside : 0;
+}
+
+/* How the rest of a tensor looks. */
 static look look_at(const kw_zeroed *t, const run *r) {
     const kw_zeros *z = t->zeros;
     const kw_number *number = kw_number_of((kw_dtype)t->tensor->dtype);
-    bool head = z->head >= KW_ZEROS_RUN || (r->stop.in == t && r->stop.at == z->head);
-    bool tail = z->tail >= KW_ZEROS_RUN || (r->start.in == t && r->start.at == z->seen - z->tail);
-    uint64_t zero_len = z->run_len + (head ? z->head : 0) + (tail ? z->tail : 0);
-    uint64_t runs = z->run_count + (head && z->head > 0) + (tail && z->tail > 0);
-    uint64_t in_runs = zero_len / item_len(t->tensor), outside = item_count(t->tensor) - in_runs;
-    uint64_t zeros = t->zero_count > in_runs ? t->zero_count - in_runs : 0;
-    if (number->kind != KW_NUMBER_FLOAT && (number->len != 1 || number->kind == KW_NUMBER_BOOL)) return REGULAR;
-    if (zeros > outside / (item_len(t->tensor) == 1 ? 8 : 100)) return REGULAR;
-    if (runs > RUNS_MOST && runs > item_count(t->tensor) / row_len(t->tensor) / ROWS_A_RUN) return REGULAR;
+    runs in = runs_of(t, r);
+    uint64_t outside = item_count(t->tensor) - in.values;
+    if (number->parts != 1 || (number->kind != KW_NUMBER_FLOAT && number->len != 1)) return REGULAR;
+    if (number->kind == KW_NUMBER_BOOL || strays_of(t, r) > outside / (number->len == 1 ? 8 : 100)) return REGULAR;
+    if (in.count > RUNS_MOST && in.count > item_count(t->tensor) / row_len(t->tensor) / ROWS_A_RUN) return REGULAR;
     if (z->probe_count < PROBES_LEAST) return TOO_FEW;
     return z->repeat_count * 8 > z->probe_count ? REGULAR : RANDOM;
 }
 
 /* ---- free ---- */
 
-static bool is_free(const edge *e) {
-    uint64_t at = item_at(e), row = row_len(e->in->tensor);
-    if (!e->inner) return false;
-    if (!has_rows(e->in->tensor)) return at % WIDTH != 0;
-    return at % row != 0 && !(e->in->has_one && row % 2 == 0 && at % (row / 2) == 0);
-}
-
-static bool ends_freely(const run *r) {
-    bool start = is_free(&r->start), stop = is_free(&r->stop);
-    if (start && stop) return true;
-    return (start && has_rows(r->start.in->tensor)) || (stop && has_rows(r->stop.in->tensor));
+static bool is_free(const edge *e, const run *r) {
+    uint64_t row = row_len(e->in->tensor), least = strays_of(e->in, r) == 0 ? 1 : row < 16 ? 2 : 4;
+    if (!e->inner || !has_rows(e->in->tensor)) return false;
+    if (e->in->has_one && row % 2 == 0) row /= 2;
+    uint64_t over = item_at(e) % row;
+    return over >= least && row - over >= least;
 }
 
 /* ---- aligned ---- */
@@ -156,7 +167,7 @@ static bool is_lost(const run *r) {
         if (!r->stop.inner) last = TOO_FEW;
     }
     if (first == REGULAR || last == REGULAR || (first != RANDOM && last != RANDOM)) return false;
-    return ends_freely(r) || is_aligned(r);
+    return is_free(&r->start, r) || is_free(&r->stop, r) || is_aligned(r);
 }
 
 static bool is_all(const kw_zeros *z) { return z->head == z->seen; }
@@ -193,10 +204,14 @@ static void judge_span(kw_zeroed *tensors, size_t first, uint64_t at, size_t las
     }
 }
 
+/* True when so many zero bytes at an end of a tensor are part of a run that crosses it. */
+static bool is_share(const kw_zeroed *t, uint64_t len) { return len >= SHARE || (is_all(t->zeros) && len > 0); }
+
 /* The last tensor of the run that leaves tensor `first` at its end, through those that are zero whole. */
 static size_t last_of(const kw_zeroed *tensors, size_t count, size_t first) {
     size_t last = first;
-    while (last + 1 < count && tensors[last].zeros->tail > 0 && tensors[last + 1].zeros->head > 0 &&
+    while (last + 1 < count && is_share(&tensors[last], tensors[last].zeros->tail) &&
+           is_share(&tensors[last + 1], tensors[last + 1].zeros->head) &&
            is_next(&tensors[last], &tensors[last + 1])) {
         last++;
         if (!is_all(tensors[last].zeros)) break;

@@ -484,7 +484,7 @@ _ENTRIES: Final = (
         502,
         "zeroed-block",
         "fit",
-        "{what} {verb} a block of zeros: {detail}",
+        "{what} {verb} a block of zeros, and hardly any other zero: {detail}",
         "A run of zero bytes within values that look random is what a lost disk block or an unfinished copy leaves. "
         "HDF5 has no checksum by default, so nothing else shows it.",
     ),

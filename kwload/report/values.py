@@ -185,12 +185,12 @@ def _lost(context: Context) -> Iterator[Finding]:
         headline=entry(502).say(
             what=_what(context, several),
             verb="has" if len(several) == 1 else "have",
-            detail=f"{plural(nbytes, 'byte')}, and no others",
+            detail=plural(nbytes, "byte"),
         ),
         **_about(context, several),
         found=nbytes,
         body=listed(columns(lines)),
-        notes=["it begins or ends where no row does, or where blocks of a file do: lost, not pruned or padded"],
+        notes=["its edges are those of a block on a disk or in a copy, not of rows: lost, not pruned or padded"],
         help=[f"compare it with another copy: delete {literal(context.path)} and download or copy it again"],
         related=_related(context, several),
     )
