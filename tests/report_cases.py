@@ -145,9 +145,12 @@ def predicts(outcome: str, **more: Any) -> dict[str, Any]:
     return {"outcome": outcome, "error_group": -1, "error_tensor": -1, "a": 0, "b": 0, "assigned": 0, **more}
 
 
+LAYERS = "Layer count mismatch when loading weights from file. Model expected "
 TOTAL = {"error_type": "ValueError", "error_prefix": "A total of ", "inner_prefix": "Layer '", "a": 1}
 A, B, C = dense("a", "layers/dense", 10, 16), dense("b", "layers/dense_1", 16, 16), dense("c", "layers/dense_2", 16, 16)
 HEAD10, HEAD12 = dense("head", "layers/dense_1", 128, 10), dense("head", "layers/dense_1", 128, 12)
+UNREAD = predicts("unknown", reason="a tensor that it reads is damaged, or stored outside the file")
+NO_NUMBER = predicts("unknown", reason="a tensor that it reads has a type that is not a number's")
 PATH = "model.weights.h5"
 PLAIN = Options()
 
@@ -166,9 +169,11 @@ def report(
     if wanted is not None:
         plan.setdefault("wanted", sum(len(group[4]) for group in wanted.groups))
         plan.setdefault("pairs", same(min(plan["wanted"], len(held.tensors))))
-        plan.setdefault("keras_pairs", plan["pairs"])
+        foreseen = prediction or predicts("loads")
+        raises = foreseen["outcome"] == "raises"
+        plan.setdefault("keras_pairs", same(foreseen["assigned"]) if raises else plan["pairs"])
         plan.setdefault("source_group", list(range(len(wanted.groups))))
-        made = FakePlan(findings=list(findings), prediction=prediction or predicts("loads"), **plan)
+        made = FakePlan(findings=list(findings), prediction=foreseen, **plan)
     return build_report(path=path, file=held, model=wanted, plan=made, options=options)
 
 
@@ -206,7 +211,7 @@ def _containers() -> Iterator[tuple[str, Report]]:
     heap = (204, 4_096, "local heap signature", "layers/dense", 0, 0)
     yield "KW204", report(FakeFile(**{**vars(file(A, B)), "faults": (heap,)}), model(A, B), prediction=fault)
     damaged = {2: (204, 5_000, "datatype message")}
-    yield "KW204-tensor", report(file(A, B, faults=damaged), model(A, B))
+    yield "KW204-tensor", report(file(A, B, faults=damaged), model(A, B), prediction=UNREAD)
     sums = CoreFailure(205, detail="CRC-32 of model.weights.h5 is 1f00c0de, the archive records 4d7a2146")
     zipped = file(A, B, content="keras", metadata={"keras_version": "3.15.1", "date_saved": "2026-03-01@10:00:00"})
     yield "KW205", build_report(path="model.keras", file=zipped, errors=[sums])
@@ -232,11 +237,12 @@ def _containers() -> Iterator[tuple[str, Report]]:
         "KW214-total",
         report(FakeFile(**{**other, "faults": (total,)}), model(A), path="big.weights.json", pairs=same(2)),
     )
-    yield "KW208", report(file(A, B, faults={1: (208, 5_000, "compound of 3")}), model(A, B))
+    yield "KW208", report(file(A, B, faults={1: (208, 5_000, "compound of 3")}), model(A, B), prediction=NO_NUMBER)
     odd = FakeFile(
         **{**vars(file(A)), "tensors": (replace(file(A).tensors[0], dtype="text of 3 bytes"), *file(A).tensors[1:])}
     )
-    yield "KW208-plan", report(odd, model(A), raw(208, file_group=0, group=0, tensor=0, variable=0), pairs=same(2))
+    unread = raw(208, file_group=0, group=0, tensor=0, variable=0)
+    yield "KW208-plan", report(odd, model(A), unread, pairs=same(2), prediction=NO_NUMBER)
     yield "KW211", build_report(path=PATH, file=file(A), errors=[CoreFailure(211)])
     for code, detail in (
         (601, "external link to /etc/passwd"),
@@ -248,7 +254,8 @@ def _containers() -> Iterator[tuple[str, Report]]:
         (607, "../../outside"),
     ):
         yield f"KW{code}", report(FakeFile(**{**vars(file(A)), "faults": ((code, 800, detail, "layers/dense", 0, 0),)}))
-    yield "KW601-name", report(file(A, faults={0: (601, None, "external link to \x1b[2J\u202e/etc")}), model(A))
+    outside = file(A, faults={0: (601, None, "external link to \x1b[2J\u202e/etc")})
+    yield "KW601-name", report(outside, model(A), prediction=UNREAD)
     yield "tensor", tensor_report(PATH, file(A), file(A).tensors[0], CoreFailure(208, 5_000, "compound of 3"))
 
 
@@ -256,9 +263,12 @@ def _names() -> Iterator[tuple[str, Report]]:
     legacy = {"layout": "legacy", "metadata": {"keras_version": "2.12.0", "backend": "tensorflow"}}
     raises = predicts("raises", **TOTAL)
     yield "KW206-legacy", report(file(A, B, **legacy), model(A, B), prediction=raises)
-    yield "KW206-v3", report(file(A, B), model(A, B), path="v3.h5", prediction=raises)
-    yield "KW206-zip", report(file(A, content="keras"), model(A), prediction=raises)
-    yield "KW206-other", report(file(A, B), model(A, B), path="weights.bin", prediction=raises)
+    none = predicts("raises", error_type="ValueError", error_prefix=LAYERS, a=2, b=0)
+    yield "KW206-v3", report(file(A, B), model(A, B), path="v3.h5", prediction=none)
+    zipped = predicts("raises", error_type="OSError", error_prefix="")
+    yield "KW206-zip", report(file(A, content="keras"), model(A), prediction=zipped)
+    suffix = predicts("raises", error_type="ValueError", error_prefix="File format not supported: filepath=")
+    yield "KW206-other", report(file(A, B), model(A, B), path="weights.bin", prediction=suffix)
     yield "KW209", report(file(A, B), model(A, B), raw(209, "note"))
     whole = {**legacy, "layout": "legacy-model", "config": b"{}"}
     yield "KW210", report(file(A, B, **whole), model(A, B), path="model_save.hdf5")
@@ -275,7 +285,10 @@ def _fits() -> Iterator[tuple[str, Report]]:
     yield "KW301", report(file(A, B), model(A, B, C), gone, pairs=same(4), prediction=stops)
     many = [dense(f"layer_{i}", f"layers/dense_{i}", 8, 8) for i in range(30)]
     lost = [raw(301, group=i, related=[2 * i, 2 * i + 1]) for i in range(1, 30)]
-    yield "KW301-many", report(file(many[0]), model(*many), *lost, pairs=same(2), prediction={**stops, "assigned": 2})
+    yield (
+        "KW301-many",
+        report(file(many[0]), model(*many), *lost, pairs=same(2), prediction={**stops, "assigned": 2, "a": 29}),
+    )
     yield "KW302", report(file(A, B, C), model(A, B), raw(302, "warning", file_group=2), unused=2)
     old, new = dense("dense_layer_1", "layers/dense", 10, 64), dense("dense_layer_one", "layers/dense", 10, 64)
     yield "KW303", report(file(old), model(new), raw(303, "note", file_group=0, group=0))
@@ -302,12 +315,17 @@ def _fits() -> Iterator[tuple[str, Report]]:
     yield "KW305-removed", report(file(A, B, C), fewer, removed, prediction=wrong, pairs=[], keras_pairs=same(4))
     no_bias = Layer("b", "layers/dense_1", "Dense", {"kernel": (16, 16)})
     fewer = raw(306, file_group=1, group=1, a=1, b=2)
-    yield "KW306", report(file(A, no_bias), model(A, B), fewer, pairs=same(2), prediction={**stops, "error_group": 1})
+    yield (
+        "KW306",
+        report(
+            file(A, no_bias), model(A, B), fewer, pairs=same(2), prediction={**stops, "error_group": 1, "assigned": 2}
+        ),
+    )
     three = file(dense("first", "", 10, 64), dense("second", "", 64, 32), dense("third", "", 32, 10), layout="legacy")
     two = model(dense("first", "first", 10, 64), dense("third", "third", 64, 10))
     count = {
         "error_type": "ValueError",
-        "error_prefix": "Layer count mismatch when loading weights from file. Model expected ",
+        "error_prefix": LAYERS,
         "a": 2,
         "b": 3,
     }
@@ -388,7 +406,13 @@ def _shapes() -> Iterator[tuple[str, Report]]:
     ]
     yield (
         "KW307-many",
-        report(file(*layers), model(*grown), *all_, pairs=[], prediction=predicts("raises", **TOTAL, error_group=0)),
+        report(
+            file(*layers),
+            model(*grown),
+            *all_,
+            pairs=[],
+            prediction=predicts("raises", **{**TOTAL, "a": 30}, error_group=0),
+        ),
     )
     torch = Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (255, 1024, 1, 1)})
     keras = Layer("conv", "layers/conv2d", "Conv2D", {"kernel": (1, 1, 1024, 255)})
@@ -435,7 +459,9 @@ def _shapes() -> Iterator[tuple[str, Report]]:
     pair = [Layer(f"bi/{way}", f"layers/bi/{way}", "GRUCell", {**gru, "bias": (2, 6)}) for way in ("ahead", "back")]
     flat = [Layer(item.name, item.place, item.kind, {**gru, "bias": (6,)}) for item in pair]
     both = raw(314, file_group=0, group=0, tensor=2, variable=2, related=[5])
-    yield "KW314-layers", report(file(*pair, A), model(*flat, A), both, pairs=same(8, 0, 1, 2, 3, 4, 5))
+    stops = predicts("raises", **{**TOTAL, "a": 2})
+    wide = same(8, 0, 1, 2, 3, 4, 5)
+    yield "KW314-layers", report(file(*pair, A), model(*flat, A), both, pairs=wide, prediction=stops)
     yield (
         "KW315-model",
         report(
@@ -497,7 +523,14 @@ def _others() -> Iterator[tuple[str, Report]]:
     skipped = raw(318, "warning", file_group=1, group=1, tensor=2, variable=2, related=[3])
     yield (
         "KW318",
-        report(file(A, HEAD10), model(A, HEAD12), skipped, options=Options(skip_mismatch=True), pairs=same(2)),
+        report(
+            file(A, HEAD10),
+            model(A, HEAD12),
+            skipped,
+            options=Options(skip_mismatch=True),
+            pairs=same(2),
+            prediction=predicts("loads_part", assigned=2),
+        ),
     )
     named = raw(318, "warning", group=1, other=1, related=[2, 3])
     yield (

@@ -40,16 +40,17 @@ def verdict(report: Report, *, strict: bool = False) -> str:
         for word, found in (("error", report.errors), ("warning", report.warnings), ("note", report.notes))
         if found
     )
+    match_ = "match" if wanted != 1 else "matches"
     if strict and report.ok and report.warnings:
         said = "refused: warnings are errors here"
     elif not wanted and (wanted is None or report.errors):
         said = _refusal(report.errors[0]) if report.errors else "ok"
     elif report.ok:
         done = "loaded" if report.loaded else "ok"
-        share = "all" if matched == wanted else f"{matched:,} of"
-        said = f"{done}, {share} {plural(wanted, 'variable')} match"
+        share = "all" if matched == wanted != 1 else f"{matched:,} of"
+        said = f"{done}, {share} {plural(wanted, 'variable')} {match_}"
     elif matched < wanted:
-        said = f"{matched:,} of {plural(wanted, 'variable')} match"
+        said = f"{matched:,} of {plural(wanted, 'variable')} {match_}"
     else:
         said = f"refused, though all {plural(wanted, 'variable')} find a tensor"
     return f"{name}: {said}; {tally}" if tally else f"{name}: {said}"
