@@ -193,6 +193,54 @@ static void test_errors(void) {
     kw_source_release(source);
 }
 
+/* What is scanned while it is read is what it is in memory, whoever reads which stretch and whether it is kept. */
+static void check_scans(kw_source *source, int threads, bool keep, bool verify) {
+    static const kw_dtype types[] = {KW_DTYPE_FLOAT32, KW_DTYPE_FLOAT16, KW_DTYPE_FLOAT64, KW_DTYPE_INT8};
+    kw_extent extents[8];
+    kw_scan scans[8];
+    uint32_t crc;
+    kw_error err;
+    size_t count = 0;
+    for (uint64_t at = 8; count < 7; count++) {
+        kw_dtype dtype = types[count % 4];
+        uint64_t len = (count % 3 == 0 ? 5000000 : 333333) / kw_dtype_len(dtype) * kw_dtype_len(dtype);
+        scans[count] = kw_scan_make(dtype, KW_DTYPE_FLOAT16);
+        extents[count] = (kw_extent){at, len, keep ? target + at : NULL, &scans[count]};
+        at += len + count % 2 * 8;
+    }
+    extents[count] = (kw_extent){1000, 3000000, keep ? target + LEN - 3000000 : NULL, &scans[count]};
+    scans[count++] = kw_scan_make(KW_DTYPE_BFLOAT16, KW_DTYPE_BFLOAT16); /* shares bytes with the first */
+    if (!CHECK_EQ(kw_fetch(source, extents, count, threads, verify ? &crc : NULL, &err), 0)) return;
+    for (size_t i = 0; i < count; i++) {
+        const kw_scan *got = extents[i].scan;
+        kw_scan alone = kw_scan_again(got);
+        kw_scan_add(&alone, content + extents[i].off, extents[i].len);
+        CHECK(got->count == alone.count && got->low == alone.low && got->high == alone.high);
+        CHECK(got->nan_count == alone.nan_count && got->nan_first == alone.nan_first);
+        CHECK(got->inf_count == alone.inf_count && got->inf_first == alone.inf_first);
+        CHECK(got->loss.overflow_count == alone.loss.overflow_count && got->zero_count == alone.zero_count);
+        CHECK(got->zeros.seen == alone.zeros.seen && got->zeros.longest_at == alone.zeros.longest_at);
+        if (keep) CHECK(memcmp(extents[i].out, content + extents[i].off, extents[i].len) == 0);
+    }
+    if (verify) CHECK_EQ(crc, kw_crc32(0, content, LEN));
+}
+
+static void test_scans(void) {
+    static const int threads[] = {1, 2, 5};
+    kw_source *source = NULL;
+    kw_error err;
+    memset(content + (4 << 20) - 3000, 0, 7000); /* across the end of a stretch */
+    failing f = {PTHREAD_MUTEX_INITIALIZER, LEN, 0};
+    for (int memory = 0; memory < 2; memory++) {
+        int opened = memory ? kw_source_open_memory(content, LEN, NULL, NULL, &source, &err)
+                            : kw_source_open_callback(LEN, read_failing, NULL, &f, &source, &err);
+        if (!CHECK_EQ(opened, 0)) return;
+        for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
+            for (int way = 0; way < 4; way++) check_scans(source, threads[i], way & 1, way & 2);
+        kw_source_release(source);
+    }
+}
+
 /* A file that is cut while it is open. */
 static void test_cut(void) {
     kw_source *source = NULL;
@@ -212,6 +260,7 @@ int main(void) {
     RUN(test_endless);
     RUN(test_errors);
     RUN(test_cut);
+    RUN(test_scans);
     (void)unlink(path);
     free(content);
     free(target);
