@@ -138,9 +138,20 @@ def check_walk(model: Any, folder: Path, ours: Callable[[Any, str], Model] = des
         check_values(description, opened)
 
 
+def reached(model: Model) -> set[int]:
+    """Rows of the groups that Keras comes to from the model."""
+    todo, seen = [0], {0}
+    while todo:
+        new = {target for _, target in model.nodes[todo.pop()][1]} - seen
+        seen |= new
+        todo += new
+    return {model.nodes[node][0] for node in seen}
+
+
 def check_first_paths(model: Model, asked: list[str]) -> None:
     """The groups are in the order of the first visits, under the paths of those."""
-    loadable = [path for path, _, _, flags, _ in model.groups if not flags & Flag.NOT_LOADABLE]
+    rows = reached(model)
+    loadable = [group[0] for row, group in enumerate(model.groups) if row in rows and not group[3] & Flag.NOT_LOADABLE]
     assert loadable == list(dict.fromkeys(asked))
 
 
@@ -148,10 +159,11 @@ def check_values(model: Model, file: h5py.File) -> None:
     """The k-th variable of each group is what Keras saved under its key k."""
     start = 0
     compared = 0
-    for path, _, _, flags, rows in model.groups:
+    walked = reached(model)
+    for number, (path, _, _, flags, rows) in enumerate(model.groups):
         live = model.variables[start : start + len(rows)]
         start += len(rows)
-        if flags & Flag.OWN_LOAD:
+        if flags & Flag.OWN_LOAD or number not in walked:
             continue
         where = f"{path}/vars" if path else "vars"
         assert len(rows) == (len(file[where]) if where in file else 0) or flags & Flag.NOT_LOADABLE

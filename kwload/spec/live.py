@@ -479,10 +479,16 @@ class _Walk:
         self.rows: list[int] = []
         self.seen: dict[int, int] = {}
         self.alive: list[Any] = []  # lists made by properties: their ids must stay theirs
+        self.skipped: list[tuple[Any, int, str, str]] = []  # containers that this Keras does not look into
 
     def run(self, model: Any) -> None:
-        """Fills the result's groups, nodes, variables, owners and objects."""
+        """Fills the result's groups, nodes, variables, owners and objects.
+
+        What Keras never comes to gets a group too, that no edge leads to: it is neither saved nor loaded.
+        """
         self.object(model, "", None)
+        while self.skipped:
+            self.unsaved(*self.skipped.pop(0))
         self.result.nodes.extend((row, tuple(edges)) for row, edges in zip(self.rows, self.edges, strict=True))
 
     def object(self, obj: Any, path: str, parent: str | None, attribute: str = "") -> int:
@@ -521,8 +527,15 @@ class _Walk:
         kind = self.kind(value)
         if kind == _SAVED:
             edges.append((name, self.object(value, path, layer, name)))
-        elif kind and not (kind == _SET and self.nested) and self.holds(value, kind, set()):
+            return
+        if not kind:
+            return
+        lost = kind == _SET and self.nested
+        if not lost and self.holds(value, kind, set()):
             edges.append((name, self.container(value, kind, path, layer)))
+        if lost or (not self.nested and any(self.kind(item) in (_DICT, _SEQUENCE) for item in _items(value, kind))):
+            self.alive.append(value)
+            self.skipped.append((value, kind, path, layer))
 
     def group(self, obj: Any, cls: type, plan: _Class, path: str, parent: str | None, attribute: str) -> str:
         """Adds the object's group; the layer path of what is below it."""
@@ -574,6 +587,23 @@ class _Walk:
                 name = _unique("container", used)
                 edges.append((None, self.container(item, item_kind, f"{path}/{name}", layer)))
         return node
+
+    def unsaved(self, value: Any, kind: int, path: str, layer: str) -> None:
+        """Adds the groups of what a container holds, at any depth, and the walk has not come to."""
+        todo, known = [(value, kind, path)], set()
+        while todo:
+            value, kind, path = todo.pop(0)
+            if id(value) in known:
+                continue
+            known.add(id(value))
+            used: dict[str, int] = {}
+            for item in _items(value, kind):
+                item_kind = self.kind(item)
+                if item_kind == _SAVED and id(item) not in self.seen:
+                    name = _unique(self.to_snake_case(type(item).__name__), used)
+                    self.object(item, f"{path}/{name}", layer, name)
+                elif item_kind in (_DICT, _SEQUENCE):
+                    todo.append((item, item_kind, f"{path}/{_unique('container', used)}"))
 
     def holds(self, value: Any, kind: int, open_: set[int]) -> bool:
         """Whether a container holds, at any depth that Keras looks into, something that it saves."""
