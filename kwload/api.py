@@ -29,6 +29,7 @@ class Call:
     skip: str | Iterable[str] | None = None
     mapping: select.Mapping | None = None
     values: bool | Literal["error"] = True
+    keras: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, bool) and self.values != "error":
@@ -55,6 +56,7 @@ class Examined:
     model: Any = None
     plan: _core.Plan | None = None
     failures: list[ErrorFacts] = field(default_factory=list)
+    reader: str | None = None
     writer: int | None = None
     seen: list[Seen] = field(default_factory=list)
     meaning: Any = None
@@ -78,6 +80,7 @@ class Examined:
             options=self.call.options,
             errors=self.failures,
             times=self.times,
+            reader=self.reader,
             writer=self.writer,
             seen=self.seen,
             meaning=self.meaning,
@@ -90,10 +93,11 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     Raises TypeError for something that is no model or no file, ValueError for an option that names no layer. Whatever
     is wrong with the file itself becomes a failure or a finding.
     """
-    from kwload.spec import live
+    from kwload.spec import live, other
 
     if not live.is_model(model):
         raise TypeError(f"expected a Keras model, not {type(model).__name__}")
+    asked = other.parse(call.keras) if call.keras is not None else None
     target, name = core_source(source)
     examined = Examined(name, call)
     try:
@@ -106,7 +110,9 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
     examined.lap("describe")
-    examined.plan = _plan(file, examined.model, name, call)
+    there = other.describe(model, examined.model, file.layout, asked) if asked is not None else None
+    examined.reader = there.keras.said if there is not None else None
+    examined.plan = _plan(file, examined.model, there, name, call)
     examined.lap("plan")
     if file.config is not None:
         from kwload import meaning
@@ -116,8 +122,12 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     return examined
 
 
-def _plan(file: _core.File, model: Any, name: str, call: Call) -> _core.Plan:
+def _plan(file: _core.File, model: Any, there: Any, name: str, call: Call) -> _core.Plan:
     spec = _core.Spec(file.layout, model.groups, model.nodes)
+    other = None
+    if there is not None:
+        there_spec = _core.Spec(file.layout, there.groups, there.nodes)
+        other = (there_spec, there.keras.flavour, there.keras.number, there.unsure)
     selection = select.resolve(model.groups, file.groups, only=call.only, skip=call.skip, mapping=call.mapping)
     return _core.plan(
         file,
@@ -129,6 +139,7 @@ def _plan(file: _core.File, model: Any, name: str, call: Call) -> _core.Plan:
         skip_mismatch=call.skip_mismatch,
         selected=selection.selected,
         mapped=selection.mapped,
+        other=other,
     )
 
 
@@ -225,6 +236,7 @@ def check(
     skip: str | Iterable[str] | None = None,
     mapping: select.Mapping | None = None,
     values: bool | Literal["error"] = True,
+    keras: str | None = None,
 ) -> Report:
     """Say everything that is wrong with a weight file for this model, and what Keras would do with it.
 
@@ -246,6 +258,10 @@ def check(
         Look at the values that the call loads: NaN and Inf, blocks that were lost, what a cast to the variable's type
         loses, constants, range. ``"error"`` makes what would be NaN or Inf in the model an error; False reads only
         what a checksum is of.
+    keras : str, optional
+        Predict for this Keras instead of the model's own; it need not be installed: ``"3.8"``, ``"2.15"``, ``"2.3.1"``,
+        ``"tf_keras 2.16"``. The prediction is about the same architecture there, and ``unknown`` with the reason where
+        nobody can tell what that is.
 
     Returns
     -------
@@ -257,9 +273,9 @@ def check(
     TypeError
         ``model`` is not a Keras model, or ``path`` is nothing that can be opened.
     ValueError
-        An option names a layer that is not there. A bad weight file never raises.
+        An option names a layer that is not there, or ``keras`` no version. A bad weight file never raises.
     """
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
+    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values, keras))
     if examined.file is not None:
         try:
             _read(examined, examined.file)
@@ -310,7 +326,7 @@ def load_weights(
     TypeError, ValueError
         As for :func:`kwload.check`.
     """
-    from kwload import assign
+    from kwload import assign, cudnn
 
     examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
     report = examined.report()
@@ -330,7 +346,7 @@ def load_weights(
     if values:
         report = examined.report()
         report.raise_if_failed(strict=strict)
-    assign.load(examined.model, wanted, arrays)
+    assign.load(examined.model, wanted, cudnn.convert(plan, wanted.targets, arrays))
     examined.lap("assign")
     return replace(report, loaded=True, times=examined.times)
 

@@ -17,8 +17,7 @@ import kwload
 pytestmark = pytest.mark.keras
 
 KERAS = Family("keras", "v3")
-LEGACY = [family for family in ALL if family.layout == "legacy"]
-each_legacy = pytest.mark.parametrize("family", LEGACY, ids=str)
+each_legacy = pytest.mark.parametrize("family", [f for f in ALL if f.layout == "legacy"], ids=str)
 each_plain = pytest.mark.parametrize("family", [f for f in ALL if f.layout in ("v3", "legacy")], ids=str)
 
 
@@ -292,23 +291,41 @@ def test_reset_after(family: Family, tmp_path: Path) -> None:
         agrees(model, path, report)
 
 
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "bidirectional"])
 @pytest.mark.parametrize("kind", ["GRU", "LSTM"])
-@each_legacy
-def test_cudnn(family: Family, kind: str, tmp_path: Path) -> None:
-    def build() -> Any:
-        return family.sequential(getattr(family.keras.layers, kind)(4, name="a"), inputs=(5, 2))
+def test_cudnn(kind: str, both: bool, tmp_path: Path) -> None:
+    """The weights of cuDNN's layers become the plain ones that tf_keras makes of them; Keras 3 refuses them."""
+    import keras
+    import tf_keras
+    from tf_keras.src.layers.rnn import cudnn_gru, cudnn_lstm
 
-    path = family.save(build(), tmp_path)
-    double = 24 if kind == "GRU" else 32
-    rewrite(path, lambda name, value: np.ones(double, "float32") if "bias" in name else value)
-    model = build()
-    report = kwload.check(model, path)
-    found = only(report, "KW314")
-    assert f"the file holds a CuDNN{kind}" in found.headline and f"CuDNN{kind}" in str(found.cause)
-    assert "reset_after" not in str(found.cause)
-    assert report.prediction is not None
-    assert report.prediction.outcome == ("raises" if family.name == "keras" else "loads")
-    agrees(model, path, report)
+    cudnn = {"GRU": cudnn_gru.CuDNNGRU, "LSTM": cudnn_lstm.CuDNNLSTM}[kind]
+
+    def build(library: Any, layer: Any) -> Any:
+        made = library.layers.Bidirectional(layer(4), name="a") if both else layer(4, name="a")
+        return library.Sequential([library.layers.Input((5, 3)), made, library.layers.Dense(2, name="d")])
+
+    saved, path = build(tf_keras, cudnn), tmp_path / "w.h5"
+    for number, weight in enumerate(saved.weights):
+        weight.assign(np.random.default_rng(number).normal(size=weight.shape))
+    saved.save_weights(path)
+    right = build(tf_keras, tf_keras.layers.GRU if kind == "GRU" else tf_keras.layers.LSTM)
+    right.load_weights(path)
+    for library, severity, outcome in ((tf_keras, "note", "loads"), (keras, "warning", "raises")):
+        model = build(library, getattr(library.layers, kind))
+        report = kwload.load_weights(model, path)
+        (found,) = report.findings
+        assert (found.code, found.severity) == ("KW314", severity)
+        assert f"the file holds a CuDNN{kind}" in found.headline and "reset_after" not in str(found.cause)
+        assert report.prediction is not None and report.prediction.outcome == outcome
+        assert same(values(model), values(right))
+        agrees(build(library, getattr(library.layers, kind)), path, report)
+    if kind == "GRU" and not both:
+        model = tf_keras.Sequential([tf_keras.layers.Input((5, 3)), tf_keras.layers.GRU(4, reset_after=False)])
+        model.add(tf_keras.layers.Dense(2))
+        report = kwload.check(model, path)
+        assert only(report, "KW314").help[0].startswith("build the layer with `reset_after=True`")
+        agrees(model, path, report)
 
 
 def quantized(mode: str | None, *, bias: bool = True, **options: Any) -> Any:

@@ -38,6 +38,7 @@ typedef struct kw_match {
     uint8_t rule;       /* kw_pair_rule */
     bool by_order;      /* the place in a list decided, not a name in the code */
     bool reached;       /* V3: the walk came to it */
+    bool converts;      /* its source holds cuDNN's weights, which become plain ones when they are loaded */
     bool explained;     /* some finding says already what is wrong with it */
     bool wrong;         /* the evidence gives its tensors to another */
     bool below_wrong;   /* it is inside such a one */
@@ -178,6 +179,7 @@ int kw_find_moved(kw_join *join, kw_error *err);       /* V3: at another path, o
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
 int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
 int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, and the next two */
+bool kw_is_cudnn(const kw_join *join, uint32_t model_group); /* nothing differs but biases that cuDNN's layers have */
 int kw_find_quantized(kw_join *join, kw_error *err);
 int kw_find_lora(kw_join *join, kw_error *err);        /* legacy: its matrices are saved beside the kernel */
 int kw_find_transposed(kw_join *join, kw_error *err);  /* kernels with their axes in another order */

@@ -181,7 +181,8 @@ int kw_match_all(kw_join *join, kw_error *err) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         kw_match *match = &join->matches[g];
         bool own = (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0 && join->v3;
-        if (match->fit.kind == KW_FIT_OK || own) match->source = match->candidate;
+        match->converts = !own && !join->rules->skip_mismatch && kw_is_cudnn(join, g);
+        if (match->fit.kind == KW_FIT_OK || own || match->converts) match->source = match->candidate;
         join->plan->source_group[g] = match->source;
         if (match->candidate != KW_NONE) join->used[match->candidate] = 1;
     }

@@ -97,7 +97,7 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_NOTHING_MATCHED   a: groups with tensors in the file, b: groups with variables in the model
  *   KW_OPTIMIZER  a: tensors of it in the file that are not loaded, b: variables of it in the model
  *   KW_RESET_AFTER   model_tensor: the first bias, in the shape of another variant; a = b: how many are, the others
- *                 are related
+ *                 are related. No error: they are cuDNN's, and converted when they are loaded
  *   KW_QUANTIZED  model_group, file_group: the first layer; the variables of the others are related; a: layers that
  *                 are quantized in the file, b: in the model; axis: the file's kw_quantization times
  *                 KW_QUANTIZED_COUNT, and the model's

@@ -19,7 +19,7 @@ typedef struct saved_layer {
     uint32_t group;      /* of the file */
     uint32_t count;
     bool transposed[2];  /* the first two, by the permutation (3, 2, 0, 1) */
-    bool flattened;      /* the third: (2, n) <-> (2n,), or two halves added or doubled */
+    uint64_t flattened;  /* bits of biases: (2, n) <-> (2n,), or two halves added or doubled */
 } saved_layer;
 
 typedef struct step {
@@ -52,7 +52,7 @@ static bool shapes_fit(const kw_join *join, const saved_layer *saved, uint32_t g
     static const uint8_t axes[] = {3, 2, 0, 1};
     const kw_tensor *have = saved_tensor(join, saved, i);
     const kw_tensor *wanted = &join->model->tensors[kw_join_variable(join, group, i)];
-    if (i == 2 && saved->flattened) return true;
+    if (i < 64 && (saved->flattened >> i & 1) != 0) return true;
     if (i >= 2 || !saved->transposed[i]) return kw_shapes_equal(have, wanted);
     for (unsigned axis = 0; wanted->rank == 4 && axis < 4; axis++) {
         if (have->shape[axes[axis]] != wanted->shape[axis]) return false;
@@ -108,21 +108,17 @@ static unsigned count_gates(const kw_tensor *recurrent, const kw_tensor *bias, u
     return bias->rank == 1 && bias->shape[0] == one ? gates : 0;
 }
 
-/* cuDNN weights become plain ones and back. */
-static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *saved) {
-    static const char *const lstm[] = {"LSTM", "CuDNNLSTM", NULL}, *const gru[] = {"GRU", "CuDNNGRU", NULL};
+/* The bias at place i of a layer with so many gates, cuDNN's or not; false when it raises. */
+static bool convert_bias(kw_join *join, uint32_t model_group, saved_layer *saved, uint32_t i, bool is_lstm, bool cudnn) {
     const kw_group *to = &join->model->groups[model_group];
-    bool is_lstm = is_class(to, lstm);
-    if ((!is_lstm && !is_class(to, gru)) || saved->count != 3) return true;
-    bool cudnn = strncmp(to->class_name, "CuDNN", 5) == 0;
-    unsigned have = count_gates(saved_tensor(join, saved, 1), saved_tensor(join, saved, 2), is_lstm ? 4 : 3);
+    unsigned have = count_gates(saved_tensor(join, saved, i - 1), saved_tensor(join, saved, i), is_lstm ? 4 : 3);
     unsigned wanted = is_lstm ? (cudnn ? 8 : 4) : cudnn ? 6 : 7; /* reset_after is the default, which a bias tells */
-    bool has_bias = wanted == 7 && to->count == 3;
-    if (has_bias && join->model->tensors[kw_join_variable(join, model_group, 2)].rank == 1) wanted = 3;
+    bool has_bias = wanted == 7 && to->count > i;
+    if (has_bias && join->model->tensors[kw_join_variable(join, model_group, i)].rank == 1) wanted = 3;
     kw_raise raise = KW_RAISE_BIAS;
     if (have == wanted) return true;
     if (have != 0 && (is_lstm || (have != 3 && wanted != 3))) {
-        saved->flattened = true;
+        if (i < 64) saved->flattened |= (uint64_t)1 << i;
         return true;
     }
     if (have != 0) raise = have == 7 ? KW_RAISE_GRU_AFTER : have == 3 ? KW_RAISE_GRU_BEFORE : KW_RAISE_GRU_CUDNN;
@@ -131,14 +127,43 @@ static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *
     return false;
 }
 
+/* The gates of the recurrent layer of which variable i is the bias, by the names and shapes before it; 0: it is none. */
+static uint64_t find_gates(const kw_join *join, uint32_t model_group, uint32_t i) {
+    static const char recurrent[] = "recurrent_kernel", bias[] = "bias";
+    const kw_tensor *own = &join->model->tensors[kw_join_variable(join, model_group, i)];
+    const kw_tensor *before = &join->model->tensors[kw_join_variable(join, model_group, i - 1)];
+    if (!kw_text_equal(kw_name_last(own->path), (kw_text){bias, sizeof bias - 1})) return 0;
+    if (!kw_text_equal(kw_name_last(before->path), (kw_text){recurrent, sizeof recurrent - 1})) return 0;
+    return before->rank == 2 && before->shape[0] > 0 ? before->shape[1] / before->shape[0] : 0;
+}
+
+/* cuDNN weights become plain ones and back, also inside of what holds other layers. */
+static bool convert_recurrent(kw_join *join, uint32_t model_group, saved_layer *saved) {
+    static const char *const lstm[] = {"LSTM", "CuDNNLSTM", NULL}, *const gru[] = {"GRU", "CuDNNGRU", NULL};
+    static const char *const holders[] = {"Bidirectional", "TimeDistributed", "Model", "Sequential", "Functional", NULL};
+    const kw_group *to = &join->model->groups[model_group];
+    if (is_class(to, lstm) || is_class(to, gru)) {
+        bool cudnn = strncmp(to->class_name, "CuDNN", 5) == 0;
+        return saved->count != 3 || convert_bias(join, model_group, saved, 2, is_class(to, lstm), cudnn);
+    }
+    if (!is_class(to, holders) || saved->count != to->count) return true;
+    for (uint32_t i = 2; i < to->count; i++) {
+        uint64_t gates = find_gates(join, model_group, i);
+        if ((gates == 3 || gates == 4) && !convert_bias(join, model_group, saved, i, gates == 4, false)) return false;
+    }
+    return true;
+}
+
 /* preprocess_weights_for_loading. */
 static bool convert(kw_join *join, uint32_t model_group, saved_layer *saved) {
     static const char *const models[] = {"Model", "Sequential", "Functional", NULL};
     static const char *const old[] = {"Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "GRU", "LSTM", "ConvLSTM2D",
                                       "TimeDistributed", "Bidirectional", NULL};
+    static const char *const convolutions[] = {"Conv2D", "Conv3D", NULL}; /* as they are, when channels come last */
     const kw_group *to = &join->model->groups[model_group];
     if ((join->does & KW_DOES_CONVERT) == 0) return true;
-    if (join->rules->keras_1 && saved->count > 0 && (is_class(to, old) || is_class(to, models))) {
+    bool plain = is_class(to, convolutions) && saved->count > 0 && shapes_fit(join, saved, model_group, 0);
+    if (join->rules->keras_1 && saved->count > 0 && !plain && (is_class(to, old) || is_class(to, models))) {
         kw_predict_unknown(join, "it converts the weights of a layer that Keras 1 saved");
         return false;
     }

@@ -3,7 +3,8 @@
  *     GRU      bias (2, 3u)     bias (3u,)         reset_after, or not
  *              bias (6u,)       bias (8u,)         cuDNN's: of a GRU, of an LSTM
  *
- * One finding for both directions of a Bidirectional; quantized layers and LoRA
+ * cuDNN's become plain ones when they are loaded, as in tf_keras.  One finding for
+ * both directions of a Bidirectional; quantized layers and LoRA
  * are in quantized.c.
  *
  * keras/src/layers/rnn/gru.py: build.
@@ -64,6 +65,24 @@ static uint32_t count_biases(const kw_join *join, uint32_t g) {
     return count;
 }
 
+/* True for the bias of a CuDNNGRU or CuDNNLSTM where the model has that of the layer which computes the same. */
+static bool is_cudnn_bias(const kw_tensor *from, const kw_tensor *to, uint64_t units) {
+    if (from->rank != 1) return false;
+    if (to->rank == 2) return from->shape[0] == 2 * to->shape[1];
+    return to->shape[0] == 4 * units && from->shape[0] == 8 * units;
+}
+
+bool kw_is_cudnn(const kw_join *join, uint32_t g) {
+    uint32_t f = join->matches[g].candidate;
+    if (f == KW_NONE || count_biases(join, g) == 0) return false;
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        const kw_tensor *from = &join->file->tensors[kw_join_tensor(join, f, i)], *to = variable(join, g, i);
+        if (kw_shapes_equal(from, to)) continue;
+        if (!is_cudnn_bias(from, to, variable(join, g, i - 1)->shape[0])) return false;
+    }
+    return true;
+}
+
 /* Length of the path of the Bidirectional that the group is a direction of; 0. */
 static size_t find_both(const kw_join *join, uint32_t g) {
     const char *path = join->model->groups[g].path, *at = strstr(path, "/forward_layer");
@@ -102,7 +121,9 @@ static int find_biases(kw_join *join, kw_error *err) {
     uint32_t groups = join->model->group_count;
     for (uint32_t g = 0; g < groups; g++) {
         if (count_biases(join, g) == 0) continue;
-        if (kw_join_add(join, KW_RESET_AFTER, KW_ERROR, err) == NULL || add_biases(join, g, err) < 0) return -1;
+        bool same = join->legacy && join->loader == KW_LOADER_LEGACY && (join->does & KW_DOES_CONVERT) != 0;
+        kw_severity severity = !join->matches[g].converts ? KW_ERROR : same ? KW_NOTE : KW_WARNING;
+        if (kw_join_add(join, KW_RESET_AFTER, severity, err) == NULL || add_biases(join, g, err) < 0) return -1;
         /* The other direction comes next but for what has no variables: the layers around the cells. */
         for (uint32_t other = g + 1; other < groups && is_other_direction(join, g, other); other++) {
             if (count_biases(join, other) > 0 && add_biases(join, other, err) < 0) return -1;

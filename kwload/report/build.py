@@ -37,10 +37,13 @@ _SILENT: Final = {
     "KW503": ("", "converts the values, without a word"),
 }
 # These say themselves why Keras does not read a file that kwload reads.
-_REFUSED: Final = frozenset({"KW108", "KW206", "KW320"})
+_REFUSED: Final = frozenset({"KW108", "KW206", "KW314", "KW320"})
 _DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207", "KW214"})
 _COMPLETE: Final = {
     "A total of ": "A total of {a} objects could not be loaded…",
+    "You are trying to load a weight file containing ": (
+        "You are trying to load a weight file containing {b} layers into a model with {a} layers."
+    ),
     "Layer count mismatch when loading weights from file. Model expected ": (
         "Layer count mismatch when loading weights from file. Model expected {a} layers, found {b} saved layers."
     ),
@@ -56,6 +59,7 @@ def build_report(
     options: Options = Options(),  # noqa: B008
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
+    reader: str | None = None,
     writer: int | None = None,
     seen: Sequence[Seen] = (),
     meaning: Meaning | None = None,
@@ -78,6 +82,8 @@ def build_report(
         What went wrong after the file was opened (a checksum, a change of the file, a read that failed).
     times : mapping of str to float, optional
         Seconds by step.
+    reader : str, optional
+        The Keras that the prediction is about, when it is not the model's own.
     writer : int, optional
         The other process that has locked the file for writing.
     seen : sequence of Seen
@@ -89,7 +95,7 @@ def build_report(
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
-    context = Context(shown, file, model, plan, options, failed=bool(errors), writer=writer, seen=seen)
+    context = Context(shown, file, model, plan, options, failed=bool(errors), reader=reader, writer=writer, seen=seen)
     prediction = None
     if plan is not None and not options.own and is_path(shown):
         prediction = _prediction(context, plan, errors)

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kwload.report import shapes
-from kwload.report.context import LEGACY, Context, Wanted, entry, finding, named, shape_text
+from kwload.report.context import Context, Wanted, entry, finding, named, shape_text
 from kwload.report.escape import quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
@@ -93,29 +93,27 @@ def _variant(
         body=shapes.side_by_side(tensor, variable, marked=not cudnn),
         related=[context.variables[row].path for row in dict.fromkeys(rows) if row != first.model_tensor],
         cause=cause,
-        notes=[f"the same is true of {named(others)}"] if others else [],
-        keras=_keras(context) if cudnn else None,
-        help=[*_help(context, sides, now=now), *load_the_rest(context)],
+        notes=[
+            *([f"the same is true of {named(others)}"] if others else []),
+            *(["kwload converts it when it loads: both compute the same"] if first.severity != "error" else []),
+        ],
+        keras=_keras(context) if first.severity != "error" else None,
+        help=[*_help(sides, now=now), *load_the_rest(context)] if first.severity == "error" else [],
     )
 
 
 def _keras(context: Context) -> str | None:
-    loads = context.plan is not None and context.plan.prediction.get("outcome") == "loads"
-    return f"{context.keras_short} converts it while it loads" if loads else None
+    outcome = context.plan.prediction.get("outcome") if context.plan is not None else None
+    does = {"loads": "converts it too", "raises": "does not convert it, and raises"}.get(str(outcome))
+    return f"{context.keras_short} {does}" if does is not None else None
 
 
-def _help(context: Context, sides: tuple[str | None, str | None], *, now: bool) -> list[str]:
+def _help(sides: tuple[str | None, str | None], *, now: bool) -> list[str]:
     old, new = sides
     if "CuDNN" not in f"{old}{new}":
         return [f"build the layer with `reset_after={not now}`"]
     after = old == "CuDNNGRU" and new == _PLAIN[3]
-    build = ["build the layer with `reset_after=True`, which is what a CuDNNGRU computes"] if after else []
-    if context.file.layout not in LEGACY or context.model is None or context.model.keras.flavour != "keras":
-        return build
-    return [
-        *build,
-        "tf_keras converts it: load the file there into the same layers, `save_weights` to an .h5, load that",
-    ]
+    return ["build the layer with `reset_after=True`, which is what a CuDNNGRU computes"] if after else []
 
 
 __all__ = ["variant_of", "variants"]
