@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Final
 
 from kwload.meaning import join, live, pair, stored, tidy, values
+from kwload.meaning.glance import Glance
 from kwload.meaning.names import places
 from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning, Net, Unit
 from kwload.meaning.tidy import Tidy
@@ -45,7 +48,9 @@ def compare(
         if tree is None:
             return Meaning(unread="its configuration cannot be read")
         comparison = _Comparison(sources, legacy, version)
-        comparison.run(tree, model)
+        with warnings.catch_warnings():  # a Lambda warns when it is asked for its settings
+            warnings.simplefilter("ignore")
+            comparison.run(tree, model)
     except RecursionError:
         return Meaning(unread="its configuration is nested too deeply")
     return comparison.found
@@ -100,13 +105,16 @@ class _Comparison:
         self.anchors = dict(sources) if legacy else _prefixes(sources)
         self.version = version
         self.keras_3 = True
+        self.other_hard_sigmoid = False
+        self.glance = Glance()
         self.identities: Counter[str] = Counter()
         self.code: dict[str, None] = {}
 
     def run(self, tree: Unit, model: Any) -> None:
         """Compares the two models and fills ``found``."""
         self.keras_3 = live.is_keras_3(model)
-        new = live.read(model)
+        self.other_hard_sigmoid = self.version[:1].isdigit() and (self.version[:2] in ("1.", "2.")) == self.keras_3
+        new = live.unit_of(model)
         new_net = new.net()
         old_net = tree.net() if new_net is not None else None
         if old_net is not None and new_net is not None:
@@ -150,7 +158,7 @@ class _Comparison:
                 self.code[new.cls] = None
             self._nets(inner_old, inner_new, below)
         elif new.kind not in _NET_KINDS:
-            if new.config is None and inner_new is not None:
+            if inner_new is not None and new.config is None:
                 live.configure(new)
             self._settings(old, new, path, above, below.loaded)
         self._literals(old, new, path, below.loaded)
@@ -181,16 +189,18 @@ class _Comparison:
         """The settings of two layers."""
         if new.custom:
             self.code[new.cls] = None
+        self._own_functions(old, new)
+        if self.glance.is_same(old, new) and not self.other_hard_sigmoid:
+            return
         if new.config is None:
             if old.config is not None:
                 self.found.mute.append(path)
             return
         if old.config is None or old.kind != new.kind:
             return
-        custom, rank = new.custom or old.custom, live.rank_of(new.source)
-        changes = values.differences(old.kind, old.config, new.config, custom=custom, rank=rank)
+        custom = new.custom or old.custom
+        changes = values.differences(old.kind, old.config, new.config, custom=custom, layer=new.source)
         changes += self._hard_sigmoids(old.config, new.config)
-        self._own_functions(new)
         if new.said_by and new.kind != "Activation":  # an activation on its own, which was taken in
             moved = [change for change in changes if change.key == "activation"]
             changes = [change for change in changes if change.key != "activation"]
@@ -201,27 +211,29 @@ class _Comparison:
         if changes:
             self.found.settings.append(LayerChange(path, kind, tuple(changes), loaded))
 
-    def _own_functions(self, new: Unit) -> None:
+    def _own_functions(self, old: Unit, new: Unit) -> None:
         """Notes a function of the user's: only its name is recorded."""
-        if new.custom or new.config is None:
+        if new.custom or old.config is None:
             return
         if new.kind == "Lambda":
             self.code[f"{new.name} (Lambda)"] = None
         for key in ("activation", "recurrent_activation"):
-            function = getattr(new.source, key, None)
-            if live.is_own(function) and isinstance(values.activation(new.config.get(key)), str):
-                self.code[str(getattr(function, "__name__", key))] = None
+            if key in old.config:
+                function = getattr(new.source, key, None)
+                if isinstance(function, FunctionType) and live.is_own(function) and function.__name__ != "<lambda>":
+                    self.code[function.__name__] = None
 
     def _hard_sigmoids(self, old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
         """Keras 3 computes another ``hard_sigmoid`` than Keras 1 and 2 do, under the same name."""
-        wrote_2 = self.version[:2] in ("1.", "2.")
-        if not self.version[:1].isdigit() or wrote_2 != self.keras_3:
+        if not self.other_hard_sigmoid:
             return []
-        says = ("0.2 x + 0.5", "x / 6 + 0.5") if wrote_2 else ("x / 6 + 0.5", "0.2 x + 0.5")
+        says = ("x / 6 + 0.5", "0.2 x + 0.5")
+        was, now = says if self.keras_3 is False else says[::-1]
+        ours = values.paths_of("hard_sigmoid", new)
         return [
-            Change(key, f"hard_sigmoid = {says[0]}", f"hard_sigmoid = {says[1]}", "output")
+            Change(key, f"hard_sigmoid = {was}", f"hard_sigmoid = {now}", "output")
             for key in values.paths_of("hard_sigmoid", old)
-            if key in values.paths_of("hard_sigmoid", new)
+            if key in ours
         ]
 
     def _literals(self, old: Unit, new: Unit, path: str, loaded: bool) -> None:

@@ -7,7 +7,6 @@ user's class raises is swallowed: such a layer has no settings here.
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +15,8 @@ from kwload.meaning.stored import TF_OPERATIONS, flattened
 from kwload.meaning.values import kind_of, settings
 
 _PACKAGES: Final = frozenset({"keras", "tf_keras"})
+_EAGER: Final = frozenset({"RNN", "Reshape"})
+"""Classes whose settings decide what they are called here."""
 
 
 def unit_of(layer: Any) -> Unit:
@@ -27,7 +28,6 @@ def unit_of(layer: Any) -> Unit:
     unit = Unit(
         name=name if isinstance(name, str) else "",
         kind=kind_of(cls.__name__),
-        config=None,
         custom=custom,
         operation=operation,
         source=layer,
@@ -38,7 +38,10 @@ def unit_of(layer: Any) -> Unit:
     elif _is(cls, "Functional"):
         unit.net = partial(_functional, layer)
     else:
-        configure(unit)
+        unit.load = configure
+        if cls.__name__ in _EAGER or operation:
+            configure(unit)
+            unit.load = None
     if operation and isinstance(unit.config, dict) and isinstance(unit.config.get("function"), str):
         unit.kind = unit.config["function"]
     return unit
@@ -55,7 +58,7 @@ def configure(unit: Unit) -> None:
     except Exception:  # noqa: BLE001 - a user's class may raise anything; Keras raises for what it cannot say
         return
     if isinstance(config, dict):
-        unit.kind, unit.config = settings(unit.cls, config)
+        unit.kind, unit.own = settings(unit.cls, config)
 
 
 def _sequential(model: Any) -> Net | None:
@@ -155,13 +158,6 @@ class _Graph:
         return (self.unit_of_operation[id(operation)], self.number[id(operation)][index], which)
 
 
-def read(model: Any) -> Unit:
-    """The model; warnings of layers that are asked for their settings (a ``Lambda``) are kept quiet."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return unit_of(model)
-
-
 def is_keras_3(model: Any) -> bool:
     """Whether the model belongs to Keras 3."""
     return any(base.__module__.partition(".")[0] == "keras" for base in type(model).__mro__) and not any(
@@ -174,15 +170,3 @@ def is_own(function: Any) -> bool:
     module = getattr(function, "__module__", None)
     known = ("keras", "tf_keras", "tensorflow", "jax", "torch", "numpy")
     return isinstance(module, str) and module.partition(".")[0] not in known
-
-
-def rank_of(layer: Any) -> int | None:
-    """Of the tensor that the layer takes, where it is easily known."""
-    try:
-        spec = layer.input_spec
-        found = getattr(spec, "ndim", None)
-        if found is None:
-            found = len(layer.input.shape)
-    except Exception:  # noqa: BLE001 - never called, or several inputs
-        return None
-    return found if isinstance(found, int) else None

@@ -44,8 +44,10 @@ class Unit:
         Its own name; ``""`` when none is recorded.
     kind : str
         Class, by its name in Keras 3 (``"Conv2D"`` for the ``"Convolution2D"`` of Keras 1).
-    config : dict or None
-        Its settings as they are recorded; None when it cannot say them.
+    own : dict or None
+        Its settings as they are recorded; None when it cannot say them. Read through ``config``.
+    load : callable or None
+        Sets ``own`` (and the kind, which may hang on it) when it is first wanted: to ask a live layer takes a while.
     custom : bool
         The class is none of Keras's.
     operation : bool
@@ -64,7 +66,8 @@ class Unit:
 
     name: str
     kind: str
-    config: dict[str, Any] | None
+    own: dict[str, Any] | None = None
+    load: Callable[[Unit], None] | None = None
     custom: bool = False
     operation: bool = False
     calls: list[Call] = field(default_factory=list)
@@ -72,6 +75,18 @@ class Unit:
     cls: str = ""
     source: Any = None
     said_by: str = ""
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """The settings, by their names in Keras 3."""
+        if self.load is not None:
+            load, self.load = self.load, None
+            load(self)
+        return self.own
+
+    @config.setter
+    def config(self, value: dict[str, Any] | None) -> None:
+        self.own, self.load = value, None
 
 
 @dataclass(slots=True)

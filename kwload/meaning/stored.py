@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +26,7 @@ TF_OPERATIONS: Final = frozenset(
 )
 _NETS: Final = frozenset({"Functional", "Model", "Network", "Sequential"})
 _IGNORED: Final = frozenset({"mask", "query_mask", "value_mask", "key_mask", "name"})
+_NO_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -42,15 +42,20 @@ def parse(data: bytes) -> Unit | None:
 
 
 def _too_deep(data: bytes) -> bool:
-    """Python's own limit guards its parser, unless somebody raised it."""
-    if sys.getrecursionlimit() <= 2000:
+    """Whether lists and objects lie in one another more than 200 deep: Python's parser, and what is done here with what
+    it gives, would need as many calls within calls."""
+    brackets = data.translate(None, _NO_BRACKETS)
+    if not _nested(brackets):
         return False
-    depth = 0
-    for mark in re.findall(rb"[\[\]{}]", _STRING.sub(b"", data)):
-        depth += 1 if mark in b"[{" else -1
-        if depth > _DEEPEST:
-            return True
-    return False
+    return _nested(_STRING.sub(b"", data).translate(None, _NO_BRACKETS))  # those in names are none
+
+
+def _nested(brackets: bytes) -> bool:
+    for _ in range(_DEEPEST):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return True
 
 
 def unit_of(tree: dict[str, Any]) -> Unit:
@@ -66,7 +71,7 @@ def unit_of(tree: dict[str, Any]) -> Unit:
     unit = Unit(
         name=_text(tree.get("name")) or (_text(own.get("name")) if own is not None else ""),
         kind=kind,
-        config=own,
+        own=own,
         cls=name,
         custom=not operation and ("module" in tree or isinstance(registered, str)) and not known,
         operation=operation,

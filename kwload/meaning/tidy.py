@@ -98,7 +98,7 @@ def _only_input(unit: Unit) -> Ref | None:
 
 def _as_activation(unit: Unit) -> None:
     """A ReLU, Softmax, ELU or LeakyReLU becomes the Activation that it is."""
-    if unit.custom or unit.operation or unit.config is None:
+    if unit.custom or unit.operation or unit.kind not in values.ACTIVATIONS or unit.config is None:
         return
     found = values.as_activation(unit.kind, unit.config)
     if found is not None:
@@ -137,10 +137,10 @@ def _take_in_activations(result: Tidy) -> None:
         if source[0] == INPUT or uses[source] != 1:
             continue
         before = units[source[0]]
-        config = before.config
-        if before.kind not in _ACTIVATED or before.custom or config is None or len(before.calls) != 1:
+        if before.kind not in _ACTIVATED or before.custom or len(before.calls) != 1:
             continue
-        if values.activation(config.get("activation")) != "linear":
+        config = before.config
+        if config is None or values.activation(config.get("activation")) != "linear":
             continue
         before.config = {**config, "activation": unit.config["activation"]}
         before.said_by = unit.name

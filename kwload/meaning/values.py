@@ -102,8 +102,12 @@ beta_regularizer gamma_regularizer alpha_initializer
 _ONE_FOR_ALL: Final = frozenset(
     words("strides pool_size dilation_rate size padding cropping output_padding axis axes attention_axes")
 )
+_AXES: Final = frozenset({"axis", "axes", "attention_axes"})
 _LOWER: Final = frozenset({"padding", "data_format", "merge_mode", "interpolation", "score_mode", "output_mode"})
 _ACTIVATIONS: Final = frozenset({"activation", "recurrent_activation"})
+ACTIVATIONS: Final = frozenset({"Activation", "ReLU", "Softmax", "ELU", "LeakyReLU"})
+"""Layers that are nothing but an activation."""
+
 _ALIASES: Final = {"swish": "silu", "hard_swish": "hard_silu", "": "linear"}
 _POLICIES: Final = frozenset({"float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16"})
 _FUNCTIONS: Final = frozenset({"function", "builtin_function_or_method", "type"})
@@ -142,6 +146,8 @@ def settings(kind_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any
 
 def _keras_1(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     """The settings of a class that Keras 1 had by their names of today."""
+    if _OF_KERAS_1.isdisjoint(config):
+        return dict(config)
     out = {}
     for key, value in config.items():
         if key in _KERAS_1:
@@ -151,6 +157,7 @@ def _keras_1(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+_OF_KERAS_1: Final = _KERAS_1 | _RENAMED.keys() | {"length"}
 _FORMATS: Final = {"tf": "channels_last", "th": "channels_first"}
 
 
@@ -247,7 +254,7 @@ def _relu(config: dict[str, Any]) -> Value:
 
 def as_activation(kind: str, config: dict[str, Any]) -> Value:
     """What a layer that is nothing but an activation computes; None for any other layer."""
-    if kind not in ("Activation", "ReLU", "Softmax", "ELU", "LeakyReLU"):
+    if kind not in ACTIVATIONS:
         return None
     return _activation_of(kind, settings(kind, config)[1])
 
@@ -337,7 +344,7 @@ def same(key: str, a: Any, b: Any, rank: int | None = None) -> bool | None:
         a, b = _collapsed(a), _collapsed(b)
     if key in _LOWER and isinstance(a, str) and isinstance(b, str):
         return a.lower() == b.lower()
-    if key in ("axis", "axes", "attention_axes"):
+    if key in _AXES:
         return _same_axes(a, b, rank)
     if key in ("vocabulary", "mean", "variance") and (a is None or b is None):
         return None if a is not b else True  # given, or learned: the weights tell
@@ -367,9 +374,10 @@ def _same_axes(a: Value, b: Value, rank: int | None) -> bool | None:
 
 
 def differences(
-    kind: str, stored: dict[str, Any], live: dict[str, Any], *, custom: bool = False, rank: int | None = None
+    kind: str, stored: dict[str, Any], live: dict[str, Any], *, custom: bool = False, layer: Any = None
 ) -> list[Change]:
-    """The settings (by their names in Keras 3) in which two layers of one class differ, with what that does."""
+    """The settings (by their names in Keras 3) in which two layers of one class differ, with what that does; *layer* is
+    the live one, which knows the rank that an axis counts on."""
     found = []
     for key in dict.fromkeys([*live, *stored]):
         effect = effects.effect_of(kind, key, custom)
@@ -383,9 +391,15 @@ def differences(
         inner = _inner(key, a, b)
         if inner is not None:
             found += inner
-        elif same(key, a, b, rank) is False:
+        elif same(key, a, b, rank_of(layer) if key in _AXES else None) is False:
             found.append(Change(key, shown(key, a), shown(key, b), effect))
-    return found
+    return _said_once(found) if kind == "Bidirectional" else found
+
+
+def _said_once(changes: list[Change]) -> list[Change]:
+    """Without what is true of the backward layer because it is of the forward one, whose copy it is."""
+    ours = [(f"backward_{change.key}", change.stored, change.live) for change in changes]
+    return [change for change in changes if (change.key, change.stored, change.live) not in ours]
 
 
 _MISSING: Final = object()
@@ -446,3 +460,17 @@ def paths_of(name: str, config: dict[str, Any], depth: int = 0) -> list[str]:
             if isinstance(inner, Obj):
                 found += [f"{key}.{path}" for path in paths_of(name, inner.config, depth + 1)]
     return found
+
+
+def rank_of(layer: Any) -> int | None:
+    """Of the tensor that the layer takes, where it is easily known."""
+    if layer is None:
+        return None
+    try:
+        spec = layer.input_spec
+        found = getattr(spec, "ndim", None)
+        if found is None:
+            found = len(layer.input.shape)
+    except Exception:  # noqa: BLE001 - never called, or several inputs
+        return None
+    return found if isinstance(found, int) else None

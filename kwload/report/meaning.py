@@ -136,7 +136,7 @@ def _setting(context: Context, changes: list[Change], members: list[LayerChange]
         found={change.key: value_text(change.stored) for change in changes},
         body=body,
         notes=[_effect(changes, members)],
-        help=_restore(who, changes),
+        help=_restore(who if len(members) == 1 else "them", changes),
         related=[member.layer for member in members[1:]],
     )
 
@@ -162,8 +162,8 @@ def _effect(changes: list[Change], members: list[LayerChange]) -> str:
 def _restore(who: str, changes: list[Change]) -> list[str]:
     if any(change.key.startswith("argument") or " = " in str(change.stored) for change in changes):
         return []
-    said = ", ".join(f"{escape(c.key.rpartition('.')[2], 48)}={value_text(c.stored)}" for c in changes[:4])
-    return [f"build {who} with {said} to compute what was saved"]
+    said = dict.fromkeys(f"{escape(c.key.rpartition('.')[2], 48)}={value_text(c.stored)}" for c in changes[:4])
+    return [f"build {who} with {', '.join(said)} to compute what was saved"]
 
 
 def _precision(context: Context, layers: Sequence[LayerChange]) -> list[Finding]:
@@ -171,7 +171,7 @@ def _precision(context: Context, layers: Sequence[LayerChange]) -> list[Finding]
     found = []
     for changes, members in _grouped(layers, frozenset({"precision"}))[:2]:
         who = quote(members[0].layer) if len(members) == 1 else f"{len(members):,} layers"
-        was, now = value_text(changes[0].stored), value_text(changes[0].live)
+        was, now = escape(str(changes[0].stored), 48), escape(str(changes[0].live), 48)
         found.append(
             finding(
                 401,
@@ -230,11 +230,17 @@ def _sentence(change: GraphChange) -> str:
         case "calls":
             return f"{who} was called {_times(old[0])} in the saved model, and is called {_times(new[0])} now"
         case "inputs":
-            return f"{who} takes other inputs, or in another order, than in the saved model"
+            return f"{who} takes {_other(change, 'inputs')} than in the saved model"
         case "outputs":
-            return f"{who} gives other outputs, or in another order, than the saved one"
+            return f"{who} gives {_other(change, 'outputs')} than the saved one"
         case "model-inputs":
-            return f"{who} takes other inputs, or in another order, than the saved one"
+            return f"{who} takes {_other(change, 'inputs')} than the saved one"
+
+
+def _other(change: GraphChange, what: str) -> str:
+    if sorted(change.stored) == sorted(change.live):
+        return f"its {what} in another order"
+    return f"other {what}"
 
 
 def _behind(name: str) -> str:
