@@ -155,6 +155,8 @@ class Plan:
     -1 for none."""
     undecidable: Final[list[list[int]]]
     source_group: Final[list[int]]
+    own_group: Final[list[int]]
+    """For a model group that would get another's tensors: the file group that names give it, else -1."""
     wanted: Final[int]
     unused: Final[int]
     prediction: Final[dict[str, Any]]

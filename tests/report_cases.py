@@ -63,6 +63,7 @@ class FakePlan:
     findings: list[Any] = field(default_factory=list)
     undecidable: list[list[int]] = field(default_factory=list)
     source_group: list[int] = field(default_factory=list)
+    own_group: list[int] = field(default_factory=list)
     wanted: int = 0
     unused: int = 0
     prediction: dict[str, Any] = field(default_factory=dict)
@@ -495,15 +496,6 @@ def _others() -> Iterator[tuple[str, Report]]:
         "KW311",
         report(file(dense("a", "layers/dense", 784, 128), HEAD10), model(), raw(311), pairs=[], prediction=built),
     )
-    yield (
-        "KW312",
-        report(
-            file(dense("swa/a", "", 8, 8), layout="legacy"),
-            model(dense("a", "a", 8, 8)),
-            raw(312, file_group=0, group=0),
-            path="w.h5",
-        ),
-    )
     norms = {"bn1/gamma": (4,), "bn2/gamma": (4,), "bn1/mean": (4,), "bn2/mean": (4,)}
     turned = dict(sorted(norms.items()))
     yield (
@@ -569,9 +561,10 @@ def _others() -> Iterator[tuple[str, Report]]:
 
 def cases() -> dict[str, Report]:
     """Every case by name."""
+    import report_names
     import report_variants
 
-    made: dict[str, Report] = dict(report_variants.cases())
+    made: dict[str, Report] = {**dict(report_variants.cases()), **dict(report_names.cases())}
     for several in (_paths, _containers, _names, _fits, _shapes, _others):
         made.update(several())
     return made

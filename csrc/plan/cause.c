@@ -383,6 +383,7 @@ int kw_find_causes(kw_join *join, kw_error *err) {
     bool built = !nothing;
     if (!nothing && find_nothing(join, &nothing, &unlike, err) < 0) return -1;
     if (!nothing) {
+        if (!unlike && kw_find_named_lists(join, err) < 0) return -1;
         if (!unlike && (kw_find_evidence(join, err) < 0 || kw_find_layers(join, err) < 0)) return -1;
         mark_left(join, missing, unused);
         if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;

@@ -248,6 +248,7 @@ static int mark_chain(evidence *e, const chain *c, bool wrong, kw_error *err) {
         kw_match *match = &join->matches[at];
         match->explained = true;
         match->wrong = wrong;
+        join->plan->own_group[at] = e->of_model[at];
         if (e->of_model[at] != KW_NONE) join->used[e->of_model[at]] = 1;
         for (uint32_t i = 0; at != own && i < join->model->groups[at].count; i++) {
             if (kw_join_relate(join, kw_join_variable(join, at, i), err) < 0) return -1;

@@ -258,11 +258,14 @@ static int open_results(kw_join *join, kw_error *err) {
     join->used = kw_arena_alloc(&join->work, join->file->group_count);
     join->assigned = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->assigned);
     join->plan->source_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
-    if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL) {
+    join->plan->own_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
+    if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL ||
+        join->plan->own_group == NULL) {
         return kw_fail_memory(err);
     }
     for (uint32_t g = 0; g < model->group_count; g++) {
-        join->matches[g].candidate = join->matches[g].source = join->plan->source_group[g] = KW_NONE;
+        join->matches[g].candidate = join->matches[g].source = KW_NONE;
+        join->plan->source_group[g] = join->plan->own_group[g] = KW_NONE;
         join->matches[g].fit.kind = KW_FIT_NONE;
     }
     for (uint32_t t = 0; t < model->tensor_count; t++) join->assigned[t] = KW_NONE;

@@ -177,7 +177,8 @@ int kw_find_causes(kw_join *join, kw_error *err);
 int kw_find_naming(kw_join *join, kw_error *err);      /* by name: a prefix or other numbers as one rule */
 int kw_find_moved(kw_join *join, kw_error *err);       /* V3: at another path, or never saved */
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
-int kw_find_layers(kw_join *join, kw_error *err);      /* legacy: another number of layers */
+int kw_find_layers(kw_join *join, kw_error *err);      /* another number of layers */
+int kw_find_named_lists(kw_join *join, kw_error *err); /* V3: the same, told by given names */
 int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, and the next two */
 bool kw_is_cudnn(const kw_join *join, uint32_t model_group); /* nothing differs but biases that cuDNN's layers have */
 int kw_find_quantized(kw_join *join, kw_error *err);

@@ -5,6 +5,12 @@
  *
  * The list is all layers of a legacy file that is loaded by order; in V3 it is
  * what shares a path but for the number at its end (layers/dense, layers/dense_1).
+ * Names that people gave, the same on both sides and in the same order, cut both
+ * lists into segments; within one, which has more on one side, shapes say where:
+ *
+ *     file   a  .  .  b            between a and b one more: a third of three that are
+ *     model  a  .  .  .  b         alike is not told from the others (KW_INSERTED without groups)
+ *
  * Two layers are equal when both have names that people gave and these are the
  * same; else, from the front, when their shapes are the same; from the back,
  * behind the change, when they put out the same: an input may have changed.  When
@@ -64,7 +70,7 @@ static uint32_t find_change(const layer_lists *lists, bool *sure) {
     uint32_t front = 0, back = 0;
     while (front < fewer && is_equal(lists, front, front, false)) front++;
     while (back < fewer - front && is_equal(lists, n - 1 - back, m - 1 - back, true)) back++;
-    *sure = front + back == fewer && more <= INSERTED_MAX && !may_slide(lists, front, more);
+    *sure = front + back == fewer && more > 0 && more <= INSERTED_MAX && !may_slide(lists, front, more);
     *sure = *sure && is_alike(lists, front, fewer);
     return front;
 }
@@ -77,22 +83,34 @@ static int report_count(const layer_lists *lists, kw_error *err) {
     return 0;
 }
 
-/* One finding for each layer that only one side has. */
-static int report_inserted(const layer_lists *lists, uint32_t front, kw_error *err) {
+/* One finding for each layer that only one side has; `next` is the model's layer behind the segment, or KW_NONE. */
+static int report_inserted(const layer_lists *lists, uint32_t front, uint32_t next, uint32_t behind, kw_error *err) {
     bool in_file = lists->file_count > lists->model_count;
     uint32_t more = in_file ? lists->file_count - lists->model_count : lists->model_count - lists->file_count;
-    uint32_t behind = (in_file ? lists->model_count : lists->file_count) - front;
+    uint32_t after = in_file ? front : front + more;
     for (uint32_t i = 0; i < more; i++) {
         kw_finding *finding = kw_join_add(lists->join, KW_INSERTED, KW_ERROR, err);
         if (finding == NULL) return -1;
         finding->a = finding->b = behind;
+        finding->other_group = after < lists->model_count ? lists->model[after] : next;
         if (in_file) {
             finding->file_group = lists->file[front + i];
-            if (behind > 0) finding->other_group = lists->model[front];
         } else {
             finding->model_group = lists->model[front + i];
-            if (behind > 0) finding->other_group = lists->model[front + more];
         }
+    }
+    return 0;
+}
+
+/* Some of the layers of a segment are only on one side, and nothing tells which. */
+static int report_some(const layer_lists *lists, uint32_t next, kw_error *err) {
+    kw_finding *finding = kw_join_add(lists->join, KW_INSERTED, KW_ERROR, err);
+    if (finding == NULL) return -1;
+    finding->other_group = next;
+    finding->a = lists->file_count;
+    finding->b = lists->model_count;
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        if (kw_join_relate(lists->join, kw_join_variable(lists->join, lists->model[j], 0), err) < 0) return -1;
     }
     return 0;
 }
@@ -101,6 +119,67 @@ static int report_inserted(const layer_lists *lists, uint32_t front, kw_error *e
 static void explain(const layer_lists *lists, uint32_t front) {
     for (uint32_t j = front; j < lists->model_count; j++) lists->join->matches[lists->model[j]].explained = true;
     for (uint32_t i = front; i < lists->file_count; i++) lists->join->used[lists->file[i]] = 1;
+}
+
+/* The file's layer of the same given name for each of the model's, or KW_NONE; *count of them.  None at all when
+ * their order is not the same, or a name is not unique, or shapes speak against one. */
+static int find_anchors(const layer_lists *lists, uint32_t *partner, uint32_t *count, kw_error *err) {
+    const kw_join *join = lists->join;
+    kw_index names = KW_INDEX_EMPTY;
+    uint32_t least = 0;
+    bool good = true;
+    int result = 0;
+    *count = 0;
+    for (uint32_t i = 0; result == 0 && i < lists->file_count; i++) {
+        uint32_t before = KW_NONE;
+        if (!kw_file_name_given(join, lists->file[i])) continue;
+        result = kw_index_add(&names, join->file->groups[lists->file[i]].name, i, &before, err);
+        good = good && before == KW_NONE;
+    }
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        uint32_t g = lists->model[j];
+        partner[j] = kw_model_name_given(join, g) ? kw_index_find(&names, join->model->groups[g].name) : KW_NONE;
+        if (partner[j] == KW_NONE) continue;
+        good = good && partner[j] >= least && kw_join_puts_out_same(join, lists->file[partner[j]], g);
+        least = partner[j] + 1;
+        *count += 1;
+    }
+    kw_index_free(&names);
+    for (uint32_t j = 0; !good && j < lists->model_count; j++) partner[j] = KW_NONE;
+    if (!good) *count = 0;
+    return result;
+}
+
+/* The segment that begins at *file and *model and ends before the next anchor; both move behind that. */
+static layer_lists take_segment(const layer_lists *lists, const uint32_t *partner, uint32_t *file, uint32_t *model) {
+    uint32_t j = *model, i = lists->file_count;
+    while (j < lists->model_count && partner[j] == KW_NONE) j++;
+    if (j < lists->model_count) i = partner[j];
+    layer_lists part = {lists->join, lists->file + *file, lists->model + *model, i - *file, j - *model};
+    *file = i + 1;
+    *model = j + 1;
+    return part;
+}
+
+/* One finding for each segment of which one side has more. */
+static int report_segments(const layer_lists *lists, const uint32_t *partner, kw_error *err) {
+    for (uint32_t i = 0, j = 0; i <= lists->file_count && j <= lists->model_count;) {
+        bool sure;
+        layer_lists part = take_segment(lists, partner, &i, &j);
+        uint32_t next = j - 1 < lists->model_count ? lists->model[j - 1] : KW_NONE, behind = lists->model_count - j + 1;
+        if (part.file_count == part.model_count) continue;
+        bool empty = part.file_count == 0 || part.model_count == 0;
+        uint32_t front = find_change(&part, &sure);
+        int result = empty || sure ? report_inserted(&part, front, next, behind, err) : report_some(&part, next, err);
+        if (result < 0) return -1;
+    }
+    return 0;
+}
+
+/* As report_inserted does, for a whole list. */
+static int report_whole(const layer_lists *lists, uint32_t front, kw_error *err) {
+    uint32_t fewer = lists->file_count < lists->model_count ? lists->file_count : lists->model_count;
+    return report_inserted(lists, front, KW_NONE, fewer - front, err);
 }
 
 /* A layer whose group, or whose list of weights, is gone from the file is why the numbers differ. */
@@ -139,10 +218,14 @@ static int find_legacy(kw_join *join, kw_error *err) {
     lists.model_count = kw_layers_list(join->model, model, &top);
     if (lists.file_count == lists.model_count || is_decided(&lists)) return 0;
     if (report_lost(join, &lost, err) < 0) return -1;
-    uint32_t front = find_change(&lists, &sure);
+    uint32_t *partner = kw_arena_alloc(&join->work, lists.model_count * sizeof *partner);
+    if (partner == NULL) return kw_fail_memory(err);
+    uint32_t front = find_change(&lists, &sure), anchors;
+    if (find_anchors(&lists, partner, &anchors, err) < 0) return -1;
     explain(&lists, 0);
     if (lost) return 0;
-    return sure ? report_inserted(&lists, front, err) : report_count(&lists, err);
+    if (anchors > 0) return report_segments(&lists, partner, err);
+    return sure ? report_whole(&lists, front, err) : report_count(&lists, err);
 }
 
 typedef struct place_row {
@@ -195,7 +278,85 @@ static int find_in_list(const layer_lists *lists, kw_error *err) {
     bool behind = front < lists->file_count && front < lists->model_count;
     if (!sure || !behind) return 0; /* at the end: missing or unused says it */
     explain(lists, front);
-    return report_inserted(lists, front, err);
+    return report_whole(lists, front, err);
+}
+
+/* Where the layers between two anchors are as many on both sides, or shapes say which are too many, the others go by
+ * their order. */
+static void fill_partners(const layer_lists *lists, uint32_t *partner) {
+    for (uint32_t i = 0, j = 0; i <= lists->file_count && j <= lists->model_count;) {
+        bool sure;
+        uint32_t first = j, i_first = i;
+        layer_lists part = take_segment(lists, partner, &i, &j);
+        uint32_t fewer = part.file_count < part.model_count ? part.file_count : part.model_count;
+        uint32_t front = find_change(&part, &sure);
+        if (fewer == 0 || (!sure && part.file_count != part.model_count)) continue;
+        if (part.file_count == part.model_count) front = fewer;
+        for (uint32_t k = 0; k < fewer; k++) {
+            uint32_t from = k < front ? k : part.file_count - fewer + k, to = k < front ? k : part.model_count - fewer + k;
+            bool fits = kw_join_puts_out_same(lists->join, part.file[from], part.model[to]);
+            if (fits) partner[first + to] = i_first + from;
+        }
+    }
+}
+
+/* True when the j-th layer of the model would get what the names give to another, or not what they give to it. */
+static bool is_shifted(const layer_lists *lists, const uint32_t *partner, const uint8_t *taken, uint32_t j) {
+    uint32_t f = lists->join->matches[lists->model[j]].candidate;
+    if (partner[j] != KW_NONE) return f != lists->file[partner[j]];
+    return f != KW_NONE && taken[f];
+}
+
+/* The findings since `first` explain the layers of the list; the shifted ones are related to the first of them. */
+static int explain_shifted(const layer_lists *lists, const uint32_t *partner, const uint8_t *taken, uint32_t first,
+                           kw_error *err) {
+    kw_join *join = lists->join;
+    kw_plan *plan = join->plan;
+    uint32_t last = plan->finding_count - 1, had = plan->findings[last].related_count;
+    uint32_t begin = plan->findings[last].related_first + had;
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        uint32_t g = lists->model[j];
+        kw_match *match = &join->matches[g];
+        match->wrong = is_shifted(lists, partner, taken, j);
+        if (partner[j] != KW_NONE) join->plan->own_group[g] = lists->file[partner[j]];
+        match->explained = match->wrong || match->fit.kind != KW_FIT_OK;
+        for (uint32_t i = 0; match->wrong && i < join->model->groups[g].count; i++) {
+            if (kw_join_relate(join, kw_join_variable(join, g, i), err) < 0) return -1;
+        }
+    }
+    /* What is related to the last finding by now is the first's. */
+    uint32_t moved = plan->findings[last].related_count - had;
+    plan->findings[last].related_count = had;
+    plan->findings[first].related_first = begin;
+    plan->findings[first].related_count = moved;
+    for (uint32_t i = 0; i < lists->file_count; i++) join->used[lists->file[i]] = 1;
+    return 0;
+}
+
+/* One list of V3 in which given names stand at other places because one side has more. */
+static int find_named_list(const layer_lists *lists, uint32_t *partner, uint8_t *taken, kw_error *err) {
+    kw_join *join = lists->join;
+    bool shifted = false, open = true;
+    uint32_t anchors;
+    if (lists->file_count == 0 || lists->file_count == lists->model_count) return 0;
+    if (find_anchors(lists, partner, &anchors, err) < 0) return -1;
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        if (partner[j] != KW_NONE) taken[lists->file[partner[j]]] = 1;
+    }
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        uint32_t g = lists->model[j];
+        shifted = shifted || (partner[j] != KW_NONE && is_shifted(lists, partner, taken, j));
+        open = open && !join->matches[g].explained && kw_join_selects(join, g);
+    }
+    uint32_t first = join->plan->finding_count;
+    if (!shifted || !open) return 0;
+    if (report_segments(lists, partner, err) < 0) return -1;
+    if (join->plan->finding_count == first) return 0;
+    fill_partners(lists, partner);
+    for (uint32_t j = 0; j < lists->model_count; j++) {
+        if (partner[j] != KW_NONE) taken[lists->file[partner[j]]] = 1;
+    }
+    return explain_shifted(lists, partner, taken, first, err);
 }
 
 /* The end of the run of one list that begins at `at`. */
@@ -209,13 +370,18 @@ static void copy_groups(const place_row *rows, uint32_t count, uint32_t *out) {
     for (uint32_t i = 0; i < count; i++) out[i] = rows[i].group;
 }
 
-static int find_v3(kw_join *join, kw_error *err) {
+/* Each list of V3 that both sides have: by names, or by shapes. */
+static int find_v3(kw_join *join, bool names, kw_error *err) {
     uint32_t files = join->file->group_count, models = join->model->group_count;
     place_row *from = kw_arena_alloc(&join->work, files * sizeof *from);
     place_row *to = kw_arena_alloc(&join->work, models * sizeof *to);
     uint32_t *file = kw_arena_alloc(&join->work, files * sizeof *file);
     uint32_t *model = kw_arena_alloc(&join->work, models * sizeof *model);
-    if (from == NULL || to == NULL || file == NULL || model == NULL) return kw_fail_memory(err);
+    uint32_t *partner = kw_arena_alloc(&join->work, models * sizeof *partner);
+    uint8_t *taken = kw_arena_alloc(&join->work, files);
+    if (from == NULL || to == NULL || file == NULL || model == NULL || partner == NULL || taken == NULL) {
+        return kw_fail_memory(err);
+    }
     uint32_t from_count = list_places(join, join->file, false, from), i = 0;
     uint32_t to_count = list_places(join, join->model, true, to), end;
     for (uint32_t j = 0; j < to_count; j = end) {
@@ -227,12 +393,16 @@ static int find_v3(kw_join *join, kw_error *err) {
         lists.model_count = end - j;
         copy_groups(from + i, lists.file_count, file);
         copy_groups(to + j, lists.model_count, model);
-        if (find_in_list(&lists, err) < 0) return -1;
+        if (names ? find_named_list(&lists, partner, taken, err) < 0 : find_in_list(&lists, err) < 0) return -1;
     }
     return 0;
 }
 
 int kw_find_layers(kw_join *join, kw_error *err) {
     if (join->rules->by_name) return 0;
-    return join->legacy ? find_legacy(join, err) : join->v3 ? find_v3(join, err) : 0;
+    return join->legacy ? find_legacy(join, err) : join->v3 ? find_v3(join, false, err) : 0;
+}
+
+int kw_find_named_lists(kw_join *join, kw_error *err) {
+    return join->v3 && !join->rules->by_name ? find_v3(join, true, err) : 0;
 }

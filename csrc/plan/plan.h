@@ -79,7 +79,9 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *
  *   KW_INSERTED   model_group: a layer that the file has not, and/or file_group: one that the model has not;
  *                 other_group: the first model layer behind it, which is shifted; a: how many are;
- *                 b < a: that many of them fit what they would get, so that Keras raises
+ *                 b < a: that many of them fit what they would get, so that Keras raises;
+ *                 without both groups: among a layers of the file and b of the model, the related ones, before
+ *                 other_group, some are too many, and nothing tells which
  *   KW_SWAPPED    model_group would get file_group, which bears the name of other_group; the chain goes on with
  *                 the groups of the related tensors; a: its length; b as above
  *   KW_PREFIX, KW_COUNTER   one a pair of model_group and file_group, by name; a: 1 when the shapes fit; b: how many
@@ -173,6 +175,7 @@ typedef struct kw_plan {
     uint32_t *undecidable; /* model groups; runs separated by KW_NONE */
     uint32_t undecidable_count;
     uint32_t *source_group; /* one a model group: the file group its values come from, or KW_NONE */
+    uint32_t *own_group;    /* one a model group that would get another's: the file group that names give it; KW_NONE */
     uint32_t wanted;        /* variables that this call selects (optimizer and metric state not counted) */
     uint32_t unused;        /* file tensors nobody takes (optimizer and metric state not counted) */
     kw_prediction prediction;

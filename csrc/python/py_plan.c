@@ -8,7 +8,7 @@
 #include "read/hdf5_private.h"
 
 /* X(name): the attributes of a Plan. */
-#define PLAN_FIELDS(X) X(pairs) X(keras_pairs) X(findings) X(undecidable) X(source_group) X(wanted) X(unused) X(prediction)
+#define PLAN_FIELDS(X) X(pairs) X(keras_pairs) X(findings) X(undecidable) X(source_group) X(own_group) X(wanted) X(unused) X(prediction)
 
 typedef struct plan_object {
     PyObject_HEAD
@@ -92,7 +92,8 @@ static PyObject *new_plan(kw_state *state, const kw_plan *plan, uint32_t model_g
     self->findings = self->keras_pairs ? finding_list(plan) : NULL;
     self->undecidable = self->findings ? undecidable_list(plan) : NULL;
     self->source_group = self->undecidable ? row_list(plan->source_group, plan->source_group ? model_groups : 0) : NULL;
-    self->wanted = self->source_group ? PyLong_FromUnsignedLong(plan->wanted) : NULL;
+    self->own_group = self->source_group ? row_list(plan->own_group, plan->own_group ? model_groups : 0) : NULL;
+    self->wanted = self->own_group ? PyLong_FromUnsignedLong(plan->wanted) : NULL;
     self->unused = self->wanted ? PyLong_FromUnsignedLong(plan->unused) : NULL;
     self->prediction = self->unused ? prediction_object(&plan->prediction) : NULL;
     if (self->prediction == NULL) Py_CLEAR(self);

@@ -233,6 +233,11 @@ class Context:
         sources = self.plan.source_group if self.plan is not None else ()
         return sources[group] if 0 <= group < len(sources) else -1
 
+    def own(self, group: int) -> int:
+        """The group of the file that names give to a layer of the model which would get another's, -1 for none."""
+        owns = self.plan.own_group if self.plan is not None else ()
+        return owns[group] if 0 <= group < len(owns) else -1
+
 
 def _within(path: str, names: set[str]) -> bool:
     """Whether a path, or one above it, is among the names."""

@@ -323,7 +323,7 @@ def _proposal(context: Context) -> tuple[list[str], list[str]]:
     body = [f"by order and shape all {len(rows):,} layers match:", *_side_by_side(names, 3 if rule else 5)]
     if rule is not None:
         body.append(rule.said)
-    option = option_of(context, rows)
+    option = rule.option if rule is not None else option_of(context, rows)
     return body, [f"{context.load()}  loads them by order", *([context.again(option)] if option is not None else [])]
 
 
@@ -341,7 +341,8 @@ def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     if rule is None:
         return
     wanted = max(raws[0].b, len(fits))
-    which = f"all {plural(wanted, 'layer')}" if len(fits) == wanted else f"{len(fits):,} of {plural(wanted, 'layer')}"
+    every = "both layers" if wanted == 2 else f"all {plural(wanted, 'layer')}"
+    which = every if len(fits) == wanted else f"{len(fits):,} of {plural(wanted, 'layer')}"
     misfits = [pair for pair in pairs if pair not in fits]
     skip = f"skip={name_list([context.selectable(new) for _, new in misfits])}" if misfits else ""
     options = [rule.option, *([skip] if skip and len(misfits) <= 4 else [])]

@@ -20,6 +20,7 @@ from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.rules import option_of
+from kwload.report.text import plural
 from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
 
 _EVIDENCE: Final = "the names given to the layers, stored in the file, are the evidence"
@@ -71,12 +72,11 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
         return []
     if any(raw.severity == "error" and raw.code not in (304, 305) for raw in context.raws):
         return []
-    known = {name: row for row, group in reversed(list(enumerate(context.groups))) if (name := group[1] or group[0])}
     groups = [group for group, _ in chain]
     if context.file.layout in LEGACY and not context.options.by_name:
         groups = [row for row, rows in enumerate(context.rows_of) if rows]
-    pairs = [(known[name], group) for group in groups if (name := context.layer(group)) in known]
-    left = [group for group in groups if context.layer(group) not in known]
+    pairs = [(own, group) for group in groups if (own := _own(context, group, chain)) >= 0]
+    left = [group for group in groups if group not in {new for _, new in pairs}]
     if not pairs or not all(context.fits(*pair) for pair in pairs):
         return []
     if context.file.layout in LEGACY and not context.options.by_name:
@@ -90,6 +90,16 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
         call = context.again(option, *skip)
     rest = f", and leaves {named([context.layer(group) for group in left])} as initialised" if left else ""
     return [f"{call}  gives each layer the weights of its own name{rest}"]
+
+
+def _own(context: Context, group: int, chain: Sequence[tuple[int, int]]) -> int:
+    """The group of the file that bears the layer's own name: one that the chain gives away, else the only one; -1."""
+    if (own := context.own(group)) >= 0:
+        return own
+    name = context.model.groups[group][1] if context.model is not None else None
+    given = [giver for _, giver in chain if giver >= 0 and context.groups[giver][1] == name]
+    rows = given or [row for row, item in enumerate(context.groups) if (item[1] or item[0]) == name]
+    return rows[0] if len(rows) == 1 else -1
 
 
 def swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
@@ -121,36 +131,96 @@ def _moved(context: Context, chain: Sequence[tuple[int, int]]) -> bool:
 
 def inserted(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """A layer that one side has and the other has not."""
-    for raw in raws:
-        if raw.related:
-            yield from _shifted(context, raw)
-    alone = [raw for raw in raws if not raw.related]
+    shifted = [raw for raw in raws if raw.related and context.file.layout not in LEGACY]
+    if context.file.layout in LEGACY:
+        shifted = [raw for raw in raws if raw.related and (raw.model_group >= 0 or raw.file_group >= 0)]
+    if shifted:
+        yield _shifted(context, raws)
+        return
+    alone = [raw for raw in raws if raw.model_group >= 0 or raw.file_group >= 0]
     if alone:
         yield from _extra(context, alone)
+    for raw in raws:
+        if raw.model_group < 0 and raw.file_group < 0:
+            yield _some(context, raw)
 
 
-def _shifted(context: Context, raw: Raw) -> Iterator[Finding]:
-    """The number of layers is the same, so those after it get the weights of their neighbours."""
-    chain = _chain(context, raw)
+def _changes(context: Context, raws: Sequence[Raw]) -> str:
+    """``new was inserted, old was removed``."""
+    new = [context.layer(raw.model_group) for raw in raws if raw.model_group >= 0]
+    gone = [context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0 and raw.model_group < 0]
+    said = [
+        f"{named(names)} {_was(len(names))} {verb}" for names, verb in ((new, "inserted"), (gone, "removed")) if names
+    ]
+    for raw in raws:
+        if raw.model_group < 0 and raw.file_group < 0:
+            more, verb = abs(raw.b - raw.a), "inserted" if raw.b > raw.a else "removed"
+            said.append(f"{plural(more, 'layer')} {_was(more)} {verb} {_before(context, raw)}")
+    return ", ".join(said)
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _before(context: Context, raw: Raw) -> str:
+    return f"before {quote(context.layer(raw.other_group))}" if raw.other_group >= 0 else "at the end"
+
+
+def _shifted(context: Context, raws: Sequence[Raw]) -> Finding:
+    """Layers that one side has and the other has not: those after them would get the weights of their neighbours."""
+    chain = list(dict.fromkeys(link for raw in raws if raw.related for link in _chain(context, raw)))
     names = [context.layer(group) for group, _ in chain]
-    new = context.layer(raw.model_group) if raw.model_group >= 0 else None
-    gone = context.file_layer(raw.file_group) if raw.file_group >= 0 else None
-    what = f"{quote(new)} was inserted" if new else f"{quote(gone)} was removed" if gone else "layers were moved"
-    notes = [f"{quote(gone)} of the file has no layer in the model"] if new and gone else []
+    new = [context.layer(raw.model_group) for raw in raws if raw.model_group >= 0]
+    both = [raw for raw in raws if raw.model_group >= 0 and raw.file_group >= 0]
+    paths = [context.groups[raw.file_group][0] for raw in raws if raw.file_group >= 0]
     flow = _flow(context, chain)
+    after = "the layers after it" if len(raws) == 1 else "the layers after them"
     effect = "would receive the weights of their neighbours" if flow else "no longer stand where their weights are"
-    yield finding(
+    first = new[0] if new else names[0]
+    sure = all(raw.model_group >= 0 or raw.file_group >= 0 for raw in raws)
+    return finding(
         305,
-        severity_of(raw),
-        headline=entry(305).say(what=f"{what}: the layers after it {effect}"),
-        layer=new or names[0],
-        path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
+        severity_of(raws[0]),
+        headline=entry(305).say(what=f"{_changes(context, raws)}: {after} {effect}"),
+        layer=first,
+        path=paths[0] if paths else None,
         expected=names,
         found=[context.file_layer(giver) for _, giver in chain if giver >= 0],
-        body=flow or _beside(context, raw, chain),
-        notes=[*notes, _evidence(context, chain)],
-        help=[*_by_names(context, chain), *([_AS_SAVED] if _moved(context, chain) else [])],
-        related=[name for name in names if name != (new or names[0])],
+        body=flow or _beside(context, raws[0], chain),
+        notes=[
+            *(f"{quote(context.file_layer(raw.file_group))} of the file has no layer in the model" for raw in both[:2]),
+            *([f"it stands {_before(context, raws[0])}"] if len(raws) == 1 and sure and not both else []),
+            _evidence(context, chain),
+        ],
+        help=[*(_by_names(context, chain) if sure else []), *([_AS_SAVED] if _moved(context, chain) else [])],
+        related=[name for name in names if name != first],
+    )
+
+
+def _some(context: Context, raw: Raw) -> Finding:
+    """Between two layers of equal names one side has more, and these are alike (by order, legacy)."""
+    groups = list(dict.fromkeys(context.variables[row].group for row in raw.related))
+    names = [context.layer(group) for group in groups]
+    more = abs(raw.b - raw.a)
+    if raw.b > raw.a:
+        what = f"{more:,} of {named(names)} of the model {'is' if more == 1 else 'are'} not in the file"
+    else:
+        where, verb = _before(context, raw), "has" if more == 1 else "have"
+        what = f"{more:,} of the {plural(raw.a, 'layer')} of the file {where} {verb} no layer in the model"
+    return finding(
+        305,
+        severity_of(raw),
+        headline=entry(305).say(what=what),
+        layer=names[0] if names else None,
+        expected=raw.b,
+        found=raw.a,
+        body=listed([wants(context, context.layer(group), context.rows_of[group]) for group in groups]),
+        notes=[
+            f"they stand {_before(context, raw)}; layers are matched by order",
+            "their names are made by Keras and nothing else tells them apart",
+        ],
+        related=names[1:],
     )
 
 
@@ -170,7 +240,8 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
     if not names:
         return
     at_end = first.other_group < 0
-    place = "at the end" if at_end else f"before {quote(context.layer(first.other_group))}"
+    places = list(dict.fromkeys(_before(context, raw) for raw in raws))
+    place = places[0] if len(places) == 1 else "in several places: " + ", ".join(places[:3])
     rows = [raw.file_group if in_file else raw.model_group for raw in raws]
     looks = (heads.model_ends_early if in_file else heads.file_ends_early)(context, rows) if at_end else []
     counts = [sum(bool(context.file_tensors(row)) for row in file_layers(context)), sum(map(bool, context.rows_of))]
@@ -238,9 +309,27 @@ def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=in_model,
             found=in_file,
             body=[rows[0], *listed(rows[1:])],
-            notes=["trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"],
-            help=[f"set `trainable` in {quote(layer)} as it was when the file was saved, load, and set it back"],
+            notes=[_order_note(in_file, in_model)],
+            help=_order_help(layer, in_file, in_model),
         )
+
+
+def _same_kinds(in_file: Sequence[str], in_model: Sequence[str]) -> bool:
+    """Whether k-th and k-th are the same kind of weight, so that whole layers may have changed places."""
+    left = [name.rpartition("/")[2].removesuffix(":0") for name in in_file]
+    return left == [name.rpartition("/")[2] for name in in_model]
+
+
+def _order_note(in_file: Sequence[str], in_model: Sequence[str]) -> str:
+    if _same_kinds(in_file, in_model):
+        return "the layers in it stood in another order, or `trainable` was set otherwise (frozen weights come last)"
+    return "trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"
+
+
+def _order_help(layer: str, in_file: Sequence[str], in_model: Sequence[str]) -> list[str]:
+    again = f"set `trainable` in {quote(layer)} as it was when the file was saved, load, and set it back"
+    order = f"give the layers in {quote(layer)} the order they had when the file was saved"
+    return [order, again] if _same_kinds(in_file, in_model) else [again]
 
 
 def count_of_layers(context: Context, raw: Raw) -> Finding:
@@ -273,13 +362,28 @@ def _aligned(context: Context) -> tuple[list[str], list[str]]:
     for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
             continue
+        names = [context.file_layer(row) for row in file]
         for n in range(i, j):
-            before = f", after {quote(context.file_layer(file[n - 1]))}" if n else ", first"
-            only_file.append(has(context, file[n]) + before)
+            before = f", after {quote(names[n - 1])}" if n else ", first"
+            only_file.append(_one_of(names, left, i, j) or has(context, file[n]) + before)
+        names = [context.layer(row) for row in model]
         for n in range(k, m):
-            before = f", after {quote(context.layer(model[n - 1]))}" if n else ", first"
-            only_model.append(wants(context, context.layer(model[n]), context.rows_of[model[n]]) + before)
-    return only_file, only_model
+            before = f", after {quote(names[n - 1])}" if n else ", first"
+            here = wants(context, names[n], context.rows_of[model[n]]) + before
+            only_model.append(_one_of(names, right, k, m) or here)
+    return list(dict.fromkeys(only_file)), list(dict.fromkeys(only_model))
+
+
+def _one_of(names: Sequence[str], widths: Sequence[object], first: int, end: int) -> str | None:
+    """The layers of which some are too many, when their neighbours are like them; None when it is sure which."""
+    low, high = first, end
+    while low > 0 and widths[low - 1] == widths[end - 1]:
+        low -= 1
+    while high < len(names) and widths[high] == widths[first]:
+        high += 1
+    if (low, high) == (first, end) or len(set(widths[low:high])) > 1:
+        return None
+    return f"{end - first:,} of {named(names[low:high])}, which are alike"
 
 
 def _width(shapes_: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

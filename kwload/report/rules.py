@@ -18,6 +18,9 @@ Pair = tuple[int, int]
 _MOST_PAIRS: Final = 6
 """Entries of a mapping that is written out."""
 
+_FEW: Final = 4
+"""Entries that are easier to read than a rule."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -44,8 +47,13 @@ def holds(context: Context, mapping: select.Mapping, pairs: Sequence[Pair]) -> b
     if mapped is None or any(mapped[new] != old for old, new in pairs):
         return False
     settled = {new for _, new in pairs}
+    above = {_place(context, new) for new in settled}
     return all(
-        row < 0 or new in settled or row == context.source(new) or not context.rows_of[new]
+        row < 0
+        or new in settled
+        or row == context.source(new)
+        or not context.rows_of[new]
+        or any(_place(context, new).startswith(f"{place}/") for place in above)  # it comes with what is above it
         for new, row in enumerate(mapped)
     )
 
@@ -94,11 +102,9 @@ def written_out(context: Context, pairs: Sequence[Pair]) -> str | None:
 
 def option_of(context: Context, pairs: Sequence[Pair]) -> str | None:
     """The shortest option that maps these layers."""
-    rule = rule_of(context, pairs)
     whole = written_out(context, pairs)
-    if rule is not None and (whole is None or len(rule.option) < len(whole)):
-        return rule.option
-    return whole
+    rule = rule_of(context, pairs) if whole is None or len(pairs) > _FEW else None
+    return rule.option if rule is not None else whole
 
 
 def as_dict(mapping: dict[str, str]) -> str:
