@@ -123,6 +123,10 @@ def _not_located(facts: Facts) -> Sequence[Cause]:
     return _unknown(facts)
 
 
+def _not_interpreted(facts: Facts) -> Sequence[Cause]:
+    return [KERAS_2, CUSTOM] if facts.says("'module': 'keras.", "'module': 'tf_keras") else [CUSTOM, KERAS_2]
+
+
 def _not_deserialized(facts: Facts) -> Sequence[Cause]:
     if facts.says("'module': 'tf_keras", "keras.src.engine"):
         return [KERAS_2, CUSTOM]
@@ -346,7 +350,7 @@ TEXTS: Final = (
             "",
             "Keras",
             f"The config names an {kind} that is not known here.",
-            (CUSTOM, KERAS_2),
+            _not_interpreted,
         )
         for kind in ("initializer", "activation function", "optimizer")
     ),
@@ -356,7 +360,7 @@ TEXTS: Final = (
             "",
             "Keras",
             f"The config names a {kind} that is not known here.",
-            (CUSTOM, KERAS_2),
+            _not_interpreted,
         )
         for kind in ("regularizer", "constraint", "loss", "metric")
     ),
@@ -372,6 +376,26 @@ TEXTS: Final = (
             "pop expected at most 1 argument, got 2",
             "`model_from_config` expects a dictionary, not a list",
             "A Sequential model configuration must be",
+        )
+    ),
+    Text(
+        "Expected object to be an instance of `KerasSaveable`",
+        "",
+        "Keras 3",
+        "An object of tf_keras, or of an older Keras, was handed to Keras 3.",
+        (KERAS_2, Cause("KW405", "`keras` and `tf_keras` (or `tf.keras`) are mixed in one program.", ("pip list",))),
+    ),
+    *(
+        Text(
+            head,
+            "",
+            "Keras 3.0",
+            "Keras 3.0 does not know what to make of a class in the config.",
+            (KERAS_2, CUSTOM),
+        )
+        for head in (
+            "cannot access local variable 'obj_type'",
+            "local variable 'obj_type' referenced before assignment",
         )
     ),
     Text(
