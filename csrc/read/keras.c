@@ -581,8 +581,8 @@ static const char *guess_v3(const kw_file *file) {
     if (table->group_count == 0) return NULL;
     if (file->content == KW_CONTENT_SHARDS) return container ? "Keras 3.15 or newer" : "Keras 3.10 or newer";
     if (named) return container ? "Keras 3.15 or newer" : "Keras 3.6 or newer";
-    if (tf_keras) return "tf.keras 2.14 or newer";
-    return query ? "tf.keras 2.14 or newer, or Keras 3.0.0 to 3.0.2" : "tf.keras 2.14 or newer, or Keras 3.0 to 3.5";
+    if (tf_keras) return "tf.keras 2.15 or newer";
+    return query ? "tf.keras 2.15 or newer, or Keras 3.0.0 to 3.0.2" : "tf.keras 2.15 or newer, or Keras 3.0 to 3.5";
 }
 
 static const char *guess(const kw_file *file) {
@@ -590,7 +590,7 @@ static const char *guess(const kw_file *file) {
     case KW_LAYOUT_LEGACY:
     case KW_LAYOUT_LEGACY_MODEL: return "Keras 1";
     case KW_LAYOUT_KERAS0: return "Keras 0.3 to 1.0";
-    case KW_LAYOUT_V3_TF212: return "tf.keras 2.12 or 2.13";
+    case KW_LAYOUT_V3_TF212: return "tf.keras 2.12 to 2.14";
     case KW_LAYOUT_V3: return guess_v3(file);
     default: return NULL;
     }

@@ -28,7 +28,7 @@ LAYOUTS: Final = {
     "keras-0": "weights of Keras 0.x",
     "hf-shard": "a Hugging Face shard of legacy .h5 weights",
     "keras-3": "Keras 3 weights",
-    "tf-2.12": "Keras 3 weights as TensorFlow 2.12 and 2.13 write them",
+    "tf-2.12": "Keras 3 weights as TensorFlow 2.12 to 2.14 write them",
     "optimizer-only": "the state of an optimizer",
     "hdf5": "an HDF5 file that Keras did not write",
 }

@@ -517,13 +517,13 @@ static void test_guesses(void) {
     static const struct {
         const char *path, *named, *writer;
     } cases[] = {
-        {"/_layer_checkpoint_dependencies/dense/vars/0", NULL, "tf.keras 2.12 or 2.13"},
-        {"/layers/dense/vars/0", NULL, "tf.keras 2.14 or newer, or Keras 3.0 to 3.5"},
+        {"/_layer_checkpoint_dependencies/dense/vars/0", NULL, "tf.keras 2.12 to 2.14"},
+        {"/layers/dense/vars/0", NULL, "tf.keras 2.15 or newer, or Keras 3.0 to 3.5"},
         {"/layers/dense/vars/0", "/layers/dense/vars", "Keras 3.6 or newer"},
         {"/layers/mine/nn/container/dense/vars/0", "/layers/mine/nn/container/dense/vars", "Keras 3.15 or newer"},
-        {"/metrics/mean/vars/0", NULL, "tf.keras 2.14 or newer"},
-        {"/layers/mha/_query_dense/vars/0", NULL, "tf.keras 2.14 or newer, or Keras 3.0.0 to 3.0.2"},
-        {"/optimizer/vars/1", NULL, "tf.keras 2.14 or newer"},
+        {"/metrics/mean/vars/0", NULL, "tf.keras 2.15 or newer"},
+        {"/layers/mha/_query_dense/vars/0", NULL, "tf.keras 2.15 or newer, or Keras 3.0.0 to 3.0.2"},
+        {"/optimizer/vars/1", NULL, "tf.keras 2.15 or newer"},
         {"/anything/else", NULL, NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
