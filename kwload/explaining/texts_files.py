@@ -455,6 +455,59 @@ TEXTS: Final = (
         ),
     ),
     Text(
+        "unable to truncate a file which is already open",
+        "",
+        "h5py",
+        "The file is to be written and is open already.",
+        (
+            Cause(
+                "KW108",
+                "It is open in this very process: an `h5py.File` that was not closed, a checkpoint that is loaded "
+                "lazily.",
+                ("with h5py.File({path}) as file: …  # closes it", 'model.save_weights("new.weights.h5")'),
+            ),
+            _BUSY,
+        ),
+    ),
+    *(
+        Text(
+            said,
+            "",
+            "Keras",
+            "This Keras cannot read HDF5 without h5py, which is not installed here.",
+            (Cause(None, "h5py is missing, or it is installed for another Python.", ("python -m pip install h5py",)),),
+        )
+        for said in ("h5py is not available", "requires h5py", "No module named 'h5py'")
+    ),
+    Text(
+        "Unable to allocate",
+        " {size} for an array with shape",
+        "NumPy",
+        "There is not enough memory for an array.",
+        (
+            Cause("KW213", "The weights are larger than what this process may use.", (INSPECT, "free -h")),
+            Cause(
+                "KW604", "The file declares far more than it holds.", ("do not load it unless you know who made it",)
+            ),
+        ),
+        4,
+    ),
+    Text(
+        "OOM when allocating tensor",
+        "",
+        "TensorFlow",
+        "The memory of the device is full.",
+        (
+            Cause(
+                "KW213",
+                "The model does not fit beside what is there already, in this process or in another one on the same "
+                "device.",
+                ("nvidia-smi", "keras.backend.clear_session()  # before the model is built"),
+            ),
+        ),
+        4,
+    ),
+    Text(
         "A local file was found, but it seems to be incomplete or outdated",
         "",
         "Keras",

@@ -252,6 +252,15 @@ def _shapes_means(facts: Facts) -> str:
     return f"{said}."
 
 
+def _total_causes(facts: Facts) -> Sequence[Cause]:
+    """Causes where the message inside is not there, or not known."""
+    _, _, inside = facts.paste.lower.partition("exampleerrormessageforobject")
+    if not inside.partition(">:")[2]:
+        return _nothing_received(facts)
+    own = "The layer's own code failed: its message is the example error in the text, and not one that Keras writes."
+    return [Cause("KW404", own, (CHECK,)), SUBCLASS]
+
+
 def _total(facts: Facts) -> str:
     count = facts.number("count")
     return f"{_count(count, 'layer') if count else 'Layers'} of the model could not be loaded." if count != 0 else ""
@@ -301,7 +310,7 @@ _FROM_KERAS: Final = "Keras 3 or tf_keras"
 _LEGACY_KERAS: Final = "Keras, reading an older .h5 file"
 
 TEXTS: Final = (
-    Text("A total of {count:d} objects could not be loaded", ".", "Keras 3", _total, _nothing_received, 1),
+    Text("A total of {count:d} objects could not be loaded", ".", "Keras 3", _total, _total_causes, 1),
     Text(
         "Layer '{layer}' expected {wanted:d} variables, but received",
         " {found:d} variables during loading. Expected: [{names:l}]",

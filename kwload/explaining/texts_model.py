@@ -68,7 +68,7 @@ _OLD_KEYS: Final = (
 
 
 def _unrecognized(facts: Facts) -> Sequence[Cause]:
-    near = facts.paste.lower[facts.paste.lower.rfind("unrecognizedkeywordargument") :][:400]
+    near = facts.paste.lower[facts.paste.lower.rfind("keywordargument") :][:400]
     if "batch_shape" in near and "batch_input_shape" not in near:
         return [KERAS_3, CHANGED]
     if any(key.lower() in near for key in _NEW_KEYS):
@@ -76,10 +76,6 @@ def _unrecognized(facts: Facts) -> Sequence[Cause]:
     if any(key.lower() in near for key in _OLD_KEYS):
         return [KERAS_2, CHANGED]
     return [CHANGED, KERAS_2, NEWER]
-
-
-def _unexpected(facts: Facts) -> Sequence[Cause]:
-    return [NEWER, KERAS_3] if facts.get("key") in _NEW_KEYS else [CHANGED, NEWER]
 
 
 _BUILT_IN: Final = (
@@ -220,11 +216,11 @@ TEXTS: Final = (
         4,
     ),
     Text(
-        "got an unexpected keyword argument '{key}'",
-        "",
+        "__init__() got an unexpected keyword argument",
+        " '{key}'",
         "Python",
         "A class does not take `{key}`, which its stored config has.",
-        _unexpected,
+        _unrecognized,
         3,
     ),
     Text(
@@ -330,8 +326,8 @@ TEXTS: Final = (
         (_COMPILED,),
     ),
     Text(
-        "missing {count:d} required positional argument",
-        "s: '{key}'",
+        "__init__() missing {count:d} required positional argument",
+        "",
         "Python",
         "A class wants an argument that its stored config has not.",
         (_CONSTRUCTOR, KERAS_2),
