@@ -40,6 +40,7 @@ class FakeFile:
     metadata: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[tuple[int, int | None, str, str, int, int], ...] = ()
     config: bytes | None = None
+    training: bytes | None = None
     title: str | None = None
 
 

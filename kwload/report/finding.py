@@ -106,6 +106,8 @@ class Prediction:
         Variables that Keras has overwritten when it raises, or when it returns.
     wrong : int
         With ``loads_wrong``: variables that get a tensor which the evidence gives to another.
+    call : str
+        What is foreseen: ``"load_weights"`` or ``"load_model"``.
     """
 
     keras: str
@@ -114,6 +116,7 @@ class Prediction:
     reason: str | None = None
     assigned: int = 0
     wrong: int = 0
+    call: str = "load_weights"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,11 @@ class Contents:
         Of the weights (optimizer and metric state not counted): how many, elements, bytes.
     size : int
         Bytes of the file.
+    generation : str or None
+        Which Keras it was: ``"Keras 1"``, ``"standalone Keras 2"``, ``"tf.keras"``, ``"tf_keras"``, ``"Keras 2"``,
+        ``"Keras 3"``; None when nothing tells.
+    evidence : tuple of str
+        What tells who wrote it, where it is not recorded.
     """
 
     phrase: str
@@ -138,6 +146,8 @@ class Contents:
     parameters: int = 0
     nbytes: int = 0
     size: int = 0
+    generation: str | None = None
+    evidence: tuple[str, ...] = ()
 
 
 class Lost(NamedTuple):

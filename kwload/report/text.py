@@ -62,6 +62,9 @@ _REFUSALS: Final = {
     "KW207": "a shard is missing",
     "KW208": "cannot be read",
     "KW212": "no Keras weights",
+    "KW402": "cannot be loaded as a model",
+    "KW405": "cannot be loaded as a model",
+    "KW406": "cannot be loaded as a model",
 }
 
 
@@ -98,6 +101,9 @@ def prediction(report: Report) -> str | None:
     foreseen = report.prediction
     if foreseen is None:
         return None
+    if foreseen.call == "load_model":
+        said = "would load it" if foreseen.outcome == "loads" else _outcome(foreseen, 0)
+        return f"load_model of {foreseen.keras} {said}"
     return f"{foreseen.keras} {_outcome(foreseen, report.counts.get('wanted', 0))}"
 
 
