@@ -259,7 +259,7 @@ static bool replay_named(legacy_replay *replay, uint32_t file_group, uint32_t fi
 }
 
 /* By name, every layer of the file in turn; false when it raises or memory is short. */
-static bool replay_names(legacy_replay *replay) {
+static bool replay_names(legacy_replay *replay, const uint32_t *from, uint32_t from_count) {
     kw_join *join = replay->join;
     const kw_table *model = join->model, *file = join->file;
     kw_index names = KW_INDEX_EMPTY;
@@ -275,10 +275,9 @@ static bool replay_names(legacy_replay *replay) {
         next[g] = next[first]; /* the index keeps the last; the others hang on it */
         next[first] = g;
     }
-    for (uint32_t f = 0; fine && f < file->group_count; f++) {
-        if (!kw_group_is_layer(&file->groups[f])) continue;
-        uint32_t first = file->groups[f].name == NULL ? KW_NONE : kw_index_find(&names, file->groups[f].name);
-        fine = replay_named(replay, f, first, next);
+    for (uint32_t k = 0; fine && k < from_count; k++) {
+        const char *name = file->groups[from[k]].name;
+        fine = replay_named(replay, from[k], name == NULL ? KW_NONE : kw_index_find(&names, name), next);
     }
     kw_index_free(&names);
     return fine;
@@ -332,20 +331,40 @@ static void finish(legacy_replay *replay) {
     }
 }
 
+/* Rows of the file's layers as Keras reads them: one that is listed twice is read twice.  -1: no memory. */
+static int list_saved(kw_join *join, uint32_t *rows, uint32_t *count, uint32_t *top, kw_error *err) {
+    const kw_table *file = join->file;
+    kw_index paths = KW_INDEX_EMPTY;
+    int result = 0;
+    *count = 0;
+    *top = KW_NONE;
+    for (uint32_t f = 0; result == 0 && join->legacy && f < file->group_count; f++) {
+        const kw_group *group = &file->groups[f];
+        uint32_t first = KW_NONE;
+        if ((group->flags & KW_GROUP_TOP_LEVEL) != 0) *top = f;
+        if (!kw_group_is_layer(group)) continue;
+        result = kw_index_add(&paths, group->path, f, &first, err);
+        bool again = group->fault.code == KW_ALIAS && first != KW_NONE;
+        uint32_t row = again ? first : f;
+        if (result == 0 && (file->groups[row].count > 0 || join->rules->by_name)) rows[(*count)++] = row;
+    }
+    kw_index_free(&paths);
+    return result;
+}
+
 int kw_replay_legacy(kw_join *join, kw_error *err) {
     const kw_rules *rules = join->rules;
     uint32_t *from = kw_arena_alloc(&join->work, join->file->group_count * sizeof *from);
     uint32_t *to = kw_arena_alloc(&join->work, join->model->group_count * sizeof *to);
-    uint32_t from_top, to_top;
+    uint32_t from_top, to_top, from_count;
     legacy_replay replay = {.join = join, .err = err};
     if (from == NULL || to == NULL) return kw_fail_memory(err);
-    uint32_t from_count = join->legacy ? kw_layers_list(join->file, from, &from_top) : 0;
+    if (list_saved(join, from, &from_count, &from_top, err) < 0) return -1;
     uint32_t to_count = kw_layers_list(join->model, to, &to_top);
-    if (!join->legacy) from_top = KW_NONE;
     replay.compares = rules->by_name || (join->does & KW_DOES_ORDER_SHAPES) != 0;
     replay.skips = rules->skip_mismatch && (rules->by_name || (join->does & KW_DOES_ORDER_SKIP) != 0);
     bool fine = (rules->by_name || find_tables(join)) && (!join->legacy || find_absent(join)) &&
-                (rules->by_name ? replay_names(&replay) : replay_order(&replay, from, from_count, to, to_count));
+                (rules->by_name ? replay_names(&replay, from, from_count) : replay_order(&replay, from, from_count, to, to_count));
     bool top = from_top != KW_NONE && (join->does & KW_DOES_NO_TOP) == 0;
     if (fine && top) fine = replay_top(&replay, from_top, to_top);
     if (fine) finish(&replay);
