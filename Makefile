@@ -13,13 +13,17 @@ ASAN_BUILD := $(abspath build/asan/lib)
 ASAN = env PYTHONPATH=$(ASAN_BUILD) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libstdc++.so.6)"
 
-.PHONY: help demo test check c-test lint extension asan fuzz bench clean
+# Older Keras of the grid; 3.0 walks trees with dm-tree.
+OLDER := 3.0.5 3.3.3 3.8.0
+
+.PHONY: help demo test check c-test lint extension agree asan fuzz bench clean
 .NOTPARALLEL:
 
 help:
 	@echo 'make demo    check and load the weight files of a small model, with the real reports'
 	@echo 'make test    all tests: C, lint, types, Python with Keras 3, tf_keras, JAX and torch'
 	@echo 'make check   what needs no Keras, in under two minutes; compiler warnings are errors'
+	@echo 'make agree   how often kwload and five Keras agree, over a grid of files and models; writes tests/agree/README.md (an hour)'
 	@echo 'make asan    the C tests and what needs no Keras under AddressSanitizer and UBSan'
 	@echo 'make fuzz    every fuzz target for SECONDS=60 each (clang)'
 	@echo 'make bench   the speed claims, measured; writes the table of benchmarks/README.md'
@@ -34,6 +38,18 @@ test: $(VENV)/.test extension lint c-test
 check: export KWLOAD_WERROR = 1
 check: $(VENV)/.test extension lint c-test
 	$(PYTEST) -m 'not keras'
+
+agree: $(VENV)/.test $(VENV)/agree/.done extension
+	PYTHONPATH=tests $(PY) -m agree.run
+
+$(VENV)/agree/.done: Makefile
+	@mkdir -p $(@D)
+	@for version in $(OLDER); do \
+		echo "kwload: installing Keras $$version into $(@D)"; \
+		$(PY) -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(@D)/keras-$$version \
+			keras==$$version $$(case $$version in 3.0.*) echo dm-tree attrs wrapt ;; esac) || exit 1; \
+	done
+	@touch $@
 
 asan: $(VENV)/.test
 	@rm -rf $(ASAN_BUILD)

@@ -180,9 +180,6 @@ def _builtin(k: Any) -> dict[str, Make]:
     def lookup(name: str | None = None) -> Any:
         return la.StringLookup(vocabulary=["a", "b"], name=name)
 
-    def own_dtype(make: Make) -> Make:
-        return make
-
     return {
         "dense": lambda units=8, bias=True, activation=None, **o: la.Dense(
             units, use_bias=bias, activation=activation, **o
@@ -200,14 +197,14 @@ def _builtin(k: Any) -> dict[str, Make]:
         "separable": lambda filters=4, kernel=3, bias=True, **o: la.SeparableConv2D(
             filters, kernel, padding="same", use_bias=bias, **o
         ),
-        "bn": lambda **o: la.BatchNormalization(**o),
-        "ln": lambda **o: la.LayerNormalization(**o),
+        "bn": la.BatchNormalization,
+        "ln": la.LayerNormalization,
         "gn": lambda **o: la.GroupNormalization(2, **o),
-        "prelu": lambda **o: la.PReLU(**o),
-        "pool": lambda **o: la.GlobalAveragePooling2D(**o),
-        "flatten": lambda **o: la.Flatten(**o),
+        "prelu": la.PReLU,
+        "pool": la.GlobalAveragePooling2D,
+        "flatten": la.Flatten,
         "dropout": lambda **o: la.Dropout(0.1, **o),
-        "relu": lambda **o: la.ReLU(**o),
+        "relu": la.ReLU,
         "lstm": lambda units=6, bias=True, **o: la.LSTM(units, use_bias=bias, return_sequences=True, **o),
         "gru": lambda units=6, bias=True, **o: la.GRU(units, use_bias=bias, return_sequences=True, **o),
         "rnn": lambda units=6, bias=True, **o: la.SimpleRNN(units, use_bias=bias, return_sequences=True, **o),
@@ -481,16 +478,16 @@ def put(variable: Any, number: float) -> None:
     """Fills a variable with a number."""
     shape = tuple(variable.shape)
     dtype = getattr(variable.dtype, "as_numpy_dtype", None) or "float32"
-    with suppress(TypeError, ValueError):
+    with suppress(TypeError, ValueError, AttributeError):  # no number; no value yet
         variable.assign(np.full(shape, number, dtype))
 
 
 def number_of(keras: Any, variable: Any) -> float | None:
     """The number that fills it; None when it holds several, or none."""
-    if is_tf_keras(keras):
-        array = np.asarray(variable.numpy())
-    else:
-        array = np.asarray(keras.ops.convert_to_numpy(variable.value if not callable(variable.value) else variable))
+    try:
+        array = np.asarray(variable.numpy() if is_tf_keras(keras) else keras.ops.convert_to_numpy(variable.value))
+    except (AttributeError, TypeError, ValueError):  # made, and without a value yet
+        return None
     if not array.size or array.dtype.kind not in "iufV":
         return None
     flat = array.ravel()

@@ -395,6 +395,8 @@ def _quantize(mode: str) -> Change:
     return change
 
 
+_BIASED = "dense conv conv1d convt depthwise lstm gru rnn bidir mha einsum separable convlstm"
+
 CHANGES: dict[str, Change] = {
     "same": lambda design: design,
     "rename_one": _rename(lambda i, it: f"other_{it.role}" if i == 0 else it.name),
@@ -419,7 +421,7 @@ CHANGES: dict[str, Change] = {
     "size_last": _resize("last"),
     "kernel_size": _option("conv conv1d convt depthwise separable convlstm", kernel=2),
     "channels": _channels,
-    "bias_off": _option("dense conv conv1d convt depthwise lstm gru rnn bidir mha einsum separable convlstm", bias=False),
+    "bias_off": _option(_BIASED, bias=False),
     "bias_off_one": _option("dense conv lstm gru", "first", bias=False),
     "bn_scale_off": _option("bn", scale=False),
     "bn_center_off": _option("bn ln gn", "first", center=False),

@@ -60,7 +60,7 @@ class Root:
     def __init__(self, path: Path) -> None:
         self.file = h5py.File(path, "r+")
         self.legacy = "layer_names" in self.file.attrs or "model_weights" in self.file
-        self.root = self.file["model_weights"] if "model_weights" in self.file else self.file
+        self.root = self.file.get("model_weights", self.file)
 
     def __enter__(self) -> Root:
         return self

@@ -18,7 +18,7 @@ from agree.build import Built, blank, number_of
 from kwload import api
 from kwload.errors import WeightsError
 
-LEGACY_LAYOUTS = ("legacy", "legacy-model", "legacy-hdf5")
+_OWN = ("unknown: a layer loads", "kwload.load_weights put", "ok")
 
 
 @dataclass
@@ -129,8 +129,11 @@ class Judge:
     def __init__(self, built: Built, meta: Meta, path: Path) -> None:
         self.built, self.meta, self.path = built, meta, path
         self.stored = scan(path)
-        self.roles = [(role, variable) for role, variable in built.roles() if "float" in str(variable.dtype)
-                      or "int" in str(variable.dtype)]
+        self.roles = [
+            (role, variable)
+            for role, variable in built.roles()
+            if "float" in str(variable.dtype) or "int" in str(variable.dtype)
+        ]
         self.state = built.state()
         self.names = {item.role: item.name for item in built.design.items}
         self.own = any(item.kind == "own" for item in built.design.items)
@@ -140,8 +143,8 @@ class Judge:
         found = {}
         for variable in [*(variable for _, variable in self.roles), *self.state]:
             number = number_of(self.built.keras, variable)
-            if number is None or number > 0:
-                found[id(variable)] = -2.0 if number is None else number
+            if number is not None and number > 0:
+                found[id(variable)] = number
         return found
 
     def evident(self, role: str, number: float) -> bool:
@@ -235,8 +238,7 @@ class Judge:
             problems.append(f"no prediction, and Keras {real}")
         problems += self.severity(report, error, truth, self.truth(ours, v3), options)
         if self.own:  # what a class loads by code of its own nobody foresees
-            problems = [p for p in problems if not p.startswith(("unknown: a layer loads", "kwload.load_weights put", "ok"))
-                        and "overw" not in p and "other pairs" not in p]
+            problems = [p for p in problems if not p.startswith(_OWN) and "overw" not in p and "other pairs" not in p]
         noise = []
         if error is None and not truth.left and not truth.wrong and not truth.doubtful:
             noise = [f"{f.code} {f.slug}" for f in report.warnings]

@@ -1,4 +1,7 @@
-"""One process of one Keras: writes files of designs, or judges cases. ``python -m agree.worker VERSION JOBS RESULTS``."""
+"""One process of one Keras: writes files of designs, or judges cases.
+
+``python -m agree.worker VERSION CACHE JOBS RESULTS``.
+"""
 
 from __future__ import annotations
 
@@ -101,8 +104,17 @@ def main() -> None:
                 record = worker.judge(job)
             except Exception:  # noqa: BLE001  (a crash of ours is a finding)
                 problems = ["crash: " + traceback.format_exc(limit=-3)]
-                record = json.dumps({"case": job["case"], "real": "?", "predicted": "?", "decidable": True,
-                                     "problems": problems, "noise": [], "report": ""})
+                record = json.dumps(
+                    {
+                        "case": job["case"],
+                        "real": "?",
+                        "predicted": "?",
+                        "decidable": True,
+                        "problems": problems,
+                        "noise": [],
+                        "report": "",
+                    }
+                )
             if record is not None:
                 out.write(record + "\n")
                 out.flush()
