@@ -143,7 +143,7 @@ def test_a_report_keeps_to_its_lines_however_much_is_wrong(
     made = report(file(*held, layout=layout), model(*wanted), *wrong, pairs=[], prediction=stops)
     for written, most in ((made.render(), text.BUDGET), (made.render(concise=True), 15), (repr(made), 1)):
         assert len(written.split("\n")) <= most
-        assert max(map(len, written.split("\n"))) <= 800
+        assert max(map(len, written.split("\n"))) <= 500
 
 
 @each_case

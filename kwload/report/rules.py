@@ -82,7 +82,7 @@ def part_rule(context: Context, roots: Sequence[tuple[str, str]], pairs: Sequenc
         rule = _regex("", f"(^|/)(?=({'|'.join(map(re.escape, parts))})(/|$))", rf"\g<1>{_plain(front.pop())}")
     else:
         return None
-    return rule if holds(context, rule.mapping, pairs) else None
+    return rule if len(rule.text) <= MOST_CHARS and holds(context, rule.mapping, pairs) else None
 
 
 def written_out(context: Context, pairs: Sequence[Pair]) -> str | None:
