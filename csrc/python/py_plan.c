@@ -201,11 +201,11 @@ done:
     return result;
 }
 
-/* Keras 1 recorded no version, and is the only one whose legacy files tf_keras converts. */
+/* Keras 1 recorded no version with the weights, only with a whole model, and is the one whose files tf_keras converts. */
 static bool is_keras_1(const kw_file *file) {
     if (file->table.layout != KW_LAYOUT_LEGACY && file->table.layout != KW_LAYOUT_LEGACY_MODEL) return false;
     for (uint32_t i = 0; i < file->meta_count; i++) {
-        if (strcmp(file->metas[i].key, "keras_version") == 0) return false;
+        if (strcmp(file->metas[i].key, "keras_version") == 0) return strncmp(file->metas[i].value, "1.", 2) == 0;
     }
     return true;
 }

@@ -19,7 +19,8 @@ from kwload.report.finding import Finding
 from kwload.report.text import plural
 from kwload.report.words import load_the_rest, severity_of
 
-_KERAS_1_GATES: Final = {("LSTM", 12): 4, ("GRU", 9): 3, ("LSTMCell", 12): 4, ("GRUCell", 9): 3}
+_KERAS_1_KINDS: Final = {4: "an LSTM", 3: "a GRU"}
+_JOIN: Final = "tf_keras joins the gates: load the file there into the same layers, `save_weights` to an .h5, load that"
 _STATISTICS: Final = ("moving_mean", "moving_variance")
 _CELLS: Final = ("lstm_cell", "gru_cell", "simple_rnn_cell")
 _FLOATS: Final = ("float", "bfloat")
@@ -149,7 +150,8 @@ def _reason(context: Context, raw: Raw) -> Reason:
     if not whole or not all(tensor.dtype.startswith(_FLOATS) for tensor in tensors):
         return Reason()
     sides = _sides(context, raw)
-    return _gates(sides, tensors) or _normalization(sides) or _bias(sides) or Reason()
+    flavour = context.model.keras.flavour if context.model is not None else "keras"
+    return _gates(sides, tensors, flavour) or _normalization(sides) or _bias(sides) or Reason()
 
 
 def _built_as(context: Context, group: int) -> str:
@@ -252,22 +254,27 @@ def _options(side: str, options: str, help_: str) -> Reason:
     )
 
 
-def _gates(sides: _Sides, tensors: Sequence[TensorFacts]) -> Reason | None:
-    """The weights of each gate apart, as Keras 1 stored them: W, U and b for each."""
-    gates = _KERAS_1_GATES.get((sides.kind, len(tensors)))
-    if gates is None or len(sides.wanted) != 3:
+def _gates(sides: _Sides, tensors: Sequence[TensorFacts], flavour: str) -> Reason | None:
+    """The weights of each gate apart, as Keras 1 stored them: W, U and b; of one layer or of both directions."""
+    layers, rest = divmod(len(sides.wanted), 3)
+    gates, more = divmod(len(tensors), 3 * layers) if layers else (0, 0)
+    if rest or more or layers > 2 or gates not in _KERAS_1_KINDS:
         return None
-    (_, kernel), (_, recurrent), _ = sides.wanted
-    units = recurrent[0]
-    each = [(kernel[0], units), (units, units), (units,)]
-    if [shape for _, shape in sides.had] != each * gates:
+    each: list[tuple[int, ...]] = []
+    for at in range(layers):
+        (_, kernel), (_, recurrent), _ = sides.wanted[3 * at : 3 * at + 3]
+        if len(kernel) != 2 or len(recurrent) != 2 or recurrent[1] != gates * recurrent[0]:
+            return None
+        units = recurrent[0]
+        each += [(kernel[0], units), (units, units), (units,)] * gates
+    if [shape for _, shape in sides.had] != each:
         return None
-    kind = sides.kind.removesuffix("Cell")
+    kind = _KERAS_1_KINDS[gates]
     return Reason(
         "keras-1-gates",
-        f"Keras 1 saved it: {len(tensors)} weights, W, U and b of each of the {gates} gates of an {kind}",
+        f"Keras 1 saved it: {len(tensors)} weights, W, U and b of each of the {gates} gates of {kind}",
         f"were saved by Keras 1, gate by gate ({len(tensors)} weights each)",
-        "tf_keras joins the gates: load the file there into the same layers, `save_weights` to an .h5, load that",
+        _JOIN if flavour == "keras" else "tf_keras itself joins the gates: `model.load_weights(path)`",
     )
 
 
