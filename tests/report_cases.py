@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kwload.report.build import build_report, path_report, tensor_report
-from kwload.report.facts import CoreFailure, Fault, Options
+from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
 
 NAMED, OPTIMIZER, OWN_LOAD, NOT_BUILT = 1 << 0, 1 << 3, 1 << 6, 1 << 7
@@ -164,6 +164,7 @@ def report(
     path: str = PATH,
     options: Options = PLAIN,
     prediction: dict[str, Any] | None = None,
+    seen: Sequence[Seen] = (),
     **plan: Any,
 ) -> Report:
     """The report on hand-made facts, with a plan when there is a model."""
@@ -176,7 +177,7 @@ def report(
         plan.setdefault("keras_pairs", same(foreseen["assigned"]) if raises else plan["pairs"])
         plan.setdefault("source_group", list(range(len(wanted.groups))))
         made = FakePlan(findings=list(findings), prediction=foreseen, **plan)
-    return build_report(path=path, file=held, model=wanted, plan=made, options=options)
+    return build_report(path=path, file=held, model=wanted, plan=made, options=options, seen=seen)
 
 
 def _paths() -> Iterator[tuple[str, Report]]:
@@ -563,9 +564,12 @@ def _others() -> Iterator[tuple[str, Report]]:
 def cases() -> dict[str, Report]:
     """Every case by name."""
     import report_names
+    import report_values
     import report_variants
 
-    made: dict[str, Report] = {**dict(report_variants.cases()), **dict(report_names.cases())}
+    made: dict[str, Report] = {}
+    for module in (report_variants, report_names, report_values):
+        made.update(module.cases())
     for several in (_paths, _containers, _names, _fits, _shapes, _others):
         made.update(several())
     return made

@@ -492,7 +492,7 @@ _ENTRIES: Final = (
         503,
         "lossy-cast",
         "fit",
-        "{what}: the cast from {found} to {expected} makes values {effect}",
+        "{what}: the cast from {found} to {expected} makes {effect}",
         "The values in the file do not fit the type of the variable: they become infinite or zero, or another integer. "
         "Keras converts them without a word. Mere rounding is not meant.",
     ),
@@ -500,7 +500,7 @@ _ENTRIES: Final = (
         504,
         "constant",
         "fit",
-        "{what} {verb} the same value everywhere: {value}",
+        "{what} {verb} one value everywhere: {value}",
         "A kernel of one value has learnt nothing: it may never have been initialised or trained, or is meant "
         "to be so.",
     ),

@@ -226,8 +226,8 @@ def _lossy(context: Context) -> Iterator[Finding]:
     for seen in _in_file_order(context, lambda seen: _is_lossy(context, seen)):
         together[_types(context, seen)].append(seen)
     for (old, new), several in together.items():
-        total = [sum(getattr(seen.values, kind) for seen in several) for kind in ("overflow", "flushed", "inexact")]
-        refuses = context.options.refuse_values and total[0] > 0 and new.startswith(("float", "bfloat", "complex"))
+        overflow = any(seen.values.overflow for seen in several)
+        refuses = context.options.refuse_values and overflow and new.startswith(("float", "bfloat", "complex"))
         lines = [
             (escape(_name(context, seen)), _effect(seen.values, old, new), f"range {_range(seen.values)}")
             for seen in several
@@ -236,7 +236,10 @@ def _lossy(context: Context) -> Iterator[Finding]:
             503,
             "error" if refuses else "warning",
             headline=entry(503).say(
-                what=_what(context, several), effect=_effects(total, old, new), found=escape(old), expected=escape(new)
+                what=_what(context, several),
+                effect=_effects([seen.values for seen in several], old, new),
+                found=escape(old),
+                expected=escape(new),
             ),
             **_about(context, several),
             expected=new,
@@ -254,24 +257,26 @@ def _is_float(*dtypes: str) -> bool:
 
 
 def _effect(values: Values, old: str, new: str) -> str:
-    """``3 of 8,192 become infinite``."""
-    return f"of {values.size:,} values {_effects([values.overflow, values.flushed, values.inexact], old, new)}"
+    """``3 infinite of 8,192``."""
+    parts = [f"{count:,} {what}" for count, what in _losses([values], old, new)]
+    return f"{' and '.join(parts)} of {values.size:,}"
 
 
-def _effects(counts: Sequence[int], old: str, new: str) -> str:
-    """What happens to how many: ``3 become infinite and 12 zero``."""
-    out_of_range = "out of range"
-    if new.startswith(("float", "bfloat", "complex")):
-        out_of_range = "NaN" if new == "float8_e4m3fn" else "infinite"
-    inexact = "rounded to another integer"
-    if new == "bool":
-        inexact = "True"
-    elif not new.startswith(("float", "bfloat", "complex")):
-        inexact = "cut to an integer"
+def _effects(several: Sequence[Values], old: str, new: str) -> str:
+    """``3 values infinite and 12 zero``."""
+    (count, what), *rest = _losses(several, old, new)
+    return " and ".join([f"{plural(count, 'value')} {what}", *(f"{count:,} {what}" for count, what in rest)])
+
+
+def _losses(several: Sequence[Values], old: str, new: str) -> list[tuple[int, str]]:
+    """How many values a cast makes what."""
+    to_float = new.startswith(("float", "bfloat", "complex"))
+    out_of_range = "out of range" if not to_float else "NaN" if new == "float8_e4m3fn" else "infinite"
+    inexact = "another number" if to_float else "True" if new == "bool" else "an integer"
     if old.startswith("complex") and not new.startswith("complex"):
-        inexact = "cut to their real part"
-    parts = [f"{count:,} {what}" for count, what in zip(counts, (out_of_range, "zero", inexact), strict=True) if count]
-    return " and ".join(parts)
+        inexact = "real"
+    counts = [sum(getattr(values, kind) for values in several) for kind in ("overflow", "flushed", "inexact")]
+    return [(count, what) for count, what in zip(counts, (out_of_range, "zero", inexact), strict=True) if count]
 
 
 def judged(context: Context) -> list[Raw]:
@@ -324,15 +329,16 @@ def _constant(context: Context) -> Iterator[Finding]:
     together: dict[float, list[str]] = defaultdict(list)
     for seen in several:
         together[seen.values.low or 0].append(_name(context, seen))
-    one = len(together) == 1
-    value = _number(several[0].values.low) if one else f"{len(together)} values among them"
+    shown = [_number(value) for value in together]
+    rest = shown[-1] if len(shown) < 4 else "others"
+    value = shown[0] if len(shown) == 1 else f"{', '.join(shown[:3] if len(shown) > 3 else shown[:-1])} or {rest}"
     lines = [f"{_number(value)}: {named(names)}" for value, names in together.items()]
     yield finding(
         504,
         "note",
         headline=entry(504).say(what=_what(context, several), verb="has" if len(several) == 1 else "have", value=value),
         **_about(context, several),
-        found=several[0].values.low if one else None,
+        found=several[0].values.low if len(together) == 1 else None,
         body=listed(lines) if len(several) > 1 else [],
         related=_related(context, several),
     )
