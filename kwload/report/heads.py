@@ -40,7 +40,8 @@ def class_count(context: Context, raw: Raw, tensor: TensorFacts) -> list[str]:
         return []
     total = context.plan.wanted if context.plan is not None else len(context.variables)
     tensors = f"{1 + len(raw.related):,} of {total:,} tensors"
-    said = [f"only the head differs: {tensors}; class count {found[-1]:,} in the file, {expected[-1]:,} in the model"]
+    what = "class count" if min(found[-1], expected[-1]) > 1 else "outputs:"
+    said = [f"only the head differs: {tensors}; {what} {found[-1]:,} in the file, {expected[-1]:,} in the model"]
     name = context.groups[raw.file_group][1] if raw.file_group >= 0 else None
     layer = variable.layer.rpartition("/")[2]
     from kwload import _core

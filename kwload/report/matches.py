@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from kwload.report import heads, shapes
 from kwload.report.context import (
     LEGACY,
+    MOST_ROWS,
     Context,
     columns,
     count_of,
@@ -109,7 +110,8 @@ def unused(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     alone = [raw.file_tensor for raw in raws if raw.file_tensor >= 0]
     if not groups and not alone:
         return
-    lines = [has(context, group) for group in groups]
+    shown = MOST_ROWS + 1  # the others are only counted
+    lines = [has(context, group) if number < shown else "" for number, group in enumerate(groups)]
     lines += [
         f"{escape(tensor.path)}: {typed(tensor.shape, tensor.dtype)}" for tensor in map(context.tensor, alone) if tensor
     ]

@@ -53,7 +53,8 @@ def _quantized(context: Context, raw: Raw, groups: Sequence[int], names: Sequenc
         said += " with other groups of scales than in the model"
     tensors = context.file_tensors(raw.file_group) if raw.file_group >= 0 else []
     wanted = [context.variables[row] for row in context.rows_of[raw.model_group]] if raw.model_group >= 0 else []
-    silent = raw.model_group >= 0 and context.fits(raw.file_group, raw.model_group)
+    silent = raw.model_group >= 0 and bool(old) != bool(new) and context.fits(raw.file_group, raw.model_group)
+    taken, place = ("scale", "bias") if old else ("bias", "scale")
     return finding(
         315,
         severity_of(raw),
@@ -66,12 +67,7 @@ def _quantized(context: Context, raw: Raw, groups: Sequence[int], names: Sequenc
             f"file   {_shown([typed(tensor.shape, tensor.dtype) for tensor in tensors])}",
             f"model  {_shown([typed(item.shape, item.dtype) for item in wanted])}",
         ],
-        notes=[
-            f"the shapes agree by chance: the {'scale' if old else 'bias'} would be taken for the "
-            f"{'bias' if old else 'scale'}"
-        ]
-        if silent and bool(old) != bool(new)
-        else [],
+        notes=[f"the shapes agree by chance: the {taken} would be taken for the {place}"] if silent else [],
         help=[*_help(context, old, new, groups, tensors), *load_the_rest(context)],
         related=names[1:],
     )

@@ -90,6 +90,11 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         notes += [said] if said else []
     notes += _channels_first(tensor.shape, variable.shape)
     related = [row for row in raw.related if row != raw.model_tensor]
+    scaled = _scaled(context, raw, related)
+    if scaled:
+        widths = f"{tensor.shape[raw.axis]:,} in the file where the model has {variable.shape[raw.axis]:,}"
+        notes.append(f"{plural(scaled + 1, 'layer')} differ by the same factor: {widths}")
+    notes += other_gates(context, raw)
     notes += heads.class_count(context, raw, tensor) if alone else []
     notes += _related(context, raw, related)
     if alone and context.plan is not None:
@@ -108,7 +113,7 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         found=list(tensor.shape),
         body=side_by_side(tensor, variable, axes),
         notes=notes,
-        help=_help(context, tensor, variable, axes),
+        help=_help(context, tensor, variable, None if scaled else axes),
         related=[context.variables[row].path for row in related],
     )
 
@@ -128,6 +133,34 @@ def _channels_first(found: Sequence[int], expected: Sequence[int]) -> list[str]:
     return [
         f"its axes look like channels-first (OIHW); transposed by {order} it is {turned}, which does not fit either"
     ]
+
+
+def _scaled(context: Context, raw: Raw, rows: Sequence[int]) -> int:
+    """How many layers, besides the first, put out another width too, as with a width multiplier."""
+    groups = set()
+    for row in rows:
+        variable = context.variables[row]
+        tensor = _partner(context, raw, row) if variable.group != raw.model_group and len(variable.shape) > 1 else None
+        if tensor is not None and tensor.shape[-1:] != variable.shape[-1:]:
+            groups.add(variable.group)
+    return len(groups) if raw.axis >= 0 else 0
+
+
+_GATED: Final = {1: "a SimpleRNN", 3: "a GRU", 4: "an LSTM"}
+
+
+def other_gates(context: Context, raw: Raw) -> list[str]:
+    """Said when a recurrent layer has another number of gates in the file: it is another kind of layer."""
+    rows = [raw.model_tensor, *raw.related]
+    row = next((row for row in rows if context.variables[row].name.endswith("recurrent_kernel")), None)
+    tensor = _partner(context, raw, row) if row is not None else None
+    if row is None or tensor is None or len(tensor.shape) != 2 or not tensor.shape[0]:
+        return []
+    (units, width), (had, wide) = context.variables[row].shape, tensor.shape
+    if units != had or wide % had or width % units or wide == width:
+        return []
+    old, new = _GATED.get(wide // had), _GATED.get(width // units)
+    return [f"the file holds {old} with {had:,} units, the model has {new} there"] if old and new else []
 
 
 def _axes(shape: Sequence[int]) -> str:

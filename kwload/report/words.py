@@ -79,6 +79,9 @@ def has(context: Context, group: int) -> str:
     """``layers/dense_2 (named `z`): 2 tensors, 20 values``."""
     path, name = context.groups[group][:2]
     tensors = context.file_tensors(group)
+    if not tensors and path:  # what is inside of it, in the Keras 3 layout
+        below = (row for row, other in enumerate(context.groups) if other[0].startswith(f"{path}/"))
+        tensors = [tensor for row in below for tensor in context.file_tensors(row)]
     label = escape(path) if not name or name == path.rpartition("/")[2] else f"{escape(path)} (named {quote(name)})"
     return f"{label}: {plural(len(tensors), 'tensor')}, {plural(values(tensors), 'value')}"
 
