@@ -11,7 +11,7 @@ import errno
 import os
 import re
 import sys
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import rich_click as click
 
@@ -111,6 +111,13 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 )
 @click.option("--by-name", is_flag=True, help="Match layers by name, as load_weights(by_name=True).")
 @click.option("--skip-mismatch", is_flag=True, help="Leave out layers that do not fit, as Keras's option.")
+@click.option(
+    "--values",
+    type=click.Choice(["on", "off", "error"]),
+    default="on",
+    show_default=True,
+    help="Look at the values: NaN, Inf, lost blocks, lossy casts; error: NaN and Inf fail; off: do not look.",
+)
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
 @click.option("--all", "everything", is_flag=True, help="The whole report, however long.")
 @click.option("--concise", is_flag=True, help="Verdict and headlines only.")
@@ -121,6 +128,7 @@ def check_command(
     input_shape: tuple[str, ...],
     by_name: bool,
     skip_mismatch: bool,
+    values: Literal["on", "off", "error"],
     strict: bool,
     everything: bool,
     concise: bool,
@@ -133,7 +141,13 @@ def check_command(
     model = _model(reference, input_shape)
     worst = 0
     for number, path in enumerate(files):
-        report = kwload.check(model, path, by_name=True if by_name else None, skip_mismatch=skip_mismatch)
+        report = kwload.check(
+            model,
+            path,
+            by_name=True if by_name else None,
+            skip_mismatch=skip_mismatch,
+            values="error" if values == "error" else values == "on",
+        )
         if as_json:
             _echo(report.to_json())
         else:

@@ -5,7 +5,8 @@
     [[tool.kwload.weights]]
     path = "weights/*.weights.h5"     # relative to pyproject.toml
     model = "mynet.models:build"      # as `kwload check --model` takes it
-    by_name = false                   # optional, with skip_mismatch and input_shape = "28,28,1"
+    by_name = false                   # optional, with skip_mismatch, input_shape = "28,28,1" and
+    values = "error"                  # NaN and Inf fail; false: values are not looked at
 
 Each file is an item that fails with the report as its text. The items belong to the session, so they run whatever
 ``testpaths`` says; naming test files on the command line, or ``--no-kwload``, leaves them out. A pattern that matches
@@ -36,6 +37,7 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "by_name": (bool,),
     "skip_mismatch": (bool,),
     "input_shape": (str, list),
+    "values": (bool, str),
 }
 _MODELS: Final = pytest.StashKey[dict[tuple[str, str], Any]]()
 _PAIRS: Final = pytest.StashKey["tuple[Path | None, list[Pair]]"]()
@@ -50,6 +52,7 @@ class Pair:
     by_name: bool | None = None
     skip_mismatch: bool = False
     input_shape: tuple[str, ...] = ()
+    values: bool | str = True
 
 
 class WeightsItemError(Exception):
@@ -132,6 +135,8 @@ def _pair(where: str, entry: dict[str, Any]) -> Pair:
     for key in ("path", "model"):
         if not entry.get(key):
             raise pytest.UsageError(f"{where}: {key} is missing")
+    if entry.get("values", True) not in (True, False, "error"):
+        raise pytest.UsageError(f"{where}: values is {entry['values']!r}, expected true, false or 'error'")
     shape = entry.get("input_shape", [])
     return Pair(
         path=entry["path"],
@@ -139,6 +144,7 @@ def _pair(where: str, entry: dict[str, Any]) -> Pair:
         by_name=True if entry.get("by_name") else None,
         skip_mismatch=entry.get("skip_mismatch", False),
         input_shape=(shape,) if isinstance(shape, str) else tuple(map(str, shape)),
+        values=entry.get("values", True),
     )
 
 
@@ -169,7 +175,8 @@ class WeightsItem(pytest.Item):
         """Checks the file; the model is built once for all its files."""
         if not os.path.lexists(self.file):
             raise WeightsItemError(self._no_file())
-        report = _check(self._model(), self.file, by_name=self.pair.by_name, skip_mismatch=self.pair.skip_mismatch)
+        options = {name: getattr(self.pair, name) for name in ("by_name", "skip_mismatch", "values")}
+        report = _check(self._model(), self.file, **options)
         if _fails(self.config, report):
             raise WeightsItemError(_text(self.config, report))
 

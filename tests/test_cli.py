@@ -112,10 +112,13 @@ def test_options_reach_the_check(nets: Path, checked: list[Any]) -> None:
     model, _, options = checked[0]
     assert model.classes == 4
     assert model.shape == (None, 28, 28, 1)
-    assert options == {"by_name": True, "skip_mismatch": True}
+    assert options.items() >= {"by_name": True, "skip_mismatch": True, "values": True}.items()
     run("check", "good", "--model", "cli_nets:build")
-    assert checked[1][2] == {"by_name": None, "skip_mismatch": False}
+    assert checked[1][2].items() >= {"by_name": None, "skip_mismatch": False}.items()
     assert not checked[1][0].built
+    for said, meant in (("on", True), ("off", False), ("error", "error")):
+        run("check", "good", "--model", "cli_nets:build", "--values", said)
+        assert checked[-1][2]["values"] == meant
 
 
 def test_how_much_is_printed(nets: Path, checked: list[Any]) -> None:

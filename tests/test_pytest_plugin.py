@@ -147,9 +147,11 @@ def test_a_wrong_table_is_a_usage_error(project: pytest.Pytester, entry: str, sa
 
 def test_options_of_an_entry(project: pytest.Pytester) -> None:
     weights(project, "a", "bad")
-    toml(project, ENTRY + 'by_name = true\nskip_mismatch = true\ninput_shape = "4,4"\n')
+    toml(project, ENTRY + 'by_name = true\nskip_mismatch = true\ninput_shape = "4,4"\nvalues = "error"\n')
     result = run(project)
-    result.stdout.fnmatch_lines(["*net(None, 4, 4) and bad: {'by_name': True, 'skip_mismatch': True}*"])
+    result.stdout.fnmatch_lines(
+        ["*net(None, 4, 4) and bad: {'by_name': True, 'skip_mismatch': True, 'values': 'error'}*"]
+    )
 
 
 def test_what_the_factory_raises_is_shown(project: pytest.Pytester) -> None:
