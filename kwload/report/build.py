@@ -110,15 +110,21 @@ def build_report(
         found += structure.structure_findings(context, values.judged(context), damaged=damaged)
         found += values.value_findings(context)
         if meaning is not None:
-            from kwload.report.meaning import meaning_findings
+            from kwload.report.meaning import is_exchange, meaning_findings
 
             found += meaning_findings(context, meaning)
+            if meaning.swapped and is_exchange(meaning.swapped) and prediction is not None and prediction.outcome == "loads":
+                prediction = replace(prediction, outcome="loads_wrong")
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
         found.append(structure.whole_model(context))
     if model is not None:
         found += structure.untracked(model.untracked)
+        if not damaged:
+            from kwload.report.versions import version_findings
+
+            found += version_findings(context)
     if prediction is not None and plan is not None:
         found = _with_keras(context, found, prediction, plan)
     found.sort(key=lambda item: _SEVERITIES[item.severity])
