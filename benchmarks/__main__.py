@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import failing, importing, large, listing, small
+from benchmarks import failing, importing, large, listing, small, values
 from benchmarks.measure import Row
 
 # A claim: what makes its files, and what measures it.
@@ -25,6 +25,7 @@ CLAIMS = {
     "listing": (listing.prepare, [listing.measure]),
     "large": (large.prepare, [large.measure_opening, large.measure_loading]),
     "small": (small.prepare, [small.measure]),
+    "values": (values.prepare, [values.measure]),
     "failing": (failing.prepare, [failing.measure]),
     "importing": (importing.prepare, [importing.measure]),
 }
