@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kwload._core import Tensor
-    from kwload.api import check, load_weights, open
+    from kwload.api import check, check_model, load_weights, open
     from kwload.compare import Diff, diff
     from kwload.errors import (
         WeightsError,
@@ -42,6 +42,7 @@ __all__ = [
     "WeightsNotFoundError",
     "WeightsPermissionError",
     "check",
+    "check_model",
     "diff",
     "explain",
     "load_weights",
@@ -58,6 +59,7 @@ _HOMES = {
     "Report": "kwload.report.finding",
     "Tensor": "kwload._core",
     "check": "kwload.api",
+    "check_model": "kwload.api",
     "diff": "kwload.compare",
     "explain": "kwload.explaining.explain",
     "load_weights": "kwload.api",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -285,6 +285,54 @@ def check(
         if not examined.file.unchanged() and not any(failure.code == 211 for failure in examined.failures):
             examined.failures.append(CoreFailure(211))
     return examined.report()
+
+
+def check_model(path: Source, *, keras: str | None = None, custom_objects: Mapping[str, Any] | None = None) -> Report:
+    """Say what ``load_model`` would make of a file, without making anything: no Keras is imported, no code is run.
+
+    Parameters
+    ----------
+    path : str, os.PathLike, bytes or file object
+        A ``.keras`` archive or folder, or a whole-model ``.h5`` file; as for :func:`kwload.open`.
+    keras : str, optional
+        The Keras that it is about, installed or not: ``"3.8"``, ``"2.15"``, ``"tf_keras 2.16"``. Without it the Keras
+        that is imported, else the one that is installed, else the newest that is known.
+    custom_objects : dict, optional
+        As for ``load_model``: names of the user's own classes and functions -> themselves. What is registered with
+        the imported Keras counts too.
+
+    Returns
+    -------
+    Report
+        ``report.prediction`` foresees ``load_model``: ``loads``, ``raises`` with the error, or ``unknown`` with the
+        reason. ``report.ok`` is False when it would raise, and the findings say why; weights alone, which no model
+        can be made from, are an error.
+
+    Raises
+    ------
+    TypeError
+        ``path`` is nothing that can be opened.
+    ValueError
+        ``keras`` is no version.
+    """
+    from kwload.report.versions import model_report
+    from kwload.versions import reader
+
+    asked = reader.installed() if keras is None else reader.parse(keras)
+    target, name = core_source(path)
+    examined = Examined(name, Call())
+    try:
+        examined.file = file = _core.File(target)
+        examined.lap("open")
+        file.verify(threads=THREADS)
+    except _core.CoreError as error:
+        examined.failures.append(error)
+    if examined.file is None:
+        return examined.report()
+    examined.lap("verify")
+    return model_report(
+        name, examined.file, asked, dict(custom_objects or {}), errors=examined.failures, times=examined.times
+    )
 
 
 def load_weights(

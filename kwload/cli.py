@@ -97,10 +97,9 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 @click.option(
     "--model",
     "reference",
-    required=True,
     metavar="MODULE:FACTORY",
     help="The model: package.module:factory, with arguments m:build(10), or an instance. The current directory is on "
-    "the import path.",
+    "the import path. Without it: what load_model would make of the files.",
 )
 @click.option(
     "--input-shape",
@@ -111,6 +110,13 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 )
 @click.option("--by-name", is_flag=True, help="Match layers by name, as load_weights(by_name=True).")
 @click.option("--skip-mismatch", is_flag=True, help="Leave out layers that do not fit, as Keras's option.")
+@click.option(
+    "--keras",
+    "keras",
+    metavar="VERSION",
+    callback=lambda _context, _option, text: _version(text),
+    help="Predict for this Keras, installed or not, instead of the model's own: 3.8, 2.15, 2.3.1, tf_keras 2.16.",
+)
 @click.option(
     "--values",
     type=click.Choice(["on", "off", "error"]),
@@ -124,29 +130,40 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 @click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line.")
 def check_command(
     files: tuple[str, ...],
-    reference: str,
+    reference: str | None,
     input_shape: tuple[str, ...],
     by_name: bool,
     skip_mismatch: bool,
+    keras: str | None,
     values: Literal["on", "off", "error"],
     strict: bool,
     everything: bool,
     concise: bool,
     as_json: bool,
 ) -> None:
-    """Whether weight files fit a model, and what Keras would do with them. The model is never touched."""
+    """Whether weight files fit a model, and what Keras would do with them. The model is never touched.
+
+    Without --model: whether load_model makes a model of them.
+    """
     import kwload
     from kwload.report.codes import exit_code
 
-    model = _model(reference, input_shape)
+    if reference is None and (input_shape or by_name or skip_mismatch or values != "on"):
+        raise click.UsageError("these options are about a model: give one with --model")
+    model = None if reference is None else _model(reference, input_shape)
     worst = 0
     for number, path in enumerate(files):
-        report = kwload.check(
-            model,
-            path,
-            by_name=True if by_name else None,
-            skip_mismatch=skip_mismatch,
-            values="error" if values == "error" else values == "on",
+        report = (
+            kwload.check_model(path, keras=keras)
+            if model is None
+            else kwload.check(
+                model,
+                path,
+                by_name=True if by_name else None,
+                skip_mismatch=skip_mismatch,
+                values="error" if values == "error" else values == "on",
+                keras=keras,
+            )
         )
         if as_json:
             _echo(report.to_json())
@@ -182,6 +199,18 @@ def explain_command(topics: tuple[str, ...], as_json: bool) -> None:
             raise click.UsageError(escape(str(error.args[0]), 600)) from None
     _echo(json_text(made.to_dict()) if as_json else str(made))
     sys.exit(0 if made.known else 1)
+
+
+def _version(text: str | None) -> str | None:
+    """What ``--keras`` says; a usage error when it is no version."""
+    from kwload.spec import other
+
+    try:
+        if text is not None:
+            other.parse(text)
+    except ValueError as error:
+        _usage(str(error), "'--keras'")
+    return text
 
 
 def _model(reference: str, input_shape: tuple[str, ...]) -> object:

@@ -25,6 +25,7 @@ def summary(path: str, file: FileFacts) -> list[str]:
         ("file", f"{escape(path)} ({megabytes(file.size)})"),
         ("content", held.phrase),
         ("written by", escape(held.written_by) if held.written_by else "not recorded"),
+        *[("" if number else "evidence", line) for number, line in enumerate(held.evidence)],
         ("architecture", "stored in the file" if file.config is not None else "not in the file"),
         ("weights", _amount(held)),
     ]
@@ -87,7 +88,8 @@ def _leaf(tensor: TensorFacts) -> str:
 def to_dict(path: str, file: FileFacts) -> dict[str, Any]:
     """The same facts as plain data, with ``"schema": 1``; the keys are those of :func:`unopened` too.
 
-    ``path``, ``content`` (what the container is), ``format`` (the layout), ``size`` (bytes), ``metadata``,
+    ``path``, ``content`` (what the container is), ``format`` (the layout), ``size`` (bytes), ``metadata``, ``writer``
+    (``name``, ``generation`` and the ``evidence`` where it is not recorded),
     ``architecture`` (whether one is stored), ``weights`` (``tensors``, ``parameters``, ``nbytes`` without the state of
     optimizers and metrics), ``tensors`` (a list, see ``_core.Tensor``), and ``faults``: a list of ``code``, ``at``
     (byte or null), ``detail`` and ``path`` (in the file), empty for a sound file.
@@ -99,6 +101,7 @@ def to_dict(path: str, file: FileFacts) -> dict[str, Any]:
         "format": file.layout,
         "size": file.size,
         "metadata": dict(file.metadata),
+        "writer": {"name": held.written_by, "generation": held.generation, "evidence": list(held.evidence)},
         "architecture": file.config is not None,
         "weights": {"tensors": held.tensors, "parameters": held.parameters, "nbytes": held.nbytes},
         "tensors": [_tensor(tensor) for tensor in file.tensors],
@@ -122,6 +125,7 @@ def _head(path: str) -> dict[str, Any]:
         "format": None,
         "size": None,
         "metadata": {},
+        "writer": {"name": None, "generation": None, "evidence": []},
         "architecture": False,
         "weights": {"tensors": 0, "parameters": 0, "nbytes": 0},
         "tensors": [],

@@ -14,6 +14,7 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, Fault
 from kwload.report.finding import Contents, Finding
 from kwload.report.text import megabytes, plural
+from kwload.versions.writer import of
 
 ContainerFault = tuple[int, int | None, str, str, int, int]
 """``(code, at, detail, path, a, b)``."""
@@ -57,6 +58,7 @@ def contents(context: Context) -> Contents:
     file = context.file
     kept = _weight_rows(context)
     tensors = [context.tensors[row] for row in kept]
+    writer = of(file)
     return Contents(
         phrase=_phrase(context),
         written_by=written_by(context),
@@ -64,6 +66,8 @@ def contents(context: Context) -> Contents:
         parameters=sum(_elements(tensor.shape) for tensor in tensors),
         nbytes=sum(tensor.nbytes for tensor in tensors),
         size=file.size,
+        generation=writer.generation,
+        evidence=writer.evidence,
     )
 
 
@@ -93,6 +97,8 @@ def written_by(context: Context) -> str | None:
     """``"Keras 2.12.0, tensorflow"`` as far as the file records it, else what its structure tells."""
     metadata = context.file.metadata
     version, backend, guess = (metadata.get(key) for key in ("keras_version", "backend", "written_by"))
+    if guess is not None:
+        guess = of(context.file).name or guess
     writer = f"{_package(version)} {version}" if version else f"{guess}, to judge by its structure" if guess else None
     return ", ".join(part for part in (writer, backend, metadata.get("date_saved")) if part) or None
 

@@ -1,0 +1,397 @@
+"""Findings on versions: what an architecture that is stored in a file needs, and what a file of an old Keras means.
+
+:func:`model_report` is the report on a whole model (``kwload.check_model``); :func:`version_findings` are the findings
+that versions add to the report on a file and a live model.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kwload import _core, paths
+from kwload.report import container
+from kwload.report.context import Context, columns, entry, finding, is_path, listed, named
+from kwload.report.escape import escape, literal, quote
+from kwload.report.facts import ErrorFacts, FileFacts, Options
+from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
+from kwload.report.text import plural
+from kwload.versions import classes, differences, own, whole
+from kwload.versions.differences import Difference
+from kwload.versions.outcome import RaisedError
+from kwload.versions.reader import Reader
+from kwload.versions.whole import Forecast
+from kwload.versions.writer import of
+
+_SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
+_SUFFIXES: Final = {"legacy-model": "h5"}
+_CONVOLUTIONS: Final = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D")
+
+
+def model_report(
+    path: str,
+    file: FileFacts,
+    reader: Reader,
+    custom: Mapping[str, Any],
+    *,
+    errors: Sequence[ErrorFacts] = (),
+    times: Mapping[str, float] | None = None,
+) -> Report:
+    """The report on a file of which a whole model is wanted.
+
+    Parameters
+    ----------
+    path : str
+        The file as the user gave it.
+    file : _core.File
+        The opened file.
+    reader : Reader
+        The Keras whose ``load_model`` it is about.
+    custom : mapping
+        ``custom_objects``.
+    errors : sequence of _core.CoreError
+        What went wrong after the file was opened.
+    times : mapping of str to float, optional
+        Seconds by step.
+    """
+    context = Context(path, file, None, None, Options(), failed=bool(errors), reader=reader.name)
+    handed = {**own.registered(reader), **custom}
+    foreseen = whole.forecast(file, reader, handed, path) if is_path(path) else None
+    if errors:
+        foreseen = Forecast("unknown", reason="the file is damaged, and where decides what Keras does")
+    found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
+    if not any(item.severity == "error" for item in found):
+        found += _of_model(context, reader, handed, foreseen)
+    found.sort(key=lambda item: _SEVERITIES[item.severity])
+    severities = [item.severity for item in found]
+    return Report(
+        path=path,
+        format=file.layout if file.layout not in ("", "unknown") else file.content,
+        findings=tuple(found),
+        prediction=_prediction(foreseen, reader) if foreseen is not None else None,
+        counts={
+            "tensors": len(context.tensors),
+            **{f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")},
+        },
+        times=dict(times or {}),
+        contents=container.contents(context),
+    )
+
+
+def _prediction(foreseen: Forecast, reader: Reader) -> Prediction:
+    outcome: Outcome = "raises" if foreseen.error else "loads" if foreseen.outcome == "loads" else "unknown"
+    return Prediction(
+        keras=reader.name,
+        outcome=outcome,
+        error=_error(foreseen.error) if foreseen.error is not None else None,
+        reason=foreseen.reason,
+        call="load_model",
+    )
+
+
+def _error(error: RaisedError) -> PredictedError:
+    """The error with its innermost cause, which is what a person needs of it."""
+    root = error.root
+    said = error.said
+    if root is not error and root.said:
+        said = f"{said} … {root.said}" if len(said) + len(root.said) < 150 else f"… {root.said}"
+    return PredictedError(
+        error.type, error.prefix, said if said.endswith((".", "}")) or not said else f"{said.rstrip()}…"
+    )
+
+
+def _of_model(context: Context, reader: Reader, custom: Mapping[str, Any], foreseen: Forecast | None) -> list[Finding]:
+    """What keeps a sound file from being a model of this Keras."""
+    if context.file.config is None:
+        return [_weights_only(context, reader, foreseen)]
+    suffix = paths.suffix_of(context.path) if is_path(context.path) else ""
+    disagreement = container.name_and_content(context, suffix) if suffix else None
+    config = whole.parsed(context.file.config)
+    found = differences.find(config, reader, custom, is_hdf5=context.file.content == "hdf5")
+    out = [disagreement] if disagreement is not None else []
+    if custom_classes := [item for item in found if item.kind == "custom"]:
+        out.append(_not_registered(context, custom_classes, reader, custom))
+    if arguments := [item for item in found if item.kind == "argument"]:
+        out += _arguments(context, arguments)
+    raises = foreseen is not None and foreseen.error is not None
+    other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
+    if other and (raises or foreseen is None):
+        out.append(_version(context, other, reader))
+    if raises and not out and foreseen is not None and foreseen.error is not None:
+        out.append(_refuses(context, reader, foreseen.error))
+    if not raises:
+        out += silent(context, reader, config)
+    return out
+
+
+def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -> Finding:
+    """KW209: a model is wanted, and there is none."""
+    held = container.contents(context)
+    layers = sum(any(row >= 0 for _, row in group[3]) and not group[2] & _STATE for group in context.groups)
+    amount = f"{plural(layers, 'layer')} with {plural(held.parameters, 'parameter')}" if layers else "no weights either"
+    error = foreseen.error if foreseen is not None else None
+    return finding(
+        209,
+        "error",
+        headline=f"{entry(209).headline}: {amount}",
+        expected="a whole model",
+        found="weights",
+        keras=f"{reader.name.removeprefix('Keras ')} {_raises(error)} on load_model" if error is not None else None,
+        help=[f"build the model in code, then {context.load()}"],
+    )
+
+
+_STATE: Final = _core.GROUP_FLAGS["optimizer"] | _core.GROUP_FLAGS["metric"]
+
+
+def _raises(error: RaisedError) -> str:
+    said = _error(error).said
+    return f"raises {error.type}: {escape(said)}" if said else f"raises {error.type}"
+
+
+def _not_registered(
+    context: Context, found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any]
+) -> Finding:
+    """KW402: classes that are neither Keras's own nor handed in."""
+    names = [item.name for item in found]
+    near = [*classes.names(reader, "layers"), *custom]
+    rows = [(f"`{escape(item.name, 60)}`", _used(item)) for item in found]
+    alike = [(item.name, _core.nearest(item.name, near, 1)) for item in found[:3]]
+    notes = [f"{quote(name, 60)} is not known, {quote(others[0], 60)} is" for name, others in alike if others]
+    first = names[0].rpartition(">")[2]
+    handed = f"custom_objects={{{literal(names[0])}: {_identifier(first)}}}"
+    package = "keras" if reader.is_3 else "tf_keras"
+    return finding(
+        402,
+        "error",
+        headline=entry(402).say(layer=quote(names[0], 80))
+        if len(names) == 1
+        else f"{len(names)} classes are not known here: {named(names)}",
+        layer=found[0].layers[0] if found[0].layers else None,
+        found=names[0],
+        body=listed(columns(rows), 6),
+        notes=notes,
+        keras=None,
+        help=[
+            f"hand it in: {package}.models.load_model({literal(context.path)}, {handed})",
+            f"register it: @{package}.saving.register_keras_serializable() in front of class {_identifier(first)}",
+        ],
+        related=names[1:],
+    )
+
+
+def _used(item: Difference) -> str:
+    """Where a class is used."""
+    if not item.layers:
+        return "the model itself"
+    return f"in {plural(len(item.layers), 'layer')}: {named(item.layers, 3)}"
+
+
+def _identifier(name: str) -> str:
+    """A class's name as it can stand in code."""
+    return name if name.isidentifier() and name.isascii() else "TheClass"
+
+
+def _arguments(context: Context, found: Sequence[Difference]) -> list[Finding]:
+    """KW403: keys that are stored for a class which does not take them."""
+    grouped: dict[str, list[Difference]] = defaultdict(list)
+    for item in found:
+        grouped[item.where].append(item)
+    out = []
+    for name, items in grouped.items():
+        keys = [item.name for item in items]
+        out.append(
+            finding(
+                403,
+                "error",
+                headline=f"{quote(name, 80)} does not take {named(keys)}, which the file stores for it",
+                layer=items[0].layers[0] if items[0].layers else None,
+                expected=None,
+                found=keys,
+                body=[f"used {_used(items[0])}"] if items[0].layers else [],
+                cause="the constructor of the class changed after the file was written",
+                help=[
+                    f"give the constructor of {_identifier(name)} an argument {_identifier(keys[0])}",
+                    f"build the model in code, then {context.load()}",
+                ],
+                related=keys[1:],
+            )
+        )
+    return out
+
+
+def _version(context: Context, found: Sequence[Difference], reader: Reader) -> Finding:
+    """KW405: the architecture is of a Keras that the reader does not understand."""
+    writer = of(context.file).name
+    return finding(
+        405,
+        "error",
+        headline=f"{reader.name} cannot rebuild the architecture in the file"
+        + (f", which {escape(writer)} wrote" if writer else ""),
+        expected=reader.name,
+        found=writer,
+        body=lines(found),
+        notes=["the weights are not affected: they load into the same model built in code"],
+        help=_remedies(context, found, reader, writer),
+    )
+
+
+def lines(found: Sequence[Difference]) -> list[str]:
+    """What the reader does not know, a line for each class and each Keras that does."""
+    grouped: dict[tuple[str, str, str], list[Difference]] = {}
+    for item in found:
+        key = (item.kind, item.where if item.kind == "key" else item.name, item.known_to)
+        grouped.setdefault(key, []).append(item)
+    rows = []
+    for (kind, name, known_to), items in grouped.items():
+        known = f"known to {known_to}" if known_to else "known to no Keras 2 or 3"
+        if kind == "key":
+            what = f"{escape(name, 60)}: {named([item.name for item in items], 3)}"
+        elif kind == "module":
+            what = f"{escape(name, 60)} in the module {quote(items[0].where, 80)}"
+        elif kind == "policy":
+            what = f"a dtype policy of class {escape(name, 60)}"
+        else:
+            what = f"the class {escape(name, 60)}"
+        rows.append((what, known))
+    return listed(columns(rows), 6)
+
+
+def _remedies(context: Context, found: Sequence[Difference], reader: Reader, writer: str | None) -> list[str]:
+    remedies = [f"build the model in code, then {context.load()}"]
+    written = of(context.file)
+    if written.recorded and written.since is not None and written.generation == "Keras 3" and reader.is_3:
+        remedies.append(f'upgrade: pip install "keras>={".".join(map(str, written.since[:2]))}"')
+    elif written.generation in ("tf.keras", "tf_keras", "Keras 2") and reader.is_3:
+        remedies.append(
+            f"load it with Keras 2: pip install tf_keras, then tf_keras.models.load_model({literal(context.path)})"
+        )
+    elif written.generation == "Keras 3" and not reader.is_3:
+        remedies.append('load it with Keras 3: pip install "keras>=3"')
+    return remedies
+
+
+def _refuses(context: Context, reader: Reader, error: RaisedError) -> Finding:
+    """KW406: an error of ``load_model`` that no difference of versions explains."""
+    said = _error(error.root).said
+    notes = []
+    helps = [f"build the model in code, then {context.load()}"]
+    if "ambda" in said:
+        notes.append(
+            "the architecture holds Python code, which is only run when asked for; the weights are not affected"
+        )
+        helps.append(f"when you trust the file: keras.models.load_model({literal(context.path)}, safe_mode=False)")
+    elif "KerasSaveable" in said or "Could not locate function" in said:
+        notes.append("only how the model was compiled cannot be read; architecture and weights are fine")
+        helps = [f"keras.models.load_model({literal(context.path)}, compile=False), then compile it again", helps[0]]
+    return finding(
+        406,
+        "error",
+        headline=f"load_model of {reader.name} would raise {error.type}" + (f": {escape(said)}" if said else ""),
+        notes=notes,
+        help=helps,
+    )
+
+
+def silent(context: Context, reader: Reader, config: Any) -> list[Finding]:
+    """What ``load_model`` changes without a word: an axis that is lost, an input with one axis too many."""
+    if not reader.is_3 or context.file.content != "hdf5":
+        return []
+    out = []
+    shape = whole.first_shape(config)
+    if shape is not None:
+        wrong = f"({', '.join(map(str, [None, *shape[:6]]))})"
+        out.append(
+            finding(
+                405,
+                "warning",
+                headline=f"{reader.name} gives the model one axis too many: its input becomes {escape(wrong)}",
+                expected=shape,
+                found=[None, *shape],
+                cause="the file has no InputLayer, and Keras 3 takes its first layer's shape for one without batch",
+                help=[f"build the model in code, then {context.load()}"],
+            )
+        )
+    if lost := whole.lost_axes(config, reader):
+        rows = [
+            (f"`{escape(name or kind, 60)}` ({escape(kind, 40)})", f"axis={escape(str(axis), 40)}")
+            for kind, name, axis in lost
+        ]
+        out.append(
+            finding(
+                405,
+                "warning",
+                headline=f"{reader.name} drops the `axis` of {plural(len(lost), 'layer')} of an `.h5` file",
+                layer=lost[0][1] or None,
+                body=listed(columns(rows), 6),
+                notes=["the outputs change, without a word"],
+                help=[f"build the model in code, then {context.load()}"],
+            )
+        )
+    return out
+
+
+# ---- a file and a live model ----
+
+
+def version_findings(context: Context) -> list[Finding]:
+    """What versions mean for loading weights into a live model: conversions that nobody makes, and a note when the
+    architecture beside the weights is one that this Keras cannot rebuild."""
+    if context.model is None or context.failed:
+        return []
+    return [made for made in (_theano(context), _config_note(context)) if made is not None]
+
+
+def _theano(context: Context) -> Finding | None:
+    """Kernels of the Theano backend are turned by half a circle; Keras 3 and tf_keras do not turn them back."""
+    model = context.model
+    if model is None or context.file.metadata.get("backend") != "theano":
+        return None
+    about = [
+        row
+        for row, group in enumerate(model.groups)
+        if group[2] in _CONVOLUTIONS and any(max(variable[3][:-2], default=1) > 1 for variable in group[4][:1])
+    ]
+    if not about:
+        return None
+    names = [context.layer(row) for row in about]
+    return finding(
+        405,
+        "warning",
+        headline=f"the file was written with the Theano backend, and {plural(len(about), 'kernel')} "
+        f"{'is' if len(about) == 1 else 'are'} stored turned around",
+        layer=names[0],
+        body=[f"layers  {named(names)}"],
+        cause="Theano convolves where TensorFlow correlates: every spatial axis of a kernel runs backwards",
+        keras=f"{context.keras_short} does not turn them, without a word",
+        help=["after loading, turn each: layer.kernel.assign(np.flip(layer.kernel.numpy(), axis=(0, 1)))"],
+        related=names[1:],
+    )
+
+
+def _config_note(context: Context) -> Finding | None:
+    """A note that ``load_model`` of this file would fail, although its weights load."""
+    model, file = context.model, context.file
+    if model is None or file.config is None or file.faults or not is_path(context.path):
+        return None
+    reader = Reader(model.keras.flavour, model.keras.version)
+    foreseen = whole.forecast(file, reader, own.registered(reader), context.path)
+    error = foreseen.error
+    if error is None or error.prefix.startswith(("No model config", "File not found", "File format")):
+        return None
+    found = differences.find(whole.parsed(file.config), reader, {}, is_hdf5=file.content == "hdf5")
+    other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
+    if not other:
+        return None
+    writer = of(file).name
+    return finding(
+        405,
+        "note",
+        headline=f"the weights can be loaded; the architecture beside them cannot be rebuilt by {reader.name}",
+        expected=reader.name,
+        found=writer,
+        body=lines(other),
+        notes=[f"{escape(writer)} wrote it"] if writer else [],
+        keras=f"{context.keras_short} {_raises(error)} on load_model",
+    )

@@ -1,0 +1,39 @@
+"""How a replay ends before its end: with the exception that Keras raises, or with something nobody can foresee."""
+
+from __future__ import annotations
+
+
+class RaisedError(Exception):
+    """Keras raises.
+
+    Attributes
+    ----------
+    type : str
+        The exception's class.
+    prefix : str
+        Its text up to the first inserted value that is not known; ``""`` when the text is not Keras's own.
+    said : str
+        As much of the text as is known.
+    cause : RaisedError or None
+        The error inside, when this one only wraps it.
+    """
+
+    def __init__(self, kind: str, prefix: str, said: str = "", cause: RaisedError | None = None) -> None:
+        super().__init__(kind, prefix)
+        self.type = kind
+        self.prefix = prefix
+        self.said = said or prefix
+        self.cause = cause
+
+    @property
+    def root(self) -> RaisedError:
+        """The error at the bottom: what is really wrong."""
+        return self if self.cause is None else self.cause.root
+
+
+class UnknownError(Exception):
+    """What happens here depends on something that is not in the file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

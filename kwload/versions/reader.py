@@ -1,0 +1,111 @@
+"""The Keras that a question is about: the one that is installed, or one that the caller names."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+Version = tuple[int, int, int]
+
+NEWEST: Final[Version] = (3, 15, 1)
+NEWEST_2: Final[Version] = (2, 21, 0)
+"""The last releases whose classes are known here (``classes.txt``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A Keras by its line and release.
+
+    Attributes
+    ----------
+    flavour : {"keras", "tf_keras"}
+        ``"keras"`` is Keras 3; ``"tf_keras"`` is Keras 2 under any name: ``tf.keras``, ``tf_keras``, standalone.
+    version : tuple of int
+        ``(3, 15, 1)``.
+    """
+
+    flavour: str
+    version: Version
+
+    @property
+    def name(self) -> str:
+        """``"Keras 3.15.1"``, ``"tf_keras 2.21.0"``, ``"Keras 2.12.0"``."""
+        package = "tf_keras" if self.flavour == "tf_keras" and self.version >= (2, 16, 0) else "Keras"
+        return f"{package} {'.'.join(map(str, self.version))}"
+
+    @property
+    def is_3(self) -> bool:
+        return self.flavour == "keras"
+
+    @property
+    def is_newer_than_known(self) -> bool:
+        """Whether it was released after what is known here was collected."""
+        return self.version[:2] > (NEWEST if self.is_3 else NEWEST_2)[:2]
+
+
+_TEXT: Final = re.compile(
+    r"(?:(keras|tf[_-]keras|tf\.keras)\b\s*)?(?:==)?\s*(\d+(?:\.\d+){0,2})?(?:[-.+\w]*)", re.IGNORECASE
+)
+
+
+def parse(text: str) -> Reader:
+    """``"3.8"``, ``"2.15"``, ``"tf_keras"``, ``"keras 3.15.1"`` as a reader; what is left out of a version means the
+    newest that is known here.
+
+    Raises
+    ------
+    ValueError
+        The text names no release of Keras.
+    """
+    found = _TEXT.fullmatch(text.strip())
+    package, number = (found[1], found[2]) if found else (None, None)
+    if number is not None:
+        parts = [int(part) for part in number.split(".") if len(part) < 5]
+        if parts and parts[0] in (1, 2, 3) and len(parts) == len(number.split(".")):
+            flavour = "keras" if parts[0] == 3 else "tf_keras"
+            if package is None or (package.lower() == "keras") or flavour == "tf_keras":
+                return Reader(flavour, _complete(parts))
+    elif package is not None:
+        return Reader("keras", NEWEST) if package.lower() == "keras" else Reader("tf_keras", NEWEST_2)
+    raise ValueError(f'{text!r} is no release of Keras: give one like "3.8", "2.15" or "tf_keras 2.16"')
+
+
+def _complete(parts: list[int]) -> Version:
+    """The release that a short version means: the newest one that begins so."""
+    if len(parts) < 3:
+        from kwload.versions import classes
+
+        begun = [release for release in classes.releases() if release[: len(parts)] == tuple(parts)]
+        if begun:
+            return max(begun)
+    return (parts[0], parts[1] if len(parts) > 1 else 0, parts[2] if len(parts) > 2 else 0)
+
+
+def installed() -> Reader:
+    """The Keras of this process: the one that is imported, else the one that is installed, else the newest known.
+
+    Nothing is imported: versions come from modules that are there already, and from the metadata of distributions.
+    """
+    for name in ("keras", "tf_keras"):
+        module = sys.modules.get(name)
+        version = getattr(module, "__version__", None)
+        if isinstance(version, str) and (found := _reader(version)) is not None:
+            return found
+    for name in ("keras", "tf_keras"):
+        try:
+            found = _reader(importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        if found is not None:
+            return found
+    return Reader("keras", NEWEST)
+
+
+def _reader(version: str) -> Reader | None:
+    try:
+        return parse(version)
+    except ValueError:
+        return None

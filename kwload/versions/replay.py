@@ -1,0 +1,253 @@
+"""What Keras 3 makes of a stored architecture, without making anything.
+
+Keras turns a config into objects depth first and stops at the first error. The same walk is done here over names and
+keys alone. Read in the releases 3.0.0 to 3.15.1, and held against ``load_model`` of several of them:
+
+    .keras   deserialize_keras_object         by module and class: layers, graph, compilation, then the weights
+    .h5      saving_utils.model_from_config   by class alone, what layers hold as in .keras: layers, graph, weights,
+                                              then the compilation
+
+:mod:`kwload.versions.objects` is the part that makes single objects, :mod:`kwload.versions.replay_2` is Keras 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from kwload.versions import classes
+from kwload.versions.classes import Class
+from kwload.versions.names import FUNCTIONAL, Config
+from kwload.versions.objects import Objects, by_name
+from kwload.versions.outcome import RaisedError, UnknownError
+
+LOSS_ALIASES: Final = frozenset(
+    ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE")
+)
+"""Names of losses that are not the names of their functions."""
+
+_OPERATIONS: Final = frozenset(
+    {
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Maximum",
+        "Minimum",
+        "Average",
+        "Concatenate",
+        "Dot",
+    }
+)
+"""Layers that bear the name of an operation: ``x * 2`` comes back from an ``.h5`` file as the layer ``Multiply``."""
+
+_SCALED: Final = frozenset({"LayerNormalization", "BatchNormalization", "GroupNormalization", "Normalization"})
+"""Layers whose weights have the length of an axis."""
+
+_MODELS: Final = ("Functional", "Model", "Sequential")
+
+
+class Replay(Objects):
+    """A deserialization of a whole model by Keras 3."""
+
+    # ---- models ----
+
+    def model(self, known: Class, inner: Any) -> None:
+        """``Sequential.from_config`` and ``functional_from_config``: every layer, then the graph."""
+        if known.name == "Sequential":
+            if "name" not in inner:
+                raise RaisedError("ValueError", "A Sequential model configuration must be")
+            self.layers(inner.get("layers"))
+            return
+        if not all(key in inner for key in ("name", "layers", "input_layers", "output_layers")):
+            raise UnknownError("the stored model has no graph")
+        configs = self.layers(inner["layers"])
+        for config in configs:
+            self._calls(config)
+        self._ends(inner, configs)
+
+    def layers(self, configs: Any) -> list[Config]:
+        """Each layer of a model: as in ``.h5`` when it records no module."""
+        if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
+            raise UnknownError("the layers of the stored model are no list of objects")
+        for config in configs:
+            with self.deeper():
+                if "module" not in config:
+                    self.legacy_layer(config)
+                elif "class_name" in config and "config" in config:
+                    self.object(config)
+                else:
+                    raise UnknownError("a layer of the stored model has no class")
+        return configs
+
+    def _calls(self, config: Config) -> None:
+        """How a layer is called (``deserialize_node``), as far as that fails."""
+        nodes = config.get("inbound_nodes")
+        if not isinstance(nodes, list):
+            raise UnknownError("the graph of the stored model has a form of its own")
+        for node in nodes:
+            if isinstance(node, dict):
+                self._arguments(config, node.get("args"))
+            elif isinstance(node, list) and any(_has_reference(call) for call in node):
+                raise UnknownError("the stored graph hands tensors to arguments in the way of Keras 2")
+
+    def _arguments(self, config: Config, args: Any) -> None:
+        """An operation that an ``.h5`` file brings back as a layer, which takes one tensor or one list of them."""
+        if not isinstance(args, list) or "module" in config or config.get("class_name") not in _OPERATIONS:
+            return
+        if not all(isinstance(item, (dict, list)) for item in args):
+            raise RaisedError("ValueError", "Only input tensors may be passed as positional arguments.")
+        if len(args) > 1:
+            raise UnknownError(f"an operation comes back as the layer `{config['class_name']}`")
+
+    def _ends(self, inner: Config, configs: list[Config]) -> None:
+        """The inputs and outputs of a graph, which older releases find in one form only."""
+        version = self.reader.version
+        inputs = inner["input_layers"]
+        if version < (3, 4, 0) and isinstance(inputs, list) and inputs and isinstance(inputs[0], str):
+            raise RaisedError(
+                "TypeError", "functional_from_config.<locals>.get_tensor() takes 3 positional arguments but "
+            )
+        outputs = {item[0] for item in _triples(inner["output_layers"])}
+        inside = {config.get("name") for config in configs if config.get("class_name") in ("Functional", "Model")}
+        if version < (3, 3, 0) and outputs & inside:
+            raise RaisedError("IndexError", "list index out of range")
+
+    def legacy_layer(self, config: Config) -> None:
+        """``legacy.saving.saving_utils.model_from_config``: a layer, or a whole model, of an ``.h5`` file."""
+        name, inner = config.get("class_name"), config.get("config")
+        if isinstance(inner, list):
+            raise RaisedError("TypeError", "pop expected at most 1 argument, got 2")
+        if not isinstance(name, str) or not isinstance(inner, dict):
+            raise UnknownError("a layer of the stored model has no class")
+        inner = self._adapted(name, inner)
+        if self.is_custom(name):
+            self.own(name, name, inner)
+            return
+        known = FUNCTIONAL if name == "Functional" else classes.find(self.reader, name) if name in _MODELS else None
+        known = known or classes.by_class(self.reader, "layers").get(name)
+        if known is None:
+            raise RaisedError(
+                "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
+            )
+        if any(isinstance(item, dict) and "__passive_serialization__" in item for item in inner.values()):
+            raise UnknownError(f"`{name}` holds another object in the way of Keras 3's `.h5`")
+        with self.deeper():
+            self.make(known, inner)
+
+    def _adapted(self, name: str, inner: Config) -> Config:
+        """The keys of Keras 2 that Keras 3 renames when it reads an ``.h5`` file."""
+        inner = dict(inner)
+        shape = inner.pop("batch_input_shape", None)
+        if shape is not None:
+            inner["batch_shape" if name == "InputLayer" else "input_shape"] = shape
+        axis = inner.pop("axis", None)
+        if self._drops(axis):
+            self.dropped.append((name, str(inner.get("name", "")), axis))
+        if name == "Lambda":
+            for key in ("module", "function_type", "output_shape_type", "output_shape_module"):
+                inner.pop(key, None)
+            if isinstance(inner.get("function"), list):
+                inner["function"] = {"class_name": "__lambda__", "config": {}}
+        return inner
+
+    def _drops(self, axis: Any) -> bool:
+        """Whether an ``axis`` other than the default is lost: a list of several, before 3.9 also a number."""
+        if isinstance(axis, list):
+            return len(axis) > 1
+        return axis is not None and axis != -1 and self.reader.version < (3, 9, 0)
+
+    def axis_weights(self) -> None:
+        """The weights of layers that lost their axis: of another rank, or for another axis."""
+        for name, _, axis in self.dropped:
+            if name in ("LayerNormalization", "Normalization") and isinstance(axis, list):
+                old = self.reader.version < (3, 6, 0)
+                raise RaisedError(
+                    "ValueError", "The shape of the target variable" if old else "Shape mismatch in layer #"
+                )
+            if name in _SCALED:
+                raise UnknownError(f"Keras drops the `axis` of `{name}`, and its weights may fit another one")
+
+    # ---- compilation ----
+
+    def compile_config(self, config: Config) -> None:
+        """``compile_from_config`` of a ``.keras`` archive."""
+        self.value(config)
+        optimizer = config.get("optimizer")
+        if isinstance(optimizer, str) and not self._optimizer(optimizer):
+            raise RaisedError("ValueError", "Could not interpret optimizer identifier: ")
+
+    def _optimizer(self, name: str) -> Class | None:
+        lower = {known.name.lower(): known for known in classes.by_class(self.reader, "optimizers").values()}
+        return lower.get(name.lower())
+
+    def training_config(self, config: Config) -> None:
+        """``compile_args_from_training_config`` of an ``.h5`` file."""
+        optimizer = config.get("optimizer_config")
+        if not isinstance(optimizer, dict) or not isinstance(optimizer.get("class_name"), str):
+            raise UnknownError("the stored training config has no optimizer")
+        inner = optimizer["config"] if isinstance(optimizer.get("config"), dict) else {}
+        known = self._optimizer(optimizer["class_name"])
+        if known is not None:
+            self.from_config(known, inner)
+        elif optimizer.get("module", "") is None:
+            raise RaisedError("TypeError", f"Cannot deserialize object of type `{optimizer['class_name']}`.")
+        elif not isinstance(inner.get("name"), str) or self._optimizer(inner["name"]) is None:
+            raise UnknownError("the optimizer is not one of Keras 3")
+        self._each(config.get("loss"), self._loss)
+        for key in ("metrics", "weighted_metrics"):
+            self._each(config.get(key), self._metric)
+
+    def _each(self, config: Any, single: Callable[[Any], None]) -> None:
+        """``_deserialize_nested_config``: a name, an object, or lists and dicts of them."""
+        if isinstance(config, str) or (isinstance(config, dict) and "class_name" in config):
+            single(config)
+        elif isinstance(config, (list, dict)):
+            with self.deeper():
+                for item in config if isinstance(config, list) else config.values():
+                    self._each(item, single)
+
+    def _loss(self, config: Any) -> None:
+        if not isinstance(config, str) or self.is_custom(config) or by_name(self.reader, "losses").get(config):
+            self._measure("losses", config)
+        elif config in LOSS_ALIASES:
+            if self.reader.version >= (3, 11, 0):
+                text = f"Could not deserialize 'keras.metrics.{config}' because it is not a KerasSaveable subclass"
+                raise RaisedError("ValueError", text)
+            raise RaisedError("TypeError", f"Could not locate function '{config}'. Make sure custom classes")
+        elif not classes.has_function(self.reader, "losses", config):
+            raise RaisedError("TypeError", "string indices must be integers")
+
+    def _metric(self, config: Any) -> None:
+        if config not in ("accuracy", "acc", "crossentropy", "ce"):
+            self._measure("metrics", config)
+
+    def _measure(self, space: str, config: Any) -> None:
+        """A loss or metric by name or dict."""
+        name = config.get("class_name") if isinstance(config, dict) else config
+        if self.is_custom(name):
+            self.assume(f"`{name}` is made by its own code")
+            return
+        known = by_name(self.reader, space).get(name) if isinstance(name, str) else None
+        if known is not None:
+            inner = config.get("config") if isinstance(config, dict) else None
+            self.from_config(known, inner if isinstance(inner, dict) else {})
+        elif not isinstance(name, str) or not classes.has_function(self.reader, space, name):
+            raise UnknownError("a loss or metric of the stored training config is not one of Keras 3")
+
+
+def _triples(ends: Any) -> list[list[Any]]:
+    """The ``[layer, node, tensor]`` of a graph's outputs: one, or a list of them."""
+    if not isinstance(ends, list):
+        return []
+    found = [ends] if ends and isinstance(ends[0], str) else ends
+    return [item for item in found if isinstance(item, list) and item and isinstance(item[0], str)]
+
+
+def _has_reference(call: Any) -> bool:
+    """Whether a keyword argument of a call holds a tensor as Keras 2 writes it: ``["layer", 0, 0]``."""
+    if not isinstance(call, list) or len(call) != 4 or not isinstance(call[3], dict):
+        return False
+    for item in call[3].values():
+        if isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int):
+            return True
+    return False

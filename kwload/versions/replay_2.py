@@ -1,0 +1,235 @@
+"""What Keras 2 (``tf.keras`` 2.12 and newer, ``tf_keras``) makes of a stored architecture, without making anything.
+
+As :mod:`kwload.versions.replay`, with the differences of ``serialization_lib`` and ``engine`` there: errors are not
+wrapped level by level, layers of a model are looked up by class name whatever module they record, and constructors
+refuse keys with other words. Read in 2.12.0 to 2.21.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kwload.versions import classes
+from kwload.versions.classes import Class
+from kwload.versions.names import Config
+from kwload.versions.objects import INNER
+from kwload.versions.outcome import RaisedError, UnknownError
+from kwload.versions.replay import LOSS_ALIASES, Replay
+
+_INTERNAL: Final = frozenset(
+    (
+        "TFOpLambda",
+        "SlicingOpLambda",
+        "ClassMethod",
+        "InstanceMethod",
+        "InstanceProperty",
+        "TensorFlowOpLayer",
+        "Functional",
+        "Model",
+        "Sequential",
+        "Network",
+    )
+)
+"""Classes of stored graphs that have no public name."""
+
+_OWN_KEYS: Final = {
+    "RNN": ("num_constants",),
+    "Bidirectional": ("num_constants",),
+    "MultiHeadAttention": ("query_shape", "key_shape", "value_shape"),
+}
+"""Keys that ``from_config`` takes before the constructor gets the others."""
+
+_WRAPPED_SINCE: Final = (2, 12, 0)
+"""The first release whose ``Layer.from_config`` wraps errors."""
+
+
+class Replay2(Replay):
+    """A deserialization by Keras 2."""
+
+    def from_config(self, known: Class, inner: Config) -> None:
+        with self.deeper():
+            self.make(known, inner)
+
+    def locate(self, name: str, config: Config) -> Class:
+        module = config.get("module")
+        if isinstance(module, str) and module:
+            known = classes.find(self.reader, f"{module}.{name}".removeprefix("tf_keras.").removeprefix("keras."))
+            if known is not None and module.startswith(("keras", "tf_keras")):
+                return known
+            if module.startswith(("keras.src.", "tf_keras.src.")):
+                inside = module.partition(".src.")[2]
+                if inside == "engine.functional" and name == "Functional":
+                    return _INTERNAL_CLASS[name]
+                if inside.startswith(("models.", "ops.")):
+                    package = "tf_keras" if self.reader.version >= (2, 16, 0) else "keras"
+                    raise RaisedError(
+                        "TypeError",
+                        f"Could not deserialize class '{name}' because its parent module {package}.src.{inside} cannot "
+                        "be imported.",
+                    )
+            raise UnknownError(f"Keras imports `{module}` to find `{name}`")
+        raise RaisedError("TypeError", f"Could not locate class '{name}'. Make sure custom classes")
+
+    def make(self, known: Class, inner: Any) -> None:
+        if known.name in ("Functional", "Model", "Sequential"):
+            self.model(known, inner)
+            return
+        if known.name in _INTERNAL:
+            return
+        if known.name == "Lambda":
+            self._python(inner)
+            return
+        inner = self._held(known, inner)
+        inner = {key: item for key, item in inner.items() if key not in _OWN_KEYS.get(known.name, ())}
+        try:
+            self.construct(known, inner)
+        except RaisedError as error:
+            if not known.wrapped or self.reader.version < _WRAPPED_SINCE:
+                raise
+            raise RaisedError(
+                "TypeError", f"Error when deserializing class '{known.name}' using config=", "", error
+            ) from None
+
+    def _held(self, known: Class, inner: Config) -> Config:
+        """Makes the layers that a layer holds; the keys that are left for its constructor."""
+        names = INNER.get(known.name, ())
+        for name in names:
+            item = inner.get(name)
+            for each in item if isinstance(item, list) else [item]:
+                if isinstance(each, dict):
+                    self.layer(each, by_name_only=known.name in ("TimeDistributed", "Wrapper", "SpectralNormalization"))
+                elif name != "backward_layer":
+                    raise UnknownError("a layer of the stored model holds no layer where it should")
+        return {key: item for key, item in inner.items() if key not in names}
+
+    def construct(self, known: Class, inner: Config) -> None:
+        given = set(inner) | set(INNER.get(known.name, ()))
+        if missing := sorted(known.required - given):
+            raise RaisedError(
+                "TypeError", f"{known.name}.__init__() missing {len(missing)} required positional argument"
+            )
+        other = [key for key in inner if key not in known.keys]
+        if other and known.name == "InputLayer":
+            text = f"Unrecognized keyword arguments: {other}"
+            raise RaisedError("ValueError", "Unrecognized keyword arguments: [", text)
+        if other and known.space == "layers":
+            text = f"('Keyword argument not understood:', {other[0]!r})"
+            raise RaisedError("TypeError", text)
+        if other and known.space in ("initializers", "regularizers", "constraints") and other != ["dtype"]:
+            raise RaisedError("TypeError", f"{known.name}.__init__() got an unexpected keyword argument '{other[0]}'")
+        if known.space == "layers":
+            if isinstance(inner.get("dtype"), dict) and inner["dtype"].get("class_name") == "DTypePolicy":
+                raise RaisedError("ValueError", "")  # a policy of Keras 3
+            self._named(inner, known)
+
+    def identify(self, space: str, called: str, item: Any) -> None:
+        """Keras 2 knows all of its own; what Keras 3 added is not looked for here."""
+        name = item.get("class_name") if isinstance(item, dict) else item
+        if self.is_custom(name):
+            self.assume(f"`{name}` is made by its own code")
+            return
+        known = classes.find(self.reader, f"{space}.{name}") if isinstance(name, str) else None
+        if known is not None and isinstance(item, dict):
+            self.construct(known, item["config"] if isinstance(item.get("config"), dict) else {})
+        elif known is None and not (isinstance(name, str) and classes.has_function(self.reader, space, name)):
+            self.assume(f"whether Keras 2 knows an {called} of the stored model")
+
+    def _python(self, inner: Config) -> None:
+        """``Lambda.from_config``: the code in a ``.keras`` archive is refused, that in an ``.h5`` file is run."""
+        function = inner.get("function")
+        if isinstance(function, dict) and function.get("class_name") == "__lambda__":
+            raise RaisedError("ValueError", "Requested the deserialization of a ")
+        self.assume("a `Lambda` layer runs code or calls a function")
+
+    # ---- models ----
+
+    def model(self, known: Class, inner: Any) -> None:
+        if known.name == "Sequential":
+            configs = inner.get("layers") if isinstance(inner, dict) and "name" in inner else inner
+            self._stack(configs, functional=False)
+            return
+        if not isinstance(inner, dict) or not all(key in inner for key in ("layers", "input_layers", "output_layers")):
+            raise UnknownError("the stored model has no graph")
+        self._stack(inner["layers"], functional=True)
+
+    def _stack(self, configs: Any, *, functional: bool) -> None:
+        """Each layer of a model; layers of a graph are looked up as in ``.keras`` whatever the file is."""
+        if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
+            raise UnknownError("the layers of the stored model are no list of objects")
+        for config in configs:
+            with self.deeper():
+                self.layer(config, by_name_only="module" not in config and not functional)
+
+    def layer(self, config: Config, *, by_name_only: bool = False) -> None:
+        """``layers.deserialize``: by class name; *by_name_only* as ``.h5`` files are read in a Sequential."""
+        name, inner = config.get("class_name"), config.get("config")
+        if not isinstance(name, str):
+            raise UnknownError("a layer of the stored model has no class")
+        if self.is_custom(name) or self.is_custom(config.get("registered_name")):
+            self.own(name, name if self.is_custom(name) else config["registered_name"], inner)
+            return
+        known = _INTERNAL_CLASS.get(name) or _all_layers(self, name)
+        if known is None:
+            self._no_layer(name, config, by_name_only=by_name_only)
+            return
+        if isinstance(inner, list) and known.name == "Sequential":
+            self.make(known, inner)
+            return
+        if not isinstance(inner, dict):
+            raise UnknownError("the stored config describes something that is not foreseen here")
+        with self.deeper():
+            self.make(known, inner)
+
+    def _no_layer(self, name: str, config: Config, *, by_name_only: bool) -> None:
+        """A layer of no known class."""
+        if by_name_only:
+            raise RaisedError(
+                "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
+            )
+        if config.get("module", "") is None:
+            raise RaisedError("TypeError", f"Cannot deserialize object of type `{name}`.")
+        raise UnknownError(f"`{name}` is no layer of this Keras")
+
+    def legacy_layer(self, config: Config) -> None:
+        name, inner = config.get("class_name"), config.get("config")
+        known = _INTERNAL_CLASS.get(name) if isinstance(name, str) else None
+        known = known or (_all_layers(self, name) if isinstance(name, str) else None)
+        if isinstance(name, str) and self.is_custom(name):
+            self.own(name, name, inner)
+        elif known is None and isinstance(name, str):
+            self._no_layer(name, config, by_name_only=True)
+        elif known is not None:
+            with self.deeper():
+                self.make(known, inner)
+        else:
+            raise UnknownError("a layer of the stored model has no class")
+
+    def compile_config(self, config: Config) -> None:
+        self.training_config(config)
+
+    def training_config(self, config: Config) -> None:
+        """Keras 2 takes what Keras 2 wrote; what Keras 3 wrote never gets so far."""
+        optimizer = config.get("optimizer_config", config.get("optimizer"))
+        name = optimizer.get("class_name") if isinstance(optimizer, dict) else optimizer
+        self._each(config.get("loss"), self._loss)
+        leaf = name.rpartition(">")[2] if isinstance(name, str) else ""
+        if leaf and not leaf.islower() and classes.find(self.reader, f"optimizers.{leaf}") is None:
+            self.assume(f"`{leaf}` is no optimizer of this Keras")
+
+    def _loss(self, config: Any) -> None:
+        """A loss by name or dict; the code of a lambda is refused in a ``.keras`` archive and unknown in ``.h5``."""
+        if isinstance(config, dict) and config.get("class_name") == "__lambda__":
+            raise RaisedError("ValueError", "Requested the deserialization of a ")
+        if not isinstance(config, str) or self.is_custom(config):
+            return
+        known = classes.has_function(self.reader, "losses", config) or classes.find(self.reader, f"losses.{config}")
+        if self.is_hdf5 and not known and config not in LOSS_ALIASES:
+            raise RaisedError("ValueError", f"Unknown loss function: '{config}'. Please ensure")
+
+
+_INTERNAL_CLASS: Final = {name: Class(name, (f"models.{name}",), (), frozenset(), False) for name in sorted(_INTERNAL)}
+
+
+def _all_layers(replay: Replay2, name: str) -> Class | None:
+    """A layer by any name that it is exported by."""
+    return classes.find(replay.reader, f"layers.{name}") or classes.find(replay.reader, f"layers.experimental.{name}")
