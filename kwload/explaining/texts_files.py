@@ -9,6 +9,7 @@ from kwload.explaining.match import Cause, Facts, Text
 
 INSPECT: Final = "kwload inspect {file}"
 CHECK: Final = "kwload check {file} --model package.module:factory"
+CHECK_MODEL: Final = "kwload check {file}  # what load_model would make of it, and all that is in the way"
 AGAIN: Final = "delete it and download or copy it again"
 
 NAMED_OTHERWISE: Final = Cause(

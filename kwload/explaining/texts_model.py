@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from kwload.explaining.match import Cause, Facts, Text
-from kwload.explaining.texts_files import CHECK, INSPECT, NAMED_OTHERWISE, NO_FILE, NO_ZIP
+from kwload.explaining.texts_files import CHECK, CHECK_MODEL, INSPECT, NAMED_OTHERWISE, NO_FILE, NO_ZIP
 
 _REBUILD: Final = (
+    CHECK_MODEL,
     "build the model in code, then kwload.load_weights(model, {path})  # takes the weights, leaves the config",
-    CHECK,
 )
 NEWER: Final = Cause(
     "KW405", "A newer Keras wrote the file; this one does not know all it says.", ("pip install -U keras", *_REBUILD)
@@ -36,6 +36,7 @@ def custom(name: str = "Name") -> Cause:
         "KW402",
         "A layer, loss or function of your own is not known where the file is loaded.",
         (
+            CHECK_MODEL,
             f'keras.models.load_model({{path}}, custom_objects={{"{name}": {name}}})',
             '@keras.saving.register_keras_serializable(package="My")  # over the class, and import it before loading',
         ),
