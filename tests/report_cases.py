@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kwload.meaning import Change, GraphChange, LayerChange, Meaning, Swap
+from kwload.meaning.values import Obj
 from kwload.report.build import build_report, path_report, tensor_report
 from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
@@ -165,6 +167,7 @@ def report(
     options: Options = PLAIN,
     prediction: dict[str, Any] | None = None,
     seen: Sequence[Seen] = (),
+    meaning: Meaning | None = None,
     **plan: Any,
 ) -> Report:
     """The report on hand-made facts, with a plan when there is a model."""
@@ -177,7 +180,7 @@ def report(
         plan.setdefault("keras_pairs", same(foreseen["assigned"]) if raises else plan["pairs"])
         plan.setdefault("source_group", list(range(len(wanted.groups))))
         made = FakePlan(findings=list(findings), prediction=foreseen, **plan)
-    return build_report(path=path, file=held, model=wanted, plan=made, options=options, seen=seen)
+    return build_report(path=path, file=held, model=wanted, plan=made, options=options, seen=seen, meaning=meaning)
 
 
 def _paths() -> Iterator[tuple[str, Report]]:
@@ -557,8 +560,39 @@ def _others() -> Iterator[tuple[str, Report]]:
     )
     cell = predicts("raises", error_type="ValueError", error_prefix="Layer '", error_group=1)
     yield "KW406", report(file(A, B), model(A, B, flavour="tf_keras"), prediction=cell)
-    for code in (401, 402, 403, 404, 405):
+    yield from _meanings()
+    for code in (402, 403, 404, 405):
         yield f"KW{code}", report(file(A), model(A), raw(code, "note", file_group=0, group=0))
+
+
+def _meanings() -> Iterator[tuple[str, Report]]:
+    stored, live = Obj("LeakyReLU", {"negative_slope": 0.3}), "relu"
+    gelu = Change("activation", stored, live, "output")
+    several = LayerChange("outer/a", "Conv2D", (gelu, Change("strides", [1, 2], 1, "output")))
+    many = [LayerChange(f"block_{i}", "Dense", (gelu,)) for i in range(50)]
+    beta = LayerChange("mine", "My", (Change("beta\n", 1, "x" * 99, "may"),))
+    joined = [
+        GraphChange("added", "act", live=("Activation", "a")),
+        GraphChange("removed", "pool", stored=("MaxPooling2D", "b")),
+        GraphChange("replaced", "join", ("Add",), ("Concatenate",)),
+        GraphChange("inputs", "cat", ("a", "b"), ("b", "a")),
+        GraphChange("calls", "shared", ("1",), ("2",)),
+        GraphChange("outputs", "", ("a",), ("b",)),
+        GraphChange("model-inputs", "", ("left", "right"), ("right", "left")),
+    ]
+    rate = LayerChange("drop", "Dropout", (Change("rate", 0.5, 0.2, "training"),))
+    policy = LayerChange("a", "Dense", (Change("dtype", "float32", "mixed_float16", "precision"),))
+    held, wanted = file(A), model(A)
+    yield "KW401", report(held, wanted, meaning=Meaning(settings=[several]))
+    yield "KW401-many", report(held, wanted, meaning=Meaning(settings=[*many, beta]))
+    yield "KW401-input", report(held, wanted, meaning=Meaning(graph=joined[3:4]))
+    yield "KW401-graph", report(held, wanted, meaning=Meaning(graph=joined))
+    harmless = Meaning(settings=[rate, policy], training_only={"Dropout": -1, "GaussianNoise": 2})
+    yield "KW401-harmless", report(held, wanted, meaning=harmless)
+    yield "KW404-code", report(held, wanted, meaning=Meaning(code=["My", "act"], mute=["mine"]))
+    yield "KW404-unread", report(held, wanted, meaning=Meaning(unread="it is longer than 4 MiB"))
+    swaps = [Swap("a", "b", "layers/dense_1"), Swap("b", "a", "layers/dense")]
+    yield "KW304-config", report(file(A, B), model(A, B), meaning=Meaning(swapped=swaps))
 
 
 def cases() -> dict[str, Report]:

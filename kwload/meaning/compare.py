@@ -54,13 +54,14 @@ def compare(
     try:
         tree = stored.parse(config)
         if tree is None:
-            return Meaning(unread="its configuration cannot be read")
+            long = len(config) > stored.MOST_BYTES
+            return Meaning(unread="it is longer than 4 MiB" if long else "it cannot be read")
         comparison = _Comparison(sources, legacy, version, nameless)
         with warnings.catch_warnings():  # a Lambda warns when it is asked for its settings
             warnings.simplefilter("ignore")
             comparison.run(tree, model)
     except RecursionError:
-        return Meaning(unread="its configuration is nested too deeply")
+        return Meaning(unread="it is nested too deeply")
     return comparison.found
 
 
@@ -258,7 +259,7 @@ class _Comparison:
                 continue
             for slot, value in two.literals.items():
                 if values.same("", one.literals[slot], value) is False:
-                    key = f"argument {slot}" if slot.isdigit() else slot
+                    key = f"argument {slot}" if new.operation else slot
                     shown = (values.shown("", one.literals[slot]), values.shown("", value))
                     changes.append(Change(key, *shown, "output" if new.operation else "may"))
         self._add(path, new.kind, changes, loaded)

@@ -218,6 +218,8 @@ def activation(value: Any) -> Value:
     found = plain(value)
     if found is None:
         return "linear"
+    if found == "leaky_relu":
+        return Obj("LeakyReLU", {"negative_slope": 0.2})
     if isinstance(found, str):
         return _ALIASES.get(found, found)
     if isinstance(found, Obj):
@@ -237,8 +239,7 @@ def _activation_of(kind: str, config: dict[str, Any]) -> Value:
     if kind == "ELU":
         return "elu" if same("alpha", config.get("alpha", 1.0), 1.0) else Obj(kind, config)
     if kind == "LeakyReLU":
-        slope = plain(config.get("negative_slope", 0.3))
-        return "leaky_relu" if same("negative_slope", slope, 0.2) else Obj(kind, {"negative_slope": slope})
+        return Obj(kind, {"negative_slope": plain(config.get("negative_slope", 0.3))})
     return None
 
 

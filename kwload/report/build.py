@@ -113,7 +113,8 @@ def build_report(
             from kwload.report.meaning import is_exchange, meaning_findings
 
             found += meaning_findings(context, meaning)
-            if meaning.swapped and is_exchange(meaning.swapped) and prediction is not None and prediction.outcome == "loads":
+            certain = meaning.swapped and is_exchange(meaning.swapped)
+            if certain and prediction is not None and prediction.outcome == "loads":
                 prediction = replace(prediction, outcome="loads_wrong")
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]

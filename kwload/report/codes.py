@@ -434,7 +434,9 @@ _ENTRIES: Final = (
         "config-changed",
         "fit",
         "{layer} has another configuration in the file",
-        "The stored configuration of the layer differs from the model's in something that changes its result.",
+        "A whole-model file records how each layer was configured and how the layers were joined. Something differs "
+        "from the model that no shape shows. The weights fit, and are used for another computation than they were "
+        "trained for; what acts in training only, such as dropout, is a note.",
     ),
     Entry(
         402,
@@ -455,7 +457,8 @@ _ENTRIES: Final = (
         "not-verifiable",
         "fit",
         "{layer} loads its weights by code of its own, which cannot be foreseen",
-        "The class overrides `load_own_variables`; what it does with the tensors is known only when it runs.",
+        "The class overrides `load_own_variables`: what it does with the tensors is known only when it runs. Or the "
+        "file names a class or function of your own: its settings are recorded, its code is not.",
     ),
     Entry(
         405,

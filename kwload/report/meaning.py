@@ -179,6 +179,9 @@ def _headline(who: str, changes: list[Change], count: int) -> str:
         return f"{who} had another {named(keys)} when the file was saved"
     change, verb = changes[0], "has" if count == 1 else "have"
     key = escape(change.key, 48)
+    if change.key.startswith("argument "):
+        was, now = value_text(change.stored), value_text(change.live)
+        return f"{who} was called with {was} when the file was saved, and is called with {now} now"
     return (
         f"{who} had {key} {value_text(change.stored)} when the file was saved, and {verb} {value_text(change.live)} now"
     )
@@ -192,7 +195,8 @@ def _effect(changes: list[Change], members: list[LayerChange]) -> str:
 
 
 def _restore(who: str, changes: list[Change]) -> list[str]:
-    if any(change.key.startswith("argument") or " = " in str(change.stored) for change in changes):
+    keys = [change.key.rpartition(".")[2] for change in changes]
+    if not all(map(str.isidentifier, keys)) or any(" = " in str(change.stored) for change in changes):
         return []
     said = dict.fromkeys(f"{escape(c.key.rpartition('.')[2], 48)}={value_text(c.stored)}" for c in changes[:4])
     return [f"build {who} with {', '.join(said)} to compute what was saved"]
@@ -307,5 +311,9 @@ def _not_known(meaning: Meaning) -> list[Finding]:
         headline = f"{named(meaning.mute)} {verb} not say how it is configured, so that it was not compared"
         found.append(finding(404, "note", headline=headline, layer=meaning.mute[0], related=meaning.mute[1:]))
     if meaning.unread:
-        found.append(finding(404, "note", headline=f"the file's architecture was not compared: {meaning.unread}"))
+        found.append(
+            finding(
+                404, "note", headline=f"the configuration in the file was not compared with the model: {meaning.unread}"
+            )
+        )
     return found
