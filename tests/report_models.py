@@ -1,0 +1,57 @@
+"""Cases of reports about whole models: what ``load_model`` would make of the architecture in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from report_cases import A, B, file
+
+from kwload.report.finding import Report
+from kwload.report.versions import model_report
+from kwload.versions import reader
+
+
+class Layer:
+    """What a class of the user's own inherits from Keras."""
+
+    __module__ = "keras.src.layers.layer"
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        return cls(**config)
+
+
+class Scale(Layer):
+    """A layer of the user's own, as it is when the file is read: `initial_value` is no longer an argument."""
+
+    def __init__(self, name: str = "scale", trainable: bool = True, dtype: Any = None) -> None:
+        self.name, self.trainable, self.dtype = name, trainable, dtype
+
+
+def _object(kind: str, module: str | None, registered: str | None = None, /, **config: Any) -> dict[str, Any]:
+    return {"module": module, "class_name": kind, "config": config, "registered_name": registered}
+
+
+def _sequential(*layers: dict[str, Any]) -> bytes:
+    inputs = _object("InputLayer", "keras.layers", batch_shape=[None, 10], dtype="float32", name="input_layer")
+    return json.dumps(_object("Sequential", "keras", name="net", layers=[inputs, *layers])).encode()
+
+
+def _archive(config: bytes, *custom: tuple[str, Any], keras: str = "3.15.1", writer: str = "3.15.1") -> Report:
+    held = file(A, B, content="keras", config=config, metadata={"keras_version": writer})
+    return model_report("model.keras", held, reader.parse(keras), dict(custom))
+
+
+def cases() -> Iterator[tuple[str, Report]]:
+    """Name and report of each case."""
+    dense = _object("Dense", "keras.layers", name="a", units=16, activation="relu")
+    scale = _object("Scale", None, "Scale", name="scale", trainable=True, dtype="float32", initial_value=2.0)
+    newer = _object("Dense", "keras.layers", name="a", units=16, quantization_config=None)
+    older = _object("LSTM", "keras.layers", name="memory", units=16, time_major=False)
+    yield "KW402", _archive(_sequential(dense, scale))
+    yield "KW403", _archive(_sequential(dense, scale), ("Scale", Scale))
+    yield "KW405", _archive(_sequential(newer), keras="3.8.0")
+    yield "KW405-keras-2", _archive(_sequential(older), writer="2.15.0")
+    yield "KW209-model", model_report("model.weights.h5", file(A, B), reader.parse("3.15.1"), {})
