@@ -377,12 +377,13 @@ def load_weights(
     from kwload import assign, cudnn
 
     examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
-    report = examined.report()
-    report.raise_if_failed(strict=strict and not values)  # a warning may turn out to be none
     file, plan = examined.file, examined.plan
-    if file is None or plan is None:  # nothing to read, and nothing that refused: the model wants nothing
+    if file is None or plan is None:
+        report = examined.report()
         report.raise_if_failed(strict=strict)
-        return replace(report, loaded=True)
+        return replace(report, loaded=True)  # nothing to read, and nothing that refused: the model wants nothing
+    if file.faults or any(finding[1] == "error" for finding in plan.findings):  # refused before anything is read
+        examined.report().raise_if_failed()
     try:
         wanted = assign.order(examined.model, file, plan)
         arrays = _fetch(examined, file, wanted)
@@ -391,9 +392,8 @@ def load_weights(
         examined.report().raise_if_failed()
         raise
     examined.lap("read")
-    if values:
-        report = examined.report()
-        report.raise_if_failed(strict=strict)
+    report = examined.report()
+    report.raise_if_failed(strict=strict)
     assign.load(examined.model, wanted, cudnn.convert(plan, wanted.targets, arrays))
     examined.lap("assign")
     return replace(report, loaded=True, times=examined.times)
