@@ -159,7 +159,7 @@ def test_a_wrong_model_is_a_usage_error(reference: str, says: str, nets: Path, c
 
 
 def test_usage_errors_are_two() -> None:
-    assert run("check", "x.h5").exit_code == 2
+    assert run("check", "x.h5", "--by-name").exit_code == 2
     assert run("inspect").exit_code == 2
     assert run("no-such-command").exit_code == 2
     assert run("--help").exit_code == 0

@@ -85,7 +85,7 @@ def _prediction(foreseen: Forecast, reader: Reader) -> Prediction:
         keras=reader.name,
         outcome=outcome,
         error=_error(foreseen.error) if foreseen.error is not None else None,
-        reason=foreseen.reason,
+        reason=foreseen.reason[:200] if foreseen.reason is not None else None,
         call="load_model",
     )
 
@@ -97,7 +97,7 @@ def _error(error: RaisedError) -> PredictedError:
     if root is not error and root.said:
         said = f"{said} … {root.said}" if len(said) + len(root.said) < 150 else f"… {root.said}"
     return PredictedError(
-        error.type, error.prefix, said if said.endswith((".", "}")) or not said else f"{said.rstrip()}…"
+        error.type, error.prefix[:200], said if said.endswith((".", "}")) or not said else f"{said.rstrip()}…"
     )
 
 
@@ -160,7 +160,8 @@ def _not_registered(
     alike = [(item.name, _core.nearest(item.name, near, 1)) for item in found[:3]]
     notes = [f"{quote(name, 60)} is not known, {quote(others[0], 60)} is" for name, others in alike if others]
     first = names[0].rpartition(">")[2]
-    handed = f"custom_objects={{{literal(names[0])}: {_identifier(first)}}}"
+    key = literal(names[0]) if len(names[0]) < 80 else '"…"'
+    handed = f"custom_objects={{{key}: {_identifier(first)}}}"
     package = "keras" if reader.is_3 else "tf_keras"
     return finding(
         402,
@@ -177,7 +178,7 @@ def _not_registered(
             f"hand it in: {package}.models.load_model({literal(context.path)}, {handed})",
             f"register it: @{package}.saving.register_keras_serializable() in front of class {_identifier(first)}",
         ],
-        related=names[1:],
+        related=names[1:100],
     )
 
 
@@ -190,7 +191,7 @@ def _used(item: Difference) -> str:
 
 def _identifier(name: str) -> str:
     """A class's name as it can stand in code."""
-    return name if name.isidentifier() and name.isascii() else "TheClass"
+    return name if name.isidentifier() and name.isascii() and len(name) < 80 else "TheClass"
 
 
 def _arguments(context: Context, found: Sequence[Difference]) -> list[Finding]:
@@ -314,10 +315,7 @@ def silent(context: Context, reader: Reader, config: Any) -> list[Finding]:
             )
         )
     if lost := whole.lost_axes(config, reader):
-        rows = [
-            (f"`{escape(name or kind, 60)}` ({escape(kind, 40)})", f"axis={escape(str(axis), 40)}")
-            for kind, name, axis in lost
-        ]
+        rows = [(f"`{escape(name or kind, 60)}` ({escape(kind, 40)})", _axis(axis)) for kind, name, axis in lost]
         out.append(
             finding(
                 405,
@@ -330,6 +328,13 @@ def silent(context: Context, reader: Reader, config: Any) -> list[Finding]:
             )
         )
     return out
+
+
+def _axis(axis: object) -> str:
+    """An axis, or several, as text."""
+    several = axis if isinstance(axis, list) else [axis]
+    plain = len(several) < 9 and all(type(each) is int for each in several)
+    return f"axis={axis}" if plain else "axis=…"
 
 
 # ---- a file and a live model ----
@@ -376,6 +381,9 @@ def _config_note(context: Context) -> Finding | None:
     if model is None or file.config is None or file.faults or not is_path(context.path):
         return None
     reader = Reader(model.keras.flavour, model.keras.version)
+    writer = of(file)
+    if writer.recorded and writer.since == reader.version and (writer.generation == "Keras 3") == reader.is_3:
+        return None
     foreseen = whole.forecast(file, reader, own.registered(reader), context.path)
     error = foreseen.error
     if error is None or error.prefix.startswith(("No model config", "File not found", "File format")):
@@ -384,14 +392,13 @@ def _config_note(context: Context) -> Finding | None:
     other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
     if not other:
         return None
-    writer = of(file).name
     return finding(
         405,
         "note",
         headline=f"the weights can be loaded; the architecture beside them cannot be rebuilt by {reader.name}",
         expected=reader.name,
-        found=writer,
+        found=writer.name,
         body=lines(other),
-        notes=[f"{escape(writer)} wrote it"] if writer else [],
+        notes=[f"{escape(writer.name)} wrote it"] if writer.name else [],
         keras=f"{context.keras_short} {_raises(error)} on load_model",
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
@@ -125,7 +125,7 @@ def _exists(when: str, version: Version) -> bool:
     return any(_in(span.replace("-", ":"), version) for span in when.split(","))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def find(reader: Reader, public: str) -> Class | None:
     """The class that a release exports as ``layers.Dense``; None when it has none of that name."""
     table = _table(reader)

@@ -106,7 +106,8 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         if (name == "Policy") == reader.is_3:
             yield Difference("policy", name, known_to="Keras 2" if name == "Policy" else "Keras 3.4 and newer")
         return
-    handed = custom.get(name, custom.get(item.get("registered_name") or ""))
+    registered = item.get("registered_name")
+    handed = custom.get(name, custom.get(registered) if isinstance(registered, str) else None)
     if handed is not None:
         for key in own.refused(handed, inner, reader) if isinstance(inner, dict) else ():
             yield Difference("argument", key, name)

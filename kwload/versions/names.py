@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from kwload.versions import classes
@@ -24,6 +23,27 @@ _MOST_OBJECTS: Final = 200_000
 
 FUNCTIONAL: Final = Class("Functional", ("models.Functional",), (), frozenset(), False)
 """What has no public name and is in every functional model."""
+
+_NAMESPACES: Final = frozenset(
+    [
+        "layers",
+        "models",
+        "initializers",
+        "regularizers",
+        "constraints",
+        "optimizers",
+        "losses",
+        "metrics",
+        "activations",
+        "ops",
+        "random",
+        "utils",
+        "quantizers",
+        "dtype_policies",
+        "saving",
+    ]
+)
+"""What of ``keras.*`` can be imported in every release."""
 
 _FUNCTION_SPACES: Final = ("activations", "constraints", "initializers", "losses", "metrics", "regularizers")
 
@@ -53,17 +73,18 @@ class Names:
 
     # ---- the walk ----
 
-    @contextmanager
-    def deeper(self) -> Iterator[None]:
-        """One object inside another; UnknownError when there are more than Keras writes."""
+    def deeper(self) -> Names:
+        """One object inside another, as a context; UnknownError when there are more than Keras writes."""
+        return self
+
+    def __enter__(self) -> None:
         self._depth += 1
         self._objects += 1
-        try:
-            if self._depth > _DEEPEST or self._objects > _MOST_OBJECTS:
-                raise UnknownError("the stored config is larger or deeper than any that Keras writes")
-            yield
-        finally:
-            self._depth -= 1
+        if self._depth > _DEEPEST or self._objects > _MOST_OBJECTS:
+            raise UnknownError("the stored config is larger or deeper than any that Keras writes")
+
+    def __exit__(self, *exception: object) -> None:
+        self._depth -= 1
 
     def assume(self, what: str) -> None:
         """Notes that the outcome rests on something that is not known."""
@@ -127,7 +148,7 @@ class Names:
             known = known or classes.by_class(self.reader, inside.partition(".")[0]).get(name)
             if known is not None:
                 return known
-        if package == "keras" and module.count(".") == 1 and kind == "function":
+        if module == "keras" or module.removeprefix("keras.") in _NAMESPACES:
             if self.reader.version >= (3, 11, 0):
                 text = f"Could not deserialize '{module}.{name}' because it is not a KerasSaveable subclass"
                 raise RaisedError("ValueError", text)

@@ -7,6 +7,7 @@ A TypeError is wrapped at each level, other errors pass through.
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Final
 
 from kwload.versions import classes, own
@@ -165,7 +166,7 @@ class Objects(Names):
 
     def construct(self, known: Class, inner: Config) -> None:
         """The constructor: does it take these keys, and does it know what they name."""
-        given = set(inner) | set(INNER.get(known.name, ()))
+        given = {*inner, *INNER.get(known.name, ())} if known.required else set()
         if missing := sorted(known.required - given):
             raise RaisedError(
                 "TypeError", f"{known.name}.__init__() missing {len(missing)} required positional argument"
@@ -196,12 +197,14 @@ class Objects(Names):
         """Initializers, regularizers, constraints and activations among the keys of a layer."""
         if known.space not in ("layers", ""):
             return
-        for key in known.keys:
-            item, kind = inner.get(key), _KINDS.get(key.rpartition("_")[2])
-            if kind is not None and item is not None:
-                self.identify(*kind, item)
-            elif key == "quantization_config":
+        for key, kind in _named_keys(known.keys):
+            item = inner.get(key)
+            if item is None:
+                continue
+            if kind is None:
                 self.value(item)
+            else:
+                self.identify(*kind, item)
 
     def identify(self, space: str, called: str, item: Any) -> None:
         """``initializers.get`` and its like, of a name or a dict."""
@@ -286,6 +289,13 @@ class Objects(Names):
         raise NotImplementedError
 
 
+@cache
+def _named_keys(keys: tuple[str, ...]) -> tuple[tuple[str, tuple[str, str] | None], ...]:
+    """The keys of a constructor that name or describe an object, and what kind of object where ``get`` looks it up."""
+    kinds = ((key, _KINDS.get(key.rpartition("_")[2])) for key in keys)
+    return tuple((key, kind) for key, kind in kinds if kind is not None or key == "quantization_config")
+
+
 def _shown(inner: Config, keys: list[str]) -> str:
     """The keys as Keras prints them, up to the first value that is long."""
     text = "{"
@@ -308,6 +318,7 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+@cache
 def by_name(reader: Reader, space: str) -> dict[str, Class]:
     """A namespace's ``ALL_OBJECTS_DICT``: classes by their own name, and in snake case."""
     known = classes.by_class(reader, space)

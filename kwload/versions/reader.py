@@ -47,7 +47,8 @@ class Reader:
 
 
 _TEXT: Final = re.compile(
-    r"(?:(keras|tf[_-]keras|tf\.keras)\b\s*)?(?:==)?\s*(\d+(?:\.\d+){0,2})?(?:[-.+\w]*)", re.IGNORECASE
+    r"(?:(keras|tf[_-]keras|tf\.keras)\b\s*)?(?:==)?\s*(\d+(?:\.\d+){0,2})?(?:[-.]?(?:dev|rc|tf|a|b|post)[\d.]*)?(?:\+\w+)?",
+    re.IGNORECASE,
 )
 
 

@@ -108,8 +108,8 @@ class Replay(Objects):
                 "TypeError", "functional_from_config.<locals>.get_tensor() takes 3 positional arguments but "
             )
         outputs = {item[0] for item in _triples(inner["output_layers"])}
-        inside = {config.get("name") for config in configs if config.get("class_name") in ("Functional", "Model")}
-        if version < (3, 3, 0) and outputs & inside:
+        inside = [config.get("name") for config in configs if config.get("class_name") in ("Functional", "Model")]
+        if version < (3, 3, 0) and any(name in inside for name in outputs):
             raise RaisedError("IndexError", "list index out of range")
 
     def legacy_layer(self, config: Config) -> None:

@@ -236,7 +236,8 @@ def first_shape(config: Any) -> list[Any] | None:
         return None
     keys = first.get("config")
     shape = keys.get("batch_input_shape") if isinstance(keys, dict) else None
-    return shape if isinstance(shape, list) else None
+    plain = isinstance(shape, list) and len(shape) < 9 and all(size is None or type(size) is int for size in shape)
+    return shape if plain else None
 
 
 def lost_axes(config: Any, reader: Reader) -> list[tuple[str, str, Any]]:

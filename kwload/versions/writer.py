@@ -8,6 +8,7 @@ The V3 layout records no version. What tells releases apart (source of Keras and
     `_gate_dense` below an attention                Keras 3.14 and newer
     `query_dense`                                   Keras 3.0.3 and newer; before, and in Keras 2, `_query_dense`
     `metrics`, a slot as the optimizer's second     Keras 2
+    a scalar as the optimizer's second              Keras 3
     shards                                          Keras 3.10 and newer
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kwload import _core
-from kwload.report.facts import FileFacts
+from kwload.report.facts import FileFacts, TensorFacts
 from kwload.versions.reader import Version
 
 _NAMED: Final = _core.GROUP_FLAGS["named"]
@@ -139,8 +140,11 @@ def _by_traits(file: FileFacts) -> Writer:
         found.only("the weights are split into shards", new=((3, 10, 0), None))
     _by_names(file, found)
     _by_parts(paths, found)
-    if _has_slots(file):
+    second = _second_of_optimizer(file)
+    if second is not None and second != ():
         found.only("the second value of the optimizer is no scalar", old=_ANY)
+    elif second is not None and not any(tensor.shape == () for tensor in _weights(file)):
+        found.only("the second value of the optimizer is a scalar, the learning rate", new=_ANY)
     if not paths:
         return Writer()
     return _written(found)
@@ -169,12 +173,19 @@ def _by_parts(paths: Iterable[str], found: _Candidates) -> None:
         found.only("the state of metrics is stored", old=_ANY)
 
 
-def _has_slots(file: FileFacts) -> bool:
-    """Whether the optimizer has a slot where Keras 3 stores the learning rate."""
+def _second_of_optimizer(file: FileFacts) -> tuple[int, ...] | None:
+    """Shape of what stands where Keras 3 stores the learning rate, and Keras 2 a slot of the first variable."""
     for path, _, _, slots, _ in file.groups:
         if path == "optimizer" and len(slots) > 1 and slots[1][1] >= 0:
-            return len(file.tensors[slots[1][1]].shape) > 0
-    return False
+            return tuple(file.tensors[slots[1][1]].shape)
+    return None
+
+
+def _weights(file: FileFacts) -> list[TensorFacts]:
+    """The tensors that are not the optimizer's."""
+    tensors = file.tensors
+    rows = {row for path, _, _, slots, _ in file.groups if path != "optimizer" for _, row in slots if row >= 0}
+    return [tensors[row] for row in rows]
 
 
 def _written(found: _Candidates) -> Writer:
