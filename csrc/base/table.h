@@ -75,6 +75,7 @@ typedef struct kw_tensor {
     uint8_t dtype;   /* kw_dtype */
     uint8_t storage; /* kw_storage */
     bool big_endian;
+    bool unmarked;   /* two opaque bytes, taken for a bfloat16, and no attribute that says so */
     bool trainable;  /* models only */
     uint32_t part;   /* index of the source in the file: 0, or the shard */
     uint64_t off;    /* of the first byte in that source; KW_NOWHERE */

@@ -41,7 +41,7 @@ bool kw_predict_read(kw_join *join, uint32_t file_tensor, kw_raise *raise) {
 }
 
 bool kw_predict_take(kw_join *join, uint32_t file_tensor, uint32_t model_tensor, kw_raise *raise) {
-    bool marked = join->v3 && (join->does & KW_DOES_BFLOAT16) != 0;
+    bool marked = join->v3 && (join->does & KW_DOES_BFLOAT16) != 0 && !join->file->tensors[file_tensor].unmarked;
     *raise = KW_RAISE_VALUE; /* without a mark: two opaque bytes for h5py, which nobody casts */
     if (join->file->tensors[file_tensor].dtype == KW_DTYPE_BFLOAT16 && !marked) return false;
     join->assigned[model_tensor] = file_tensor;

@@ -236,6 +236,12 @@ static kw_fault tensor_fault(const kw_hdf5 *hdf5, const kw_dataset *d) {
     return (kw_fault){0};
 }
 
+/* Keras since 3.0.5 writes beside a bfloat16 that it is one. */
+static bool is_unmarked(const kw_hdf5 *hdf5, const kw_dataset *d) {
+    const kw_attr *attr = kw_hdf5_attr(hdf5, d->node, "dtype");
+    return d->opaque && (attr == NULL || attr->kind != KW_ATTR_TEXT);
+}
+
 static kw_tensor tensor_of(const kw_hdf5 *hdf5, const kw_dataset *d, uint32_t part) {
     const kw_node *node = &hdf5->nodes[d->node];
     return (kw_tensor){
@@ -248,6 +254,7 @@ static kw_tensor tensor_of(const kw_hdf5 *hdf5, const kw_dataset *d, uint32_t pa
         .dtype = d->dtype,
         .storage = d->storage,
         .big_endian = d->big_endian,
+        .unmarked = is_unmarked(hdf5, d),
         .part = part,
         .off = d->storage == KW_STORAGE_CONTIGUOUS || d->storage == KW_STORAGE_COMPACT ? d->off : KW_NOWHERE,
         .nbytes = d->nbytes,

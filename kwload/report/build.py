@@ -38,6 +38,12 @@ _SILENT: Final = {
 }
 # These say themselves why Keras does not read a file that kwload reads.
 _REFUSED: Final = frozenset({"KW108", "KW206", "KW314", "KW320"})
+# What Keras does, without a word, with a file that kwload loads rightly.
+_OTHERWISE: Final = {
+    "loads_wrong": "give variables the tensors of others",
+    "loads_part": "load {got} of {wanted}",
+    "loads_nothing": "load nothing",
+}
 _DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207", "KW214"})
 _COMPLETE: Final = {
     "A total of ": "A total of {a} objects could not be loaded…",
@@ -285,6 +291,8 @@ def _with_keras(context: Context, found: list[Finding], prediction: Prediction, 
     errors = sum(item.severity == "error" for item in found)
     if prediction.outcome == "raises" and not errors and not any(item.code in _REFUSED for item in found):
         found = [*found, _refuses(context, prediction)]
+    elif prediction.outcome in _OTHERWISE and all(item.severity == "note" for item in found):
+        found = [*found, _differs(context, prediction, plan)]
     group = plan.prediction.get("error_group", -1)
     about = context.layer(group) if group >= 0 else None
     out = []
@@ -318,6 +326,20 @@ def _refuses(context: Context, prediction: Prediction) -> Finding:
         "warning",
         headline=CATALOGUE[406].say(reader=context.keras, error=said),
         notes=[f"{prediction.assigned:,} variables are overwritten by then"] if prediction.assigned > 1 else [],
+        help=[f"{context.again()}  loads it"],
+    )
+
+
+def _differs(context: Context, prediction: Prediction, plan: PlanFacts) -> Finding:
+    """KW406: Keras returns normally, and has not loaded a file that fits."""
+    from kwload.report.context import finding
+    from kwload.report.text import plural
+
+    does = _OTHERWISE[prediction.outcome].format(got=f"{prediction.assigned:,}", wanted=plural(plan.wanted, "variable"))
+    return finding(
+        406,
+        "warning",
+        headline=f"{context.keras} itself would {does}, though the file fits the model",
         help=[f"{context.again()}  loads it"],
     )
 
