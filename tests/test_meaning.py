@@ -529,3 +529,4 @@ def test_layers_joined_in_a_circle() -> None:
     config = {"layers": layers, "input_layers": [], "output_layers": [["c", 0, 0]]}
     data = json.dumps({"class_name": "Functional", "config": config}).encode()
     assert meaning.compare(data, _graph(keras)).graph
+    assert meaning.compare(data.replace(b'"b", 0', b'"x", 0'), _graph(keras)).unread

@@ -132,6 +132,8 @@ class _Comparison:
             if new.custom:
                 self.code[new.cls] = None
             self._nets(old_net, new_net, _Level())
+        elif new_net is not None and not new.custom and tree.kind in _NET_KINDS:
+            self.found.unread = "its layers do not hang together"
         else:
             if new.config is None:
                 live.configure(new)

@@ -22,11 +22,11 @@ _EAGER: Final = frozenset({"RNN", "Reshape"})
 def unit_of(layer: Any) -> Unit:
     """A live layer, operation or model."""
     cls = type(layer)
-    name = getattr(layer, "name", "")
+    name = name_of(layer)
     custom = cls.__module__.partition(".")[0] not in _PACKAGES
     operation = (not custom and ".ops." in f".{cls.__module__}.") or cls.__name__ in TF_OPERATIONS
     unit = Unit(
-        name=name if isinstance(name, str) else "",
+        name=name,
         kind=kind_of(cls.__name__),
         custom=custom,
         operation=operation,
@@ -47,6 +47,15 @@ def unit_of(layer: Any) -> Unit:
     return unit
 
 
+def name_of(layer: Any) -> str:
+    """Its name, ``""`` when it has none or does not say it."""
+    try:
+        name = layer.name
+    except Exception:  # noqa: BLE001 - a user's property may raise anything
+        return ""
+    return name if isinstance(name, str) else ""
+
+
 def _is(cls: type, name: str) -> bool:
     return any(base.__name__ == name and base.__module__.partition(".")[0] in _PACKAGES for base in cls.__mro__)
 
@@ -64,7 +73,7 @@ def configure(unit: Unit) -> None:
 def _sequential(model: Any) -> Net | None:
     try:
         layers = list(model._layers) if hasattr(model, "_layers") else list(model.layers)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - a subclass may do what it likes with them
         return None
     units = [unit_of(layer) for layer in layers if type(layer).__name__ != "InputLayer"]
     for i, unit in enumerate(units):

@@ -20,6 +20,7 @@ from kwload.meaning.values import kind_of, settings
 MOST_BYTES: Final = 4 << 20
 """A configuration that is longer is not looked at; a thousand layers take one megabyte."""
 
+_MOST_LAYERS: Final = 20_000
 _DEEPEST: Final = 200
 TF_OPERATIONS: Final = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceProperty", "InstanceMethod"}
@@ -90,7 +91,7 @@ def _text(value: Any) -> str:
 
 def _net(config: Any) -> Net | None:
     layers = config if isinstance(config, list) else config["layers"]
-    if not all(isinstance(layer, dict) for layer in layers):
+    if len(layers) > _MOST_LAYERS or not all(isinstance(layer, dict) for layer in layers):
         return None
     if isinstance(config, dict) and "output_layers" in config:
         return _Graph(layers).net(config)
@@ -215,6 +216,8 @@ class _Graph:
             leaves = [node] if self._is_leaf(node) else self._leaves(node)
             options = leaves[0][3] if leaves and len(leaves[0]) == 4 else {}
             firsts = [leaf[:3] for leaf in leaves]
+            if any(leaf[0] not in self.rows and leaf[0] != "_CONSTANT_VALUE" for leaf in firsts):
+                return None
             arguments = [("0", firsts[0] if len(firsts) == 1 else firsts)]
             if isinstance(options, dict):
                 arguments += options.items()

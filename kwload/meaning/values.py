@@ -375,14 +375,14 @@ def _same_axes(a: Value, b: Value, rank: int | None) -> bool | None:
 
 
 def differences(
-    kind: str, stored: dict[str, Any], live: dict[str, Any], *, custom: bool = False, layer: Any = None
+    kind: str, stored: dict[Any, Any], live: dict[Any, Any], *, custom: bool = False, layer: Any = None
 ) -> list[Change]:
     """The settings (by their names in Keras 3) in which two layers of one class differ, with what that does; *layer* is
     the live one, which knows the rank that an axis counts on."""
     found = []
     for key in dict.fromkeys([*live, *stored]):
-        effect = effects.effect_of(kind, key, custom)
-        if effect == "none" or not isinstance(key, str):
+        effect = effects.effect_of(kind, key, custom) if isinstance(key, str) else "none"
+        if effect == "none":
             continue
         a, b = _with_absent(key, stored, live, custom)
         if a is _MISSING or b is _MISSING or (type(a) is type(b) and isinstance(a, (str, int, float)) and a == b):
