@@ -23,7 +23,7 @@ typedef struct kw_loss {
 typedef struct kw_casting {
     const kw_number *from, *to;
     bool lossless;        /* nothing can be lost */
-    bool narrows;         /* float to float: the three below */
+    bool narrows;         /* float to float: the two below say all */
     uint64_t overflow;    /* least magnitude, as bits, that overflows; greater than `from->finite`: none does */
     uint64_t flush;       /* greatest magnitude that becomes zero; 0: none does */
     int64_t low, high;    /* from integers: keys of a range in which nothing is lost */
