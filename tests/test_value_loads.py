@@ -142,6 +142,12 @@ def test_constants_are_notes(saved: Callable[..., Path]) -> None:
     assert kwload.check(net(), saved()).findings == ()
 
 
+def test_a_bias_of_two_axes_begins_with_zeros(tmp_path: Path) -> None:
+    model = KERAS.sequential(KERAS.keras.layers.GRU(4), inputs=(3, 2))
+    model.save_weights(tmp_path / "gru.weights.h5")
+    assert kwload.check(model, tmp_path / "gru.weights.h5").findings == ()
+
+
 def test_every_container_is_looked_at(tmp_path: Path) -> None:
     model = net()
     kernel = np.random.default_rng(2).normal(size=model.weights[0].shape)

@@ -317,7 +317,10 @@ def survival(context: Context, rows: Sequence[int], cast: str) -> str | None:
 
 
 def _is_constant(context: Context, seen: Seen) -> bool:
+    """Whether a tensor of two axes and more has one value; a bias of zeros (GRU, attention) is as it began."""
     values = seen.values
+    if seen.variable >= 0 and context.variables[seen.variable].name.endswith("bias") and values.low == 0:
+        return False
     finite = not values.nan and not values.inf and values.low is not None
     return finite and values.low == values.high and values.size > 1 and len(context.tensors[seen.tensor].shape) > 1
 
