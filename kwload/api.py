@@ -110,7 +110,11 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
     examined.lap("describe")
-    there = other.describe(model, examined.model, file.layout, asked) if asked is not None else None
+    there = (
+        other.describe(model, examined.model, file.layout, asked, by_name=bool(call.by_name))
+        if asked is not None
+        else None
+    )
     examined.reader = there.keras.said if there is not None else None
     examined.plan = _plan(file, examined.model, there, name, call)
     examined.lap("plan")

@@ -57,6 +57,8 @@ class Context:
     options: Options
     failed: bool = False
     """Whether reading failed after the file was opened."""
+    reader: str | None = None
+    """The Keras that the prediction is about, when it is not the model's own."""
     writer: int | None = None
     """The other process that has locked the file for writing."""
     seen: Sequence[Seen] = ()
@@ -92,7 +94,9 @@ class Context:
 
     @cached_property
     def keras(self) -> str:
-        """``"Keras 3.15.1"``."""
+        """``"Keras 3.15.1"``: the one that the prediction is about."""
+        if self.reader is not None:
+            return self.reader
         if self.model is None:
             return "Keras"
         package = "Keras" if self.model.keras.flavour == "keras" else "tf_keras"

@@ -1,0 +1,148 @@
+"""What kwload says with ``keras=``, held against that Keras: the model is built twice, in the process that predicts and
+in the one that loads, and the same file goes into both.
+
+``python -m agree.other load VERSION CACHE CASES RECORDS`` loads; ``... say VERSION CACHE CASES RECORDS`` predicts in
+the process of that Keras and prints what differs from the records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agree.build import blank, number_of
+from agree.design import BLOCKS, CHANGES, CONTAINERS
+from agree.files import changed, layouts_of
+from agree.grid import KERAS3_ONLY, Case, Pairs, _options
+from agree.judge import Judge, Meta
+from agree.worker import Worker, folder_of
+from kwload import _core, api
+
+ASKED = ("3.0.5", "3.3.3", "3.8.0", "tf_keras", "3.15.1")
+"""Kerases that are asked about and run; each is asked about from the newest Keras 3 and from tf_keras."""
+
+OWN = ("3.15.1", "tf_keras")
+
+
+def cases(asked: tuple[str, ...] = ASKED, seed: int = 11) -> list[Case]:
+    """The loads: every change of a model, and every container with every block, with files of several writers."""
+    rng = random.Random(seed)
+    pairs = Pairs(rng)
+    found: dict[str, Case] = {}
+    for version in asked:
+        for case in _cases(rng, pairs, version):
+            found.setdefault(case.name, case)
+    return sorted(found.values(), key=lambda case: (case.version, case.model, case.stored, case.name))
+
+
+def _cases(rng: random.Random, pairs: Pairs, version: str) -> Iterator[Case]:
+    both = [name for name in CHANGES if name not in KERAS3_ONLY]
+    drawn = [(change, None, None) for change in (CHANGES if version != "tf_keras" else both)]
+    drawn += [(rng.choice(both), container, block) for container in CONTAINERS for block in BLOCKS]
+    for change, container, block in drawn:
+        pair = pairs.draw(change, container, block)
+        if pair is None:
+            continue
+        writers = [writer for writer in OWN if writer == "3.15.1" or change not in KERAS3_ONLY]
+        writer = rng.choice([version, version, *writers])
+        layout = rng.choice(layouts_of(writer))
+        for options in _options(rng, layout):
+            yield Case(version, pair[1], writer, pair[0], layout, "none", options)
+
+
+class Teller(Worker):
+    """One Keras, that loads or predicts."""
+
+    def load(self, job: dict[str, Any]) -> dict[str, Any] | None:
+        """What Keras does with the call: the exception, and role -> number."""
+        judge = self.judge_of(job)
+        if judge is None:
+            return None
+        error, got = judge.load(job["options"])
+        roles = {id(variable): role for role, variable in judge.roles}
+        told = None if error is None else [type(error).__name__, str(error)]
+        held = {roles[key]: number for key, number in got.items() if key in roles}
+        return {"case": job["case"], "error": told, "held": held}
+
+    def say(self, job: dict[str, Any], real: dict[str, Any], asked: str) -> list[str]:
+        """How kwload's prediction for *asked* differs from what it did."""
+        judge = self.judge_of(job)
+        if judge is None:
+            return []
+        call = api.Call(job["options"].get("by_name"), job["options"].get("skip_mismatch", False), keras=asked)
+        examined = api.examine(judge.built.model, str(judge.path), call)
+        alone = api.examine(judge.built.model, str(judge.path), api.Call(call.by_name, call.skip_mismatch))
+        if examined.plan is None or alone.plan is None:
+            return []
+        problems = []
+        if sorted(examined.plan.pairs) != sorted(alone.plan.pairs):
+            problems.append("kwload's own pairs are others")
+        return problems + self.compare(judge, examined, real)
+
+    def compare(self, judge: Judge, examined: api.Examined, real: dict[str, Any]) -> list[str]:
+        assert examined.plan is not None
+        prediction = examined.plan.prediction
+        roles = {id(variable): role for role, variable in judge.roles}
+        foreseen = judge.foreseen(examined, examined.plan.keras_pairs)
+        held = {roles[key]: number for key, number in foreseen.items() if key in roles}
+        if prediction["outcome"] == "unknown":
+            return [f"unknown: {prediction['reason']}"]
+        error = real["error"]
+        if (error is not None) != (prediction["outcome"] == "raises"):
+            return [f"predicted {prediction['outcome']}, Keras: {error or 'loads'!s:.300}"]
+        if error is not None:
+            if error[0] != prediction["error_type"] or not error[1].startswith(prediction["error_prefix"]):
+                return [f"predicted {prediction['error_type']} {prediction['error_prefix']!r}, Keras: {error!s:.300}"]
+            if prediction["inner_prefix"] and prediction["inner_prefix"] not in error[1]:
+                return [f"predicted inner {prediction['inner_prefix']!r}, Keras: {error!s:.300}"]
+        if held != real["held"]:
+            differ = [role for role in {*held, *real["held"]} if held.get(role) != real["held"].get(role)]
+            return [f"predicted {len(held)} values, Keras left {len(real['held'])}: {sorted(differ)[:4]}"]
+        return []
+
+    def judge_of(self, job: dict[str, Any]) -> Judge | None:
+        stored = job["file"]
+        folder = folder_of(self.cache, stored["version"], stored["key"], stored["layout"])
+        meta = json.loads((folder / "meta.json").read_text())
+        if not meta:
+            return None
+        key = job["model"]
+        if key not in self.models:
+            self.models = {key: self.build(key)}
+        built = self.models[key]
+        path = changed(folder / meta["path"], job["change"], self.cache / f"changed-{os.getpid()}")
+        if built is None or path is None:
+            return None
+        blank(built)
+        return Judge(
+            built, Meta(stored["key"], stored["layout"], stored["version"], meta["numbers"], meta["names"]), path
+        )
+
+
+def main() -> None:
+    what, version, cache, jobs, records = sys.argv[1:]
+    teller = Teller(version, Path(cache))
+    todo = [json.loads(line) for line in Path(jobs).read_text().splitlines()]
+    warnings.simplefilter("ignore")
+    if what == "load":
+        with open(records, "w") as out:
+            for job in todo:
+                record = teller.load(job)
+                if record is not None:
+                    out.write(json.dumps(record) + "\n")
+        return
+    real = {record["case"]: record for record in map(json.loads, Path(records).read_text().splitlines())}
+    for job in todo:
+        if job["case"] in real:
+            for problem in teller.say(job, real[job["case"]], job["asked"]):
+                print(json.dumps([job["case"], problem]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
