@@ -8,6 +8,8 @@
  *
  * A file is read by what it holds, so the suffix does not matter here.
  */
+#include <string.h>
+
 #include "plan/join.h"
 
 static void set_match(kw_join *join, uint32_t g, uint32_t f, kw_pair_rule rule, bool by_order) {
@@ -46,10 +48,13 @@ static void forgive(void *context, uint32_t node) {
 
 static int match_paths(kw_join *join, kw_error *err) {
     kw_walker walker = {.context = join, .enter = enter, .forgive = forgive};
+    bool gaps;
     if (join->graph == NULL) return 0;
+    if (kw_file_has_gaps(join, &gaps, err) < 0) return -1;
     walker.retry = walker.nested = walker.own = true;
     walker.skip_seen = (join->does & KW_DOES_SKIP_SEEN) != 0;
     walker.tf212 = join->file->layout == KW_LAYOUT_V3_TF212;
+    walker.gaps = gaps;
     return kw_walk(join, &walker) == KW_WALK_MEMORY ? kw_fail_memory(err) : 0;
 }
 
@@ -59,27 +64,59 @@ static bool has_name(const kw_join *join, const kw_group *group) {
     return layer && group->name != NULL && group->name[0] != '\0';
 }
 
+/* What a group is asked for by: the name of its layer; in V3, of what lies inside
+ * others, the names of those too.  A name of Keras's own counts only where none in
+ * the line is a person's, and then that of the outermost; else the path stands for
+ * it: "encoder/cell", "lstm_2/cell".  NULL: no memory. */
+static const char *make_key(kw_join *join, bool is_model, const uint32_t *parents, uint32_t g) {
+    enum { LINE_MAX = 64 };
+    const kw_table *table = is_model ? join->model : join->file;
+    uint32_t line[LINE_MAX], count = 0;
+    bool given = false;
+    size_t len = 1;
+    if (!join->v3) return table->groups[g].name;
+    for (uint32_t at = g; at != KW_NONE && count < LINE_MAX; at = parents[at]) {
+        line[count++] = at;
+        const char *name = table->groups[at].name;
+        len += strlen(table->groups[at].path) + (name != NULL ? strlen(name) : 0) + 1;
+        given = given || (is_model ? kw_model_name_given(join, at) : kw_file_name_given(join, at));
+    }
+    char *key = kw_arena_alloc(&join->work, len), *end = key;
+    while (key != NULL && count-- > 0) {
+        const kw_group *group = &table->groups[line[count]];
+        bool own = is_model ? kw_model_name_given(join, line[count]) : kw_file_name_given(join, line[count]);
+        own = (own || (!given && end == key)) && group->name != NULL;
+        end = stpcpy(end, own ? group->name : kw_name_last(group->path).data);
+        if (count > 0) *end++ = '/';
+    }
+    return key;
+}
+
 /* Each model group to the file group of its name; of equal names the i-th to the i-th. */
 static int match_names(kw_join *join, kw_error *err) {
     const kw_table *file = join->file, *model = join->model;
     kw_index names = KW_INDEX_EMPTY;
+    const uint32_t *above_file = kw_table_parents(join, file), *above_model = kw_table_parents(join, model);
     uint32_t *next = kw_arena_alloc(&join->work, file->group_count * sizeof *next);
     uint32_t *last = kw_arena_alloc(&join->work, file->group_count * sizeof *last);
     uint32_t *take = kw_arena_alloc(&join->work, file->group_count * sizeof *take);
-    int result = next == NULL || last == NULL || take == NULL ? kw_fail_memory(err) : 0;
+    bool memory = next != NULL && last != NULL && take != NULL && above_file != NULL && above_model != NULL;
+    int result = memory ? 0 : kw_fail_memory(err);
     for (uint32_t f = 0; result == 0 && f < file->group_count; f++) { /* chains of equal names, by their first */
         uint32_t first = KW_NONE;
         next[f] = KW_NONE;
         last[f] = take[f] = f;
         if (!has_name(join, &file->groups[f])) continue;
-        result = kw_index_add(&names, file->groups[f].name, f, &first, err);
+        const char *key = make_key(join, false, above_file, f);
+        result = key == NULL ? kw_fail_memory(err) : kw_index_add(&names, key, f, &first, err);
         if (first == KW_NONE) continue;
         next[last[first]] = f;
         last[first] = f;
     }
     for (uint32_t g = 0; result == 0 && g < model->group_count; g++) {
         if (!has_name(join, &model->groups[g])) continue;
-        uint32_t first = kw_index_find(&names, model->groups[g].name);
+        const char *key = make_key(join, true, above_model, g);
+        uint32_t first = key == NULL ? KW_NONE : kw_index_find(&names, key);
         if (first == KW_NONE || take[first] == KW_NONE) continue;
         set_match(join, g, take[first], KW_PAIR_NAME, false);
         take[first] = next[take[first]];
@@ -181,7 +218,7 @@ int kw_match_all(kw_join *join, kw_error *err) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         kw_match *match = &join->matches[g];
         bool own = (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0 && join->v3;
-        match->converts = !own && !join->rules->skip_mismatch && kw_is_cudnn(join, g);
+        if (!own && kw_conversion_add(join, g, err) < 0) return -1;
         if (match->fit.kind == KW_FIT_OK || own || match->converts) match->source = match->candidate;
         join->plan->source_group[g] = match->source;
         if (match->candidate != KW_NONE) join->used[match->candidate] = 1;
