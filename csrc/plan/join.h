@@ -134,7 +134,8 @@ typedef struct kw_walker {
     void (*forgive)(void *context, uint32_t node); /* it failed before and is fine now */
     bool retry, nested, skip_seen;
     bool own;   /* kwload's: never enters an object inside itself, nor one too often */
-    bool tf212; /* lists of layers are named and numbered as TensorFlow 2.12 did */
+    bool tf212; /* lists of layers are named as TensorFlow 2.12 to 2.14 did */
+    bool gaps;  /* and numbered as 2.12 and 2.13 did: a layer with variables counts twice */
 } kw_walker;
 typedef enum kw_walk_end {
     KW_WALK_DONE,
@@ -203,6 +204,9 @@ uint32_t kw_path_place(const char *path, size_t *len);
 /* V3: one a group of the table: the nearest group that its path lies below, but
  * for the root; KW_NONE.  NULL: no memory. */
 uint32_t *kw_table_parents(kw_join *join, const kw_table *table);
+
+/* The numbers of lists of layers have the gaps of TensorFlow 2.12 and 2.13 (2.14 left them out). */
+int kw_file_has_gaps(kw_join *join, bool *out, kw_error *err);
 
 /* One a group that is not `present`: the outermost group above it, or itself, below
  * which nothing is present.  NULL: no memory. */

@@ -196,8 +196,9 @@ static int replay_no_layers(kw_join *join, kw_error *err) {
 
 static int replay(kw_join *join, kw_error *err) {
     const kw_other *other = join->rules->other;
-    bool asked = join->loader == KW_LOADER_LEGACY ? join->legacy : join->v3; /* else nothing in the file is found */
-    if (other != NULL && other->unsure != NULL && asked) {
+    bool v3 = join->loader != KW_LOADER_LEGACY;
+    bool finds = v3 ? join->v3 : join->legacy || join->rules->flavour == KW_FLAVOUR_KERAS2;
+    if (other != NULL && other->unsure != NULL && finds) {
         kw_predict_unknown(join, other->unsure);
         return 0;
     }

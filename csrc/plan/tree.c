@@ -5,6 +5,7 @@
  * A path is hashed from left to right once; the hash at each '/' is looked up
  * among the hashes of all groups, so the work is linear in the text of the paths.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,4 +95,55 @@ uint32_t *kw_table_roots(kw_join *join, const kw_table *table, const uint8_t *pr
         roots[g] = parent != KW_NONE && !holds[parent] ? roots[parent] : g;
     }
     return roots;
+}
+
+/* The beginnings of paths that end with an entry of a list of layers, each once. */
+typedef struct entry_list {
+    kw_index index;
+    char **texts;
+    size_t count, capacity;
+} entry_list;
+
+static int add_entries(kw_join *join, entry_list *list, const char *path, kw_error *err) {
+    static const char name[] = "_layer_checkpoint_dependencies/";
+    for (const char *next = strstr(path, name); next != NULL; next = strstr(next + 1, name)) {
+        const char *end = strchr(next + sizeof name - 1, '/');
+        char *text = kw_arena_text(&join->work, path, end == NULL ? strlen(path) : (size_t)(end - path));
+        uint32_t known = KW_NONE;
+        if (text == NULL) return kw_fail_memory(err);
+        if (kw_index_add(&list->index, text, 0, &known, err) < 0) return -1;
+        if (known != KW_NONE) continue;
+        if (KW_GROW(list->texts, list->count, list->capacity, err) < 0) return -1;
+        list->texts[list->count++] = text;
+    }
+    return 0;
+}
+
+/* True when the entry of the same class and of the number before it is there too; changes the text. */
+static bool follows(const entry_list *list, char *text) {
+    size_t len;
+    uint32_t number = kw_path_place(text, &len);
+    if (number == 0) return false;
+    size_t room = strlen(text + len) + 1;
+    text[len] = '\0';
+    if (number > 1) (void)snprintf(text + len, room, "_%u", (unsigned)(number - 1));
+    return kw_index_find(&list->index, text) != KW_NONE;
+}
+
+int kw_file_has_gaps(kw_join *join, bool *out, kw_error *err) {
+    entry_list list = {.index = KW_INDEX_EMPTY};
+    int result = 0;
+    *out = join->file->layout == KW_LAYOUT_V3_TF212;
+    for (uint32_t f = 0; *out && result == 0 && f < join->file->group_count; f++) {
+        const kw_group *group = &join->file->groups[f];
+        if (group->count > 0) result = add_entries(join, &list, group->path, err);
+    }
+    for (size_t i = 0; i < list.count; i++) { /* a copy, for the index points to the texts */
+        char *copy = kw_arena_text(&join->work, list.texts[i], strlen(list.texts[i]));
+        if (copy == NULL) result = kw_fail_memory(err);
+        if (copy != NULL && follows(&list, copy)) *out = false;
+    }
+    free(list.texts);
+    kw_index_free(&list.index);
+    return result;
 }

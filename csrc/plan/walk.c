@@ -220,7 +220,7 @@ static void leave_list(walk *w, const frame *top) {
 static uint32_t take_number(walk *w, const frame *top, uint32_t edge, uint32_t target) {
     uint32_t *count = &w->counts[top->counts_first + w->heads[edge] - w->graph->nodes[top->node].first];
     uint32_t number = *count;
-    bool twice = top->layers && w->walker->tf212 && w->weighted[target];
+    bool twice = top->layers && w->walker->gaps && w->weighted[target];
     *count += twice ? 2 : 1;
     return number;
 }
@@ -316,8 +316,8 @@ kw_walk_end kw_walk(kw_join *join, const kw_walker *walker) {
     kw_error err = {0};
     walk w = {.join = join, .graph = join->graph, .walker = walker};
     if (w.graph->node_count == 0) return KW_WALK_DONE;
-    if (walker->tf212) w.weighted = kw_graph_weighted(join);
-    kw_walk_end end = walker->tf212 && w.weighted == NULL ? KW_WALK_MEMORY : KW_WALK_DONE;
+    if (walker->gaps) w.weighted = kw_graph_weighted(join);
+    kw_walk_end end = walker->gaps && w.weighted == NULL ? KW_WALK_MEMORY : KW_WALK_DONE;
     if (end == KW_WALK_DONE) end = open_walk(&w, &err) < 0 ? KW_WALK_MEMORY : run(&w, &err);
     free(w.frames);
     free(w.path);

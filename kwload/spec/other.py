@@ -126,7 +126,11 @@ def describe(model: Any, described: live.Model, layout: str, keras: Asked, *, by
         return None
     if layout in live.V3_LAYOUTS and _reads_v3(keras):
         return _describe_graph(model, described, keras)
-    unsure = None if layout in live.V3_LAYOUTS else _unsure_of_lists(model, described, keras)
+    unsure = None
+    if keras.alone and keras.version < (2, 1, 5):
+        unsure = f"{keras.said} gives layers other variables, or converts them by rules that kwload does not know"
+    elif layout not in live.V3_LAYOUTS:
+        unsure = _unsure_of_lists(model, described, keras)
     if unsure is None and by_name:
         unsure = _unsure_of_names(described, keras)
     return There(keras, described.groups, described.nodes, unsure)
@@ -282,10 +286,6 @@ def _unsure_of_graph(model: Any, walked: live.Model, keras: Asked) -> str | None
 
 def _unsure_of_lists(model: Any, described: live.Model, keras: Asked) -> str | None:
     """Of the legacy layouts: layers in order, each with its variables in order."""
-    if keras.alone and keras.version < (2, 1, 5):
-        return (
-            f"kwload does not know what {keras.said} does: it gives layers other variables, or converts them otherwise"
-        )
     reason = _unsure_of_layers(described, keras)
     if reason is not None or described.keras.flavour == keras.flavour:
         return reason
