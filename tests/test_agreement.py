@@ -19,7 +19,7 @@ from families import save_legacy_weights
 from kwload import _core, api
 
 pytestmark = pytest.mark.keras
-MODELS = 160  # of the grid, two Keras together
+MODELS = 100  # of the grid, two Keras together
 
 
 def dense(k: Any) -> Any:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from agree.grid import VERSIONS, Case, cases
+from agree.judge import failed
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -57,20 +58,26 @@ def cache_folder() -> Path:
 
 
 def work(version: str, jobs: Sequence[dict[str, Any]], cache: Path) -> list[dict[str, Any]]:
-    """Runs jobs in a process of that Keras; the records of those that are cases."""
-    if not jobs:
-        return []
+    """Runs jobs in processes of that Keras, a new one when one dies; the records of those that are cases."""
     older = path_of(version)
     folders = [str(folder) for folder in (older, HERE.parent, ROOT) if folder is not None]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "KERAS_BACKEND": "tensorflow"}
-    with tempfile.TemporaryDirectory() as scratch:
-        todo, done = Path(scratch, "jobs"), Path(scratch, "results")
-        todo.write_text("".join(json.dumps(job) + "\n" for job in jobs))
-        command = [sys.executable, "-W", "ignore", "-m", "agree.worker", version, str(cache), str(todo), str(done)]
-        ended = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
-        if ended.returncode:
-            raise SystemExit(f"the worker of Keras {version} failed:\n{ended.stderr[-3000:]}")
-        return [json.loads(line) for line in done.read_text().splitlines()]
+    records: list[dict[str, Any]] = []
+    while jobs:
+        with tempfile.TemporaryDirectory() as scratch:
+            todo, done = Path(scratch, "jobs"), Path(scratch, "results")
+            todo.write_text("".join(json.dumps(job) + "\n" for job in jobs))
+            command = [sys.executable, "-W", "ignore", "-m", "agree.worker", version, str(cache), str(todo), str(done)]
+            ended = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
+            lines = [json.loads(line) for line in done.read_text().splitlines()] if done.exists() else []
+        records += [line for line in lines if "case" in line]
+        if ended.returncode == 0:
+            break
+        if not lines or "case" not in jobs[len(lines) - 1]:
+            raise SystemExit(f"the worker of Keras {version} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+        last, jobs = jobs[len(lines)], jobs[len(lines) + 1 :]
+        records.append(failed(last["case"], f"the process ended with {ended.returncode}"))
+    return records
 
 
 def saves(chosen: Iterable[Case]) -> dict[str, list[dict[str, Any]]]:
@@ -119,8 +126,8 @@ def judge(chosen: Sequence[Case], say: Callable[[str], None] = lambda _: None, s
     return records
 
 
-def sample(flavours: Sequence[str], models: int, seed: int = 4) -> list[Case]:
-    """Cases of so many models, of the Keras installed beside kwload: every change of a model, every layout."""
+def sample(flavours: Sequence[str], models: int, most: int = 12, seed: int = 4) -> list[Case]:
+    """At most so many cases each of so many models, of the Keras installed beside kwload: every change of a model, every layout."""
     rng = random.Random(seed)
     versions = [newest() if flavour == "keras" else flavour for flavour in flavours]
     found: list[Case] = []
@@ -135,8 +142,10 @@ def sample(flavours: Sequence[str], models: int, seed: int = 4) -> list[Case]:
         for key in sorted(keys, key=lambda key: bool(key[1])):
             if len(chosen) < models // len(versions):
                 chosen[rng.choice(strata[key]).model] = None
-        found += [case for case in own if case.model in chosen]
-    return found
+        for model in chosen:
+            loads = [case for case in own if case.model == model]
+            found += rng.sample(loads, min(len(loads), most))
+    return sorted(found, key=lambda case: (case.version, case.model, case.stored, case.name))
 
 
 # --- what was reviewed -----------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 from agree.build import Built, build, fill
 from agree.design import parse
 from agree.files import changed, save
-from agree.judge import Judge, Meta
+from agree.judge import Judge, Meta, failed
 
 
 def folder_of(cache: Path, version: str, key: str, layout: str) -> Path:
@@ -94,30 +94,19 @@ class Worker:
 def main() -> None:
     version, cache, jobs, results = sys.argv[1:]
     worker = Worker(version, Path(cache))
-    with open(results, "w") as out:
+    with open(results, "w") as out:  # a line for each job, so that it is known which one ended the process
         for line in Path(jobs).read_text().splitlines():
             job = json.loads(line)
+            record: str | None = None
             if "save" in job:
                 worker.write(job["save"], job["layouts"])
-                continue
-            try:
-                record = worker.judge(job)
-            except Exception:  # noqa: BLE001  (a crash of ours is a finding)
-                problems = ["crash: " + traceback.format_exc(limit=-3)]
-                record = json.dumps(
-                    {
-                        "case": job["case"],
-                        "real": "?",
-                        "predicted": "?",
-                        "decidable": True,
-                        "problems": problems,
-                        "noise": [],
-                        "report": "",
-                    }
-                )
-            if record is not None:
-                out.write(record + "\n")
-                out.flush()
+            else:
+                try:
+                    record = worker.judge(job)
+                except Exception:  # noqa: BLE001  (a crash of ours is a finding)
+                    record = json.dumps(failed(job["case"], "crash: " + traceback.format_exc(limit=-3)))
+            out.write((record or "{}") + "\n")
+            out.flush()
 
 
 if __name__ == "__main__":
