@@ -8,10 +8,13 @@
  */
 #include "plan/join.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/seed.h"
+
+enum { DEPTH_MAX = 64 }; /* how far above itself a group is looked for */
 
 bool kw_group_is_state(const kw_group *group) {
     return (group->flags & (KW_GROUP_OPTIMIZER | KW_GROUP_METRIC)) != 0;
@@ -48,13 +51,14 @@ bool kw_model_is_unbuilt(const kw_join *join) {
 
 bool kw_file_name_given(const kw_join *join, uint32_t file_group) {
     const kw_group *group = &join->file->groups[file_group];
+    if (join->chosen[file_group]) return true;
     return group->name != NULL && group->name[0] != '\0' && (group->flags & KW_GROUP_NAMED) != 0 &&
            (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0 && !join->automatic[file_group];
 }
 
 bool kw_model_name_given(const kw_join *join, uint32_t model_group) {
     const kw_group *group = &join->model->groups[model_group];
-    return group->name != NULL && group->name[0] != '\0' &&
+    return group->name != NULL && group->name[0] != '\0' && !join->automatic_model[model_group] &&
            (group->flags & (KW_GROUP_AUTO_NAME | KW_GROUP_TOP_LEVEL)) == 0;
 }
 
@@ -225,6 +229,58 @@ static char *squeeze(kw_arena *arena, const char *text, bool is_name) {
     return out;
 }
 
+/* True when the last components of two paths are the same but for a number: in a list, that is the class. */
+static bool is_same_kind(const char *a, const char *b) {
+    size_t a_len, b_len;
+    a = kw_name_last(a).data;
+    b = kw_name_last(b).data;
+    (void)kw_path_place(a, &a_len);
+    (void)kw_path_place(b, &b_len);
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
+}
+
+/* V3: "dense_1" is a name that a person gave when the model has it on a layer that Keras would call otherwise, and
+ * the path in the file says that it is of the same class. */
+static int open_chosen(kw_join *join, kw_error *err) {
+    kw_index given = KW_INDEX_EMPTY;
+    int result = 0;
+    for (uint32_t g = 0; result == 0 && join->v3 && g < join->model->group_count; g++) {
+        if (kw_model_name_given(join, g)) result = kw_index_add(&given, join->model->groups[g].name, g, NULL, err);
+    }
+    for (uint32_t f = 0; result == 0 && join->v3 && f < join->file->group_count; f++) {
+        const kw_group *group = &join->file->groups[f];
+        bool flagged = (group->flags & KW_GROUP_NAMED) != 0 && (group->flags & KW_GROUP_AUTO_NAME) != 0;
+        uint32_t g = flagged && group->name != NULL ? kw_index_find(&given, group->name) : KW_NONE;
+        join->chosen[f] = g != KW_NONE && is_same_kind(group->path, join->model->groups[g].path);
+    }
+    kw_index_free(&given);
+    return result;
+}
+
+/* True for "my_layer_1_fc" below "my_layer_1". */
+static bool is_derived(const char *name, const char *above) {
+    size_t len = strlen(above);
+    bool joins = strncmp(name, above, len) == 0 && (name[len] == '_' || name[len] == '/' || name[len] == '-');
+    return joins && len > 0;
+}
+
+/* V3: what a layer calls its parts after a name of its own that Keras made is as little a person's choice. */
+static int mark_derived(kw_join *join, const kw_table *table, bool is_model) {
+    uint32_t *parents = kw_table_parents(join, table);
+    uint8_t *automatic = is_model ? join->automatic_model : join->automatic;
+    if (parents == NULL) return -1;
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        const char *name = table->groups[g].name;
+        uint32_t above = parents[g];
+        for (int depth = 0; depth < DEPTH_MAX && name != NULL && above != KW_NONE; depth++, above = parents[above]) {
+            bool made = is_model ? !kw_model_name_given(join, above) : !kw_file_name_given(join, above);
+            const char *over = table->groups[above].name;
+            if (made && over != NULL && is_derived(name, over)) automatic[g] = 1;
+        }
+    }
+    return 0;
+}
+
 /* The file does not record classes, so what Keras makes of the user's own is told from the model's. */
 static int open_names(kw_join *join, kw_error *err) {
     enum { NAME_LEN_MAX = 512 };
@@ -232,11 +288,22 @@ static int open_names(kw_join *join, kw_error *err) {
     kw_index classes = KW_INDEX_EMPTY;
     int result = -1;
     join->automatic = kw_arena_alloc(&join->work, file->group_count);
-    if (join->automatic == NULL) return kw_fail_memory(err);
+    join->chosen = kw_arena_alloc(&join->work, file->group_count);
+    join->automatic_model = kw_arena_alloc(&join->work, model->group_count);
+    if (join->automatic == NULL || join->chosen == NULL || join->automatic_model == NULL) return kw_fail_memory(err);
     for (uint32_t g = 0; g < model->group_count; g++) {
         if (model->groups[g].class_name == NULL) continue;
+        const char *called = model->groups[g].name;
+        join->automatic_model[g] = called != NULL && strnlen(called, NAME_LEN_MAX) < NAME_LEN_MAX &&
+                                   kw_name_is_automatic(called, model->groups[g].class_name);
         char *key = squeeze(&join->work, model->groups[g].class_name, false);
         if (key == NULL || kw_index_add(&classes, key, g, NULL, err) < 0) goto done;
+        if (model->groups[g].class_name[0] != '_') continue;
+        size_t len = strlen(key) + sizeof "private"; /* tf.keras: a scope must not begin with an underscore */
+        char *renamed = kw_arena_alloc(&join->work, len);
+        if (renamed == NULL) goto done;
+        (void)snprintf(renamed, len, "private%s", key);
+        if (kw_index_add(&classes, renamed, g, NULL, err) < 0) goto done;
     }
     for (uint32_t f = 0; f < file->group_count; f++) {
         const char *name = file->groups[f].name;
@@ -246,7 +313,8 @@ static int open_names(kw_join *join, kw_error *err) {
         uint32_t g = kw_index_find(&classes, key);
         join->automatic[f] = g != KW_NONE && kw_name_is_automatic(name, model->groups[g].class_name);
     }
-    result = 0;
+    if (mark_derived(join, file, false) < 0 || mark_derived(join, model, true) < 0) goto done;
+    result = open_chosen(join, err);
 done:
     kw_index_free(&classes);
     return result < 0 && err->code == KW_OK ? kw_fail_memory(err) : result;
@@ -257,10 +325,12 @@ static int open_results(kw_join *join, kw_error *err) {
     join->matches = kw_arena_alloc(&join->work, model->group_count * sizeof *join->matches);
     join->used = kw_arena_alloc(&join->work, join->file->group_count);
     join->assigned = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->assigned);
+    join->signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->signs);
+    join->keras_signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->keras_signs);
     join->plan->source_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     join->plan->own_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL ||
-        join->plan->own_group == NULL) {
+        join->plan->own_group == NULL || join->signs == NULL || join->keras_signs == NULL) {
         return kw_fail_memory(err);
     }
     for (uint32_t g = 0; g < model->group_count; g++) {

@@ -62,6 +62,8 @@ typedef struct kw_join {
     uint32_t sorted_count;
     kw_match *matches;
     uint8_t *automatic; /* one a file group: its name is what Keras makes of a class of the model */
+    uint8_t *chosen;    /* one a file group: Keras makes such names, but not for a layer of this class */
+    uint8_t *automatic_model; /* one a model group: its name is what some Keras makes of its class */
     uint8_t *used;      /* one a file group: some model group is matched with it */
     uint8_t *loaded;    /* one a file group: it is the source of pairs */
     uint32_t *assigned; /* one a model tensor: the file tensor that Keras leaves in it, or KW_NONE */

@@ -7,7 +7,11 @@
  * order, and what is then assigned by place may fit in shape.  Two signs: the
  * last components of the names are the same ones in another order; or the layers
  * that own them are dealt out across each other.  A third: a weight bears the name
- * that a person gave to another layer, inside of some model or not.
+ * that a person gave to another layer, inside of some model or not.  A fourth: the
+ * numbers that Keras gave, which say nothing of what a layer is, but in what order
+ * these were made:
+ *
+ *     file   dense_1/kernel dense/kernel     model  dense_4/kernel dense_5/kernel
  *
  * keras/src/legacy/saving/legacy_h5_format.py: _legacy_weights.
  */
@@ -19,7 +23,14 @@
 /* One weight: its name's last component and the layer that owns it, as hashes. */
 typedef struct weight {
     uint64_t name, owner, given; /* given: the owner's own name when a person chose it, else 0 */
+    uint64_t base;               /* of an owner with a name of Keras's: that without its number; else 0 */
+    uint32_t number;
 } weight;
+
+typedef struct ranked {
+    uint64_t base;
+    uint32_t number, place;
+} ranked;
 
 /* A name that a person gave to one layer of a table. */
 typedef struct leaf {
@@ -68,16 +79,41 @@ static bool is_part(const char *name) {
     return false;
 }
 
+/* True when the last component is made from one above it that Keras counted, as far as it can be seen:
+ * "my_layer_1/my_layer_1_fc". */
+static bool is_derived(const char *path, const char *last) {
+    for (const char *at = path; at < last;) {
+        size_t len = strcspn(at, "/"), end = len;
+        while (end > 0 && at[end - 1] >= '0' && at[end - 1] <= '9') end--;
+        bool counted = end < len && end > 1 && at[end - 1] == '_';
+        if (counted && strncmp(last, at, len) == 0 && last[len] == '_') return true;
+        at += len + 1;
+    }
+    return false;
+}
+
 /* The hash of the last component of a prefix that a person chose; 0 when there is none. */
 static uint64_t find_given(kw_text prefix, uint64_t seed, kw_arena *arena) {
     char *copy = prefix.len > 0 ? kw_arena_text(arena, prefix.data, prefix.len) : NULL;
     while (copy != NULL) {
         kw_text last = kw_name_last(copy);
-        if (!is_part(last.data) && !kw_name_is_automatic(last.data, NULL)) return kw_text_hash(last, seed);
+        bool made = is_part(last.data) || is_derived(copy, last.data);
+        if (!made && !kw_name_is_automatic(last.data, NULL)) return kw_text_hash(last, seed);
         if (last.data == copy) break;
         copy[last.data - copy - 1] = '\0';
     }
     return 0;
+}
+
+/* The owner's own name, when Keras made it: its base and its number. */
+static void read_number(kw_text prefix, uint64_t seed, weight *out, kw_arena *arena) {
+    const char *copy = prefix.len > 0 ? kw_arena_text(arena, prefix.data, prefix.len) : NULL;
+    size_t len = 0;
+    out->base = out->number = 0;
+    if (copy == NULL || !kw_name_is_automatic(kw_name_last(copy).data, NULL)) return;
+    const char *last = kw_name_last(copy).data;
+    out->number = kw_path_place(last, &len);
+    out->base = kw_text_hash((kw_text){last, len}, seed);
 }
 
 static void read_weight(const char *path, uint64_t seed, weight *out, kw_arena *arena) {
@@ -85,6 +121,7 @@ static void read_weight(const char *path, uint64_t seed, weight *out, kw_arena *
     out->name = kw_text_hash(find_modern(kw_name_last(path)), seed);
     out->owner = kw_text_hash(prefix, seed);
     out->given = find_given(prefix, seed, arena);
+    read_number(prefix, seed, out, arena);
 }
 
 /* The name of a slot's weight: the file's as it is, the model's with the layer's path. */
@@ -235,6 +272,32 @@ static uint32_t find_crossed_name(const weight *from, const weight *to, uint32_t
     return KW_NONE;
 }
 
+static int compare_ranked(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->base != y->base) return x->base < y->base ? -1 : 1;
+    if (x->number != y->number) return x->number < y->number ? -1 : 1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+/* The first weight whose layer comes in another order of the numbers of its class than the model's; KW_NONE.  Only
+ * asked when k-th and k-th are of the same class and the same kind. */
+static uint32_t find_moved_rank(const weight *from, const weight *to, uint32_t count, ranked *a, ranked *b) {
+    uint32_t kept = 0, at = KW_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        if (from[i].name != to[i].name || from[i].base != to[i].base) return KW_NONE;
+        if (from[i].base == 0) continue;
+        a[kept] = (ranked){from[i].base, from[i].number, i};
+        b[kept++] = (ranked){to[i].base, to[i].number, i};
+    }
+    if (kept == 0) return KW_NONE;
+    qsort(a, kept, sizeof *a, compare_ranked);
+    qsort(b, kept, sizeof *b, compare_ranked);
+    for (uint32_t k = 0; k < kept; k++) {
+        if (a[k].place != b[k].place && a[k].place < at) at = a[k].place;
+    }
+    return at;
+}
+
 int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, uint32_t *at, kw_error *err) {
     const kw_group *from = &join->file->groups[file_group], *to = &join->model->groups[model_group];
     uint32_t count = to->count;
@@ -246,7 +309,9 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
     weight *weights = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *weights);
     owner *owners = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *owners);
     uint64_t *scratch = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *scratch);
-    int result = weights == NULL || owners == NULL || scratch == NULL ? kw_fail_memory(err) : 0;
+    ranked *ranks = kw_arena_alloc(&arena, 2 * (size_t)count * sizeof *ranks);
+    bool full = weights == NULL || owners == NULL || scratch == NULL || ranks == NULL;
+    int result = full ? kw_fail_memory(err) : 0;
     for (uint32_t i = 0; result == 0 && i < count; i++) {
         read_weight(join->file->slots[from->first + i].name, join->seed, &weights[i], &arena);
         const char *path = join->model->tensors[kw_join_variable(join, model_group, i)].path;
@@ -258,6 +323,7 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
         if (*at == KW_NONE) *at = find_moved_owner(have, want, count, owners, owners + count, scratch);
         uint32_t crossed = find_crossed_name(have, want, count, scratch);
         if (crossed < *at) *at = crossed; /* KW_NONE is the largest */
+        if (*at == KW_NONE) *at = find_moved_rank(have, want, count, ranks, ranks + count);
         if (*at == KW_NONE && !join->rules->by_name) *at = find_elsewhere(join, have, want, count);
         result = *at != KW_NONE;
     }

@@ -54,8 +54,9 @@ static bool is_open(const kw_join *join, uint32_t g) {
     if (to->count == 0 || match->source == KW_NONE || match->explained || !kw_join_selects(join, g)) return false;
     if (kw_group_is_state(to) || (match->rule != KW_PAIR_PATH && match->rule != KW_PAIR_ORDER)) return false;
     const kw_group *from = &join->file->groups[match->source];
-    if (!kw_file_name_given(join, match->source) || !kw_model_name_given(join, g)) return true;
-    return strcmp(from->name, to->name) != 0;
+    if (!kw_model_name_given(join, g) || from->name == NULL) return true;
+    bool legacy = join->legacy && strcmp(from->name, to->name) == 0; /* also "dense_1", where the class is not known */
+    return !legacy && (!kw_file_name_given(join, match->source) || strcmp(from->name, to->name) != 0);
 }
 
 /* True when one side records names that people gave, and the other automatic ones. */
@@ -82,21 +83,42 @@ static uint64_t hash_file(const kw_join *join, uint32_t f) {
     return hash;
 }
 
+/* The same of a model group, so that it can be looked up among those. */
+static uint64_t hash_model(const kw_join *join, uint32_t g) {
+    const kw_group *group = &join->model->groups[g];
+    uint64_t hash = join->v3 ? hash_place(group->path, join->seed) : join->seed;
+    for (uint32_t i = 0; i < group->count; i++) {
+        const kw_tensor *tensor = &join->model->tensors[kw_join_variable(join, g, i)];
+        hash = kw_text_hash((kw_text){(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape}, hash);
+    }
+    return hash;
+}
+
 static int compare_hashes(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
 }
 
-/* Hashes of the file's groups that nobody takes, sorted; NULL: no memory. */
+/* Hashes of the file's groups that nobody takes, and of the model's that find nothing, sorted; NULL: no memory. */
 static uint64_t *list_spare(kw_join *join, uint32_t *count) {
-    uint64_t *spare = kw_arena_alloc(&join->work, join->file->group_count * sizeof *spare);
+    size_t most = (size_t)join->file->group_count + join->model->group_count;
+    uint64_t *spare = kw_arena_alloc(&join->work, most * sizeof *spare);
     *count = 0;
     if (spare == NULL) return NULL;
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         const kw_group *group = &join->file->groups[f];
         if (group->count > 0 && !join->used[f] && !kw_group_is_state(group)) spare[(*count)++] = hash_file(join, f);
     }
-    qsort(spare, *count, sizeof *spare, compare_hashes);
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        const kw_group *group = &join->model->groups[g];
+        const kw_match *match = &join->matches[g];
+        bool lacks = group->count > 0 && match->fit.kind == KW_FIT_NONE && !match->explained;
+        bool placed = match->rule == KW_PAIR_PATH || match->rule == KW_PAIR_ORDER;
+        if (lacks && placed && !kw_group_is_state(group) && kw_join_selects(join, g)) {
+            spare[(*count)++] = hash_model(join, g);
+        }
+    }
+    if (*count > 0) qsort(spare, *count, sizeof *spare, compare_hashes);
     return spare;
 }
 

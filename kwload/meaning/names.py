@@ -14,13 +14,15 @@ def snake(kind: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+# What some Keras calls a class otherwise (`Functional` was `Model` before TensorFlow 2.3, and still is by name).
+_ALIASES = {"Functional": "model", "Model": "functional", "InputLayer": "input"}
+
+
 def is_automatic(name: str, kind: str) -> bool:
-    """Whether a layer of this class has the name that Keras gives it: ``"dense"``, ``"dense_7"``."""
+    """Whether a layer of this class has the name that some Keras gives it: ``"dense"``, ``"dense_7"``."""
     made = snake(kind)
-    if not name.startswith(made):
-        return not name
-    rest = name[len(made) :]
-    return not rest or (rest[0] == "_" and rest[1:].isdigit())
+    bases = {made, _ALIASES.get(kind, made), f"private{made}" if made.startswith("_") else made}
+    return not name or any(re.fullmatch(rf"{re.escape(base)}(_\d+)?", name) for base in bases)
 
 
 def places(kinds: list[str]) -> list[str]:
