@@ -562,7 +562,6 @@ def _others() -> Iterator[tuple[str, Report]]:
     yield "KW406", report(file(A, B), model(A, B, flavour="tf_keras"), prediction=cell)
     yield from _meanings()
     yield "KW404", report(file(A), model(A), raw(404, "note", file_group=0, group=0))
-    yield "KW405-writer", report(file(A), model(A), raw(405, "note", file_group=0, group=0))
 
 
 def _meanings() -> Iterator[tuple[str, Report]]:

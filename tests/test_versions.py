@@ -28,7 +28,6 @@ from kwload.versions.reader import Reader
 
 HERE = Path(__file__).parent
 OLDER = Path(os.environ.get("KWLOAD_AGREE_KERAS", HERE.parent / ".venv" / "agree"))
-FOLDERS = ("keras-by-version", "keras-made", "keras-real")
 
 
 # ---- which Keras ----
@@ -205,46 +204,44 @@ def disagreements(found: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
         else:
             said = foreseen.error is not None and real.get("begins", "").startswith(foreseen.error.message)
             wrong += [] if foreseen.error is not None and foreseen.error.type == kind and said else [line]
-        assert report.ok == (foreseen.outcome != "raises"), line
+        assert report.ok or foreseen.outcome != "loads", line
+        assert not report.ok or foreseen.outcome != "raises", line
     return wrong, unknown
 
 
-@pytest.mark.keras
-@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
-def test_real_files_load_as_foreseen(corpus: Path, flavour: str) -> None:
-    wrong, unknown = disagreements(truth(flavour, corpus_files(*FOLDERS)))
-    assert not wrong, "\n".join(wrong)
-    assert not unknown, "\n".join(unknown)
+def some_real_files(step: int) -> list[Path]:
+    """Files of the corpus: all of known origin, and of the others every so many."""
+    return [*corpus_files("keras-by-version"), *corpus_files("keras-made", "keras-real")[::step]]
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
-    """The models of ``isolated/whole_models.py``, saved by both libraries."""
-    files = {}
+def saved(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The models of ``isolated/whole_models.py``, saved by both libraries in both formats."""
+    folders = []
     for flavour in ("keras", "tf_keras"):
-        folder = tmp_path_factory.mktemp(flavour)
+        folders.append(folder := tmp_path_factory.mktemp("of") / flavour)
+        folder.mkdir()
         run("save", str(folder), flavour=flavour)
-        files[flavour] = sorted(folder.iterdir())
-        assert len(files[flavour]) > 65
-    return files
+        assert len(list(folder.iterdir())) > 65
+    return sorted(path for folder in folders for path in folder.iterdir())
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("flavour", ["keras", "tf_keras"])
-@pytest.mark.parametrize("by", ["keras", "tf_keras"])
-def test_models_load_as_foreseen(saved: dict[str, list[Path]], by: str, flavour: str) -> None:
-    wrong, unknown = disagreements(truth(flavour, saved[by]))
+@pytest.mark.parametrize(("flavour", "most_unknown"), [("keras", 1), ("tf_keras", 6)])
+def test_models_load_as_foreseen(saved: list[Path], flavour: str, most_unknown: int) -> None:
+    """What both libraries save, and real files: half of it in each."""
+    wrong, unknown = disagreements(truth(flavour, [*saved[flavour == "keras" :: 2], *some_real_files(4)]))
     assert not wrong, "\n".join(wrong)
-    assert len(unknown) <= (4 if by == flavour == "tf_keras" else 1), "\n".join(unknown)
+    assert len(unknown) <= most_unknown, "\n".join(unknown)
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("version", ["3.0.5", "3.3.3", "3.8.0"])
+@pytest.mark.parametrize("version", ["3.0.5", "3.8.0"])
 def test_older_keras_loads_as_foreseen(corpus: Path, version: str) -> None:
     folder = OLDER / f"keras-{version}"
     if not folder.is_dir():
         pytest.skip(f"Keras {version} is not at {folder}: set KWLOAD_AGREE_KERAS")
-    wrong, unknown = disagreements(truth("keras", corpus_files(*FOLDERS), folder))
+    wrong, unknown = disagreements(truth("keras", some_real_files(4), folder))
     assert not wrong, "\n".join(wrong)
     assert len(unknown) <= 1, "\n".join(unknown)
 

@@ -464,8 +464,9 @@ _ENTRIES: Final = (
         405,
         "version",
         "fit",
-        "the file was written by {writer}, the model is {reader}",
-        "The versions differ in something that matters here.",
+        "{reader} cannot rebuild the architecture in the file{writer}",
+        "Each release of Keras knows other classes and other keys of their constructors. An architecture that one "
+        "stored can often not be rebuilt by another; the weights beside it nearly always can be loaded.",
     ),
     Entry(
         406,

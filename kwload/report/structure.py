@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from kwload.report import architecture, matches, order, quantized, recurrent, shapes, values, variants
+from kwload.report import architecture, converted, matches, order, quantized, recurrent, shapes, values, variants
 from kwload.report.container import written_by
 from kwload.report.context import (
     Context,
@@ -177,16 +177,6 @@ def _own_load(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     )
 
 
-def _version(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    yield finding(
-        405,
-        severity_of(raws[0]),
-        headline=entry(405).say(writer=escape(written_by(context) or "Keras 1"), reader=context.keras),
-        expected=context.keras,
-        found=written_by(context),
-    )
-
-
 def _unsupported(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Tensors that a variable would take, of a type that NumPy has not."""
     for raw in raws:
@@ -289,5 +279,5 @@ _BUILDERS: Final[dict[int, Builder]] = {
     322: architecture.wrong_file,
     325: quantized.lora,
     404: _own_load,
-    405: _version,
+    405: converted.versions,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from kwload import _core, paths
@@ -26,7 +27,6 @@ from kwload.versions.writer import of
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 _SUFFIXES: Final = {"legacy-model": "h5"}
-_CONVOLUTIONS: Final = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM2D")
 
 
 def model_report(
@@ -118,8 +118,14 @@ def _of_model(context: Context, reader: Reader, custom: Mapping[str, Any], fores
     other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
     if other and (raises or foreseen is None):
         out.append(_version(context, other, reader))
-    if raises and not out and foreseen is not None and foreseen.error is not None:
-        out.append(_refuses(context, reader, foreseen.error))
+    if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
+        # The name alone makes Keras look for something else: what else would be wrong does not come up.
+        refused = foreseen.error.prefix.startswith(_BY_NAME)
+        out = (
+            [replace(item, severity="error") for item in out]
+            if out and refused
+            else [*out, _refuses(context, reader, foreseen.error)]
+        )
     if not raises:
         out += silent(context, reader, config)
     return out
@@ -141,6 +147,9 @@ def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -
         help=[f"build the model in code, then {context.load()}"],
     )
 
+
+_BY_NAME: Final = ("No model config", "File not found", "File format")
+"""How errors begin that the end of the file's name leads to."""
 
 _STATE: Final = _core.GROUP_FLAGS["optimizer"] | _core.GROUP_FLAGS["metric"]
 
@@ -228,8 +237,7 @@ def _version(context: Context, found: Sequence[Difference], reader: Reader) -> F
     return finding(
         405,
         "error",
-        headline=f"{reader.name} cannot rebuild the architecture in the file"
-        + (f", which {escape(writer)} wrote" if writer else ""),
+        headline=entry(405).say(reader=reader.name, writer=f", which {escape(writer)} wrote" if writer else ""),
         expected=reader.name,
         found=writer,
         body=lines(found),
@@ -341,38 +349,11 @@ def _axis(axis: object) -> str:
 
 
 def version_findings(context: Context) -> list[Finding]:
-    """What versions mean for loading weights into a live model: conversions that nobody makes, and a note when the
+    """What versions mean for loading weights into a live model: a backend that nothing records, and a note when the
     architecture beside the weights is one that this Keras cannot rebuild."""
     if context.model is None or context.failed:
         return []
-    return [made for made in (_theano(context), _config_note(context)) if made is not None]
-
-
-def _theano(context: Context) -> Finding | None:
-    """Kernels of the Theano backend are turned by half a circle; Keras 3 and tf_keras do not turn them back."""
-    model = context.model
-    if model is None or context.file.metadata.get("backend") != "theano":
-        return None
-    about = [
-        row
-        for row, group in enumerate(model.groups)
-        if group[2] in _CONVOLUTIONS and any(max(variable[3][:-2], default=1) > 1 for variable in group[4][:1])
-    ]
-    if not about:
-        return None
-    names = [context.layer(row) for row in about]
-    return finding(
-        405,
-        "warning",
-        headline=f"the file was written with the Theano backend, and {plural(len(about), 'kernel')} "
-        f"{'is' if len(about) == 1 else 'are'} stored turned around",
-        layer=names[0],
-        body=[f"layers  {named(names)}"],
-        cause="Theano convolves where TensorFlow correlates: every spatial axis of a kernel runs backwards",
-        keras=f"{context.keras_short} does not turn them, without a word",
-        help=["after loading, turn each: layer.kernel.assign(np.flip(layer.kernel.numpy(), axis=(0, 1)))"],
-        related=names[1:],
-    )
+    return [made for made in (backend_unknown(context), _config_note(context)) if made is not None]
 
 
 def _config_note(context: Context) -> Finding | None:
@@ -386,7 +367,7 @@ def _config_note(context: Context) -> Finding | None:
         return None
     foreseen = whole.forecast(file, reader, own.registered(reader), context.path)
     error = foreseen.error
-    if error is None or error.prefix.startswith(("No model config", "File not found", "File format")):
+    if error is None or error.type == "OSError" or error.prefix.startswith(_BY_NAME):
         return None
     found = differences.find(whole.parsed(file.config), reader, {}, is_hdf5=file.content == "hdf5")
     other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]

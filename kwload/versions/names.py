@@ -25,7 +25,7 @@ FUNCTIONAL: Final = Class("Functional", ("models.Functional",), (), frozenset(),
 """What has no public name and is in every functional model."""
 
 _NAMESPACES: Final = frozenset(
-    [
+    {
         "layers",
         "models",
         "initializers",
@@ -41,7 +41,7 @@ _NAMESPACES: Final = frozenset(
         "quantizers",
         "dtype_policies",
         "saving",
-    ]
+    }
 )
 """What of ``keras.*`` can be imported in every release."""
 

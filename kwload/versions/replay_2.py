@@ -146,22 +146,22 @@ class Replay2(Replay):
     def model(self, known: Class, inner: Any) -> None:
         if known.name == "Sequential":
             configs = inner.get("layers") if isinstance(inner, dict) and "name" in inner else inner
-            self._stack(configs, functional=False)
+            self._stack(configs)
             return
         if not isinstance(inner, dict) or not all(key in inner for key in ("layers", "input_layers", "output_layers")):
             raise UnknownError("the stored model has no graph")
-        self._stack(inner["layers"], functional=True)
+        self._stack(inner["layers"])
 
-    def _stack(self, configs: Any, *, functional: bool) -> None:
-        """Each layer of a model; layers of a graph are looked up as in ``.keras`` whatever the file is."""
+    def _stack(self, configs: Any) -> None:
+        """Each layer of a model."""
         if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
             raise UnknownError("the layers of the stored model are no list of objects")
         for config in configs:
             with self.deeper():
-                self.layer(config, by_name_only="module" not in config and not functional)
+                self.layer(config)
 
     def layer(self, config: Config, *, by_name_only: bool = False) -> None:
-        """``layers.deserialize``: by class name; *by_name_only* as ``.h5`` files are read in a Sequential."""
+        """``layers.deserialize``: by class name; *by_name_only* as wrappers read what they hold."""
         name, inner = config.get("class_name"), config.get("config")
         if not isinstance(name, str):
             raise UnknownError("a layer of the stored model has no class")
@@ -182,7 +182,7 @@ class Replay2(Replay):
 
     def _no_layer(self, name: str, config: Config, *, by_name_only: bool) -> None:
         """A layer of no known class."""
-        if by_name_only:
+        if by_name_only or "module" not in config:
             raise RaisedError(
                 "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
             )
