@@ -325,12 +325,10 @@ static int open_results(kw_join *join, kw_error *err) {
     join->matches = kw_arena_alloc(&join->work, model->group_count * sizeof *join->matches);
     join->used = kw_arena_alloc(&join->work, join->file->group_count);
     join->assigned = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->assigned);
-    join->signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->signs);
-    join->keras_signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->keras_signs);
     join->plan->source_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     join->plan->own_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL ||
-        join->plan->own_group == NULL || join->signs == NULL || join->keras_signs == NULL) {
+        join->plan->own_group == NULL) {
         return kw_fail_memory(err);
     }
     for (uint32_t g = 0; g < model->group_count; g++) {
