@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from report_cases import A, B, FakeFile, FakeModel, file, model, report
+from report_cases import A, B, FakeFile, file, model, report
 
 from kwload.report.finding import Report
 from kwload.report.versions import model_report
@@ -49,16 +49,6 @@ def _beside(config: bytes, version: str) -> FakeFile:
     return file(A, B, content="keras", config=config, metadata={"keras_version": version})
 
 
-def _theano() -> FakeFile:
-    return replace(file(A, B), layout="legacy", metadata={"keras_version": "2.2.4", "backend": "theano"})
-
-
-def _convolutional() -> FakeModel:
-    made = model(A, B)
-    kernel = ("kernel", "scan/kernel", "scan", (3, 3, 10, 16), "float32", True)
-    return replace(made, groups=[*made.groups, ("layers/conv2d", "scan", "Conv2D", 1, [kernel])])
-
-
 _lost = {"class_name": "Softmax", "config": {"name": "soft", "axis": [1, 2], "batch_input_shape": [None, 4, 3]}}
 
 
@@ -77,7 +67,6 @@ def cases() -> Iterator[tuple[str, Report]]:
     yield "KW405", _archive(_sequential(newer), keras="3.8.0")
     yield "KW405-keras-2", _archive(_sequential(older), writer="2.15.0")
     yield "KW405-weights", report(_beside(_sequential(older), "2.15.0"), model(A, B), path="model.keras")
-    yield "KW405-theano", report(_theano(), _convolutional(), path="weights.h5")
     lost = json.dumps({"class_name": "Sequential", "config": {"name": "net", "layers": [_lost]}}).encode()
     yield "KW405-axis", model_report("model.h5", _legacy(lost), reader.parse("3.15.1"), {})
     code = {"class_name": "__lambda__", "config": {"code": "4wEA", "defaults": None, "closure": None}}

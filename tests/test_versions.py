@@ -484,18 +484,6 @@ def test_the_weights_fit_and_the_architecture_beside_them_does_not(tmp_path: Pat
 
 
 @pytest.mark.keras
-def test_kernels_of_the_theano_backend(tmp_path: Path) -> None:
-    import keras
-
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, use_bias=False, name="a")])
-    turned = kwload.check(model, legacy(tmp_path, (3, 3, 3, 2), keras_version="2.2.4", backend="theano"))
-    assert "stored turned around" in only(turned, "KW405", "warning").headline
-    flat = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1, use_bias=False, name="a")])
-    assert not kwload.check(flat, legacy(tmp_path, (1, 1, 3, 2), keras_version="2.2.4", backend="theano")).warnings
-    assert not kwload.check(model, legacy(tmp_path, (3, 3, 3, 2), keras_version="2.2.4", backend="tensorflow")).warnings
-
-
-@pytest.mark.keras
 def test_bfloat16_in_a_legacy_file_is_read(tmp_path: Path) -> None:
     """Two bytes without a type: Keras cannot read its own file, kwload does."""
     import keras

@@ -139,14 +139,17 @@ def _no_weights(file: FileFacts) -> None:
 
 
 def _gapped(file: FileFacts, reader: Reader) -> None:
-    """Weights as TF 2.12 to 2.14 number them: 2.15 and newer find none, Keras 3 finds the first of each class."""
+    """Weights as TF 2.12 to 2.14 name them: 2.15 and newer find none, Keras 3 all of 2.14, whose numbers have no gaps,
+    and of those before the first of each class."""
     if not reader.is_3:
         if reader.version >= (2, 15, 0):
             raise RaisedError("ValueError", "Layer '")
         return
-    counted = [path for path, _, _, slots, _ in file.groups if slots and path[-1:].isdecimal()]
-    if counted:
-        raise RaisedError("ValueError", "A total of ")
+    taken = {path for path, _, _, slots, _ in file.groups if slots}
+    for path in taken:
+        name, _, count = path.rpartition("_")
+        if count.isdecimal() and len(count) < 6 and (f"{name}_{int(count) - 1}" if count != "1" else name) not in taken:
+            raise RaisedError("ValueError", "A total of ")
 
 
 def _is_unmarked(file: FileFacts) -> bool:
