@@ -127,7 +127,7 @@ def judge(chosen: Sequence[Case], say: Callable[[str], None] = lambda _: None, s
 
 
 def sample(flavours: Sequence[str], models: int, most: int = 12, seed: int = 4) -> list[Case]:
-    """At most so many cases each of so many models, of the Keras installed beside kwload: every change of a model, every layout."""
+    """At most so many cases each of so many models, of the Keras installed beside kwload."""
     rng = random.Random(seed)
     versions = [newest() if flavour == "keras" else flavour for flavour in flavours]
     found: list[Case] = []
