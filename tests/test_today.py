@@ -59,7 +59,7 @@ def test_swapped_layers_are_found_by_the_names_a_user_gave(family: Family, tmp_p
     saved, model = stack(family, "encoder", "decoder"), stack(family, "decoder", "encoder")
     path = family.save(saved, tmp_path)
     report = kwload.check(model, path)
-    if not family.named:
+    if not family.named and family.layout != "keras":  # the .keras of tf_keras has the names in its configuration
         assert report.ok and report.undecidable
         return
     assert "KW304" in codes(report, "error")
@@ -109,8 +109,8 @@ def test_by_name_and_nothing_matches(name: str, tmp_path: Path) -> None:
     saved, model = stack(family, "enc", "dec"), stack(family, "swa_enc", "swa_dec")
     path = family.save(saved, tmp_path)
     report = kwload.check(model, path, by_name=True)
-    assert codes(report, "error") == {"KW310"}
-    assert "0 of 2" in report.render()
+    assert codes(report, "error") == {"KW312"}
+    assert "but for that" in report.render() and "match by name" in report.render()
     assert "mapping" in report.render()
     assert report.prediction.outcome == "loads_nothing"
     before = values(model)
