@@ -245,6 +245,10 @@ static bool replay_order(legacy_replay *replay, const uint32_t *from, uint32_t f
 static bool replay_named(legacy_replay *replay, uint32_t file_group, uint32_t first, const uint32_t *next) {
     kw_join *join = replay->join;
     saved_layer saved;
+    if ((join->file->groups[file_group].flags & KW_GROUP_ABSENT) != 0) {
+        kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
+        return false;
+    }
     if (!read_weights(join, file_group, KW_NONE, &saved)) return false;
     for (uint32_t g = first; g != KW_NONE; g = next[g]) {
         if (holds_tables(join, g) || !convert(join, g, &saved)) return false;
@@ -303,7 +307,7 @@ static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t mode
     return false;
 }
 
-/* A layer that is listed and has no group is asked for before anything is counted; true when there is none. */
+/* By order, a layer that is listed and has no group is asked for before anything is counted; true when there is none. */
 static bool find_absent(kw_join *join) {
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         if ((join->file->groups[f].flags & KW_GROUP_ABSENT) == 0) continue;
@@ -363,7 +367,7 @@ int kw_replay_legacy(kw_join *join, kw_error *err) {
     uint32_t to_count = kw_layers_list(join->model, to, &to_top);
     replay.compares = rules->by_name || (join->does & KW_DOES_ORDER_SHAPES) != 0;
     replay.skips = rules->skip_mismatch && (rules->by_name || (join->does & KW_DOES_ORDER_SKIP) != 0);
-    bool fine = (rules->by_name || find_tables(join)) && (!join->legacy || find_absent(join)) &&
+    bool fine = (rules->by_name || find_tables(join)) && (!join->legacy || rules->by_name || find_absent(join)) &&
                 (rules->by_name ? replay_names(&replay, from, from_count) : replay_order(&replay, from, from_count, to, to_count));
     bool top = from_top != KW_NONE && (join->does & KW_DOES_NO_TOP) == 0;
     if (fine && top) fine = replay_top(&replay, from_top, to_top);

@@ -1034,6 +1034,12 @@ static void test_damage(void)
     CHECK_STR(plan->prediction.error_type, "KeyError");
     CHECK_EQ(plan->prediction.assigned, 0);
     CHECK_EQ(find(plan, KW_MISSING)->file_group, 1);
+    kw_plan_free(plan);
+    kw_rules by_name = H5_RULES;
+    by_name.by_name_given = by_name.by_name = true;
+    plan = make_plan(file, model, &by_name); /* layer by layer */
+    CHECK_STR(plan->prediction.error_type, "KeyError");
+    CHECK_EQ(plan->prediction.assigned, 2);
     release(plan, file, model);
 }
 
