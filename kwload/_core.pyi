@@ -140,16 +140,21 @@ class Spec:
 
     *groups*: ``(path, name, class_name, flags, variables)`` with *variables* a sequence of
     ``(name, path, layer, shape, dtype, trainable)``.  *nodes*: ``(group row or -1, (edge, ...))`` with *edge*
-    ``(name or None, target node)``; given for the V3 layouts, empty for the legacy ones.
+    ``(name or None, target node)``; given for the V3 layouts, empty for the legacy ones.  *units*: one list a group,
+    of :data:`kwload.spec.units.Unit`: what the conversion of weights looks at in a layer; none where nobody converts.
     """
 
-    def __new__(cls, layout: str, groups: Sequence[Any], nodes: Sequence[Any] = (), /) -> Spec: ...
+    def __new__(
+        cls, layout: str, groups: Sequence[Any], nodes: Sequence[Any] = (), units: Sequence[Any] = (), /
+    ) -> Spec: ...
 
 @final
 class Plan:
     pairs: Final[list[tuple[int, int, str, str]]]
     """``(file tensor, model tensor, rule, cast)``: path, order, name, mapped; same, exact, rounds, overflows."""
     keras_pairs: Final[list[tuple[int, int, str, str]]]
+    conversions: Final[list[tuple[int, list[int], list[str]]]]
+    """``(model tensor, file tensors, steps)`` of pairs whose values are made of the file's (``plan.h``: KW_STEPS)."""
     findings: Final[list[tuple[int, str, int, int, int, int, int, int, int, int, list[int]]]]
     """``(code, severity, file group, model group, file tensor, model tensor, other group, axis, a, b, related)``,
     -1 for none."""

@@ -127,10 +127,11 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
 
 
 def _plan(file: _core.File, model: Any, there: Any, name: str, call: Call) -> _core.Plan:
-    spec = _core.Spec(file.layout, model.groups, model.nodes)
+    converted = _units(file, model, there)
+    spec = _core.Spec(file.layout, model.groups, model.nodes, converted)
     other = None
     if there is not None:
-        there_spec = _core.Spec(file.layout, there.groups, there.nodes)
+        there_spec = _core.Spec(file.layout, there.groups, there.nodes, converted)
         other = (there_spec, there.keras.flavour, there.keras.number, there.unsure)
     selection = select.resolve(model.groups, file.groups, only=call.only, skip=call.skip, mapping=call.mapping)
     return _core.plan(
@@ -145,6 +146,19 @@ def _plan(file: _core.File, model: Any, there: Any, name: str, call: Call) -> _c
         mapped=selection.mapped,
         other=other,
     )
+
+
+def _units(file: _core.File, model: Any, there: Any) -> list[Any]:
+    """What the conversion of weights looks at, where this file or a Keras that the call is about converts any."""
+    if model.nodes or file.layout not in ("legacy", "legacy-model"):
+        return []
+    facts = file.metadata
+    old = facts.get("keras_version", "1").split(".")[0] == "1" or facts.get("backend") == "theano"
+    if not old and model.keras.flavour == "keras" and (there is None or there.keras.flavour == "keras"):
+        return []
+    from kwload.spec import units
+
+    return units.units_of(model.keras, model.objects)
 
 
 def _read(examined: Examined, file: _core.File) -> None:
@@ -378,7 +392,7 @@ def load_weights(
     TypeError, ValueError
         As for :func:`kwload.check`.
     """
-    from kwload import assign, cudnn
+    from kwload import assign, conversions
 
     examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
     file, plan = examined.file, examined.plan
@@ -398,7 +412,7 @@ def load_weights(
     examined.lap("read")
     report = examined.report()
     report.raise_if_failed(strict=strict)
-    assign.load(examined.model, wanted, cudnn.convert(plan, wanted.targets, arrays))
+    assign.load(examined.model, wanted, conversions.convert(plan, wanted.targets, arrays))
     examined.lap("assign")
     return replace(report, loaded=True, times=examined.times)
 

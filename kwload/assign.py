@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
+from kwload import conversions
 from kwload.spec.live import Flag, Model
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class Order:
     own : list of (object, list of str)
         Objects with a ``load_own_variables`` of their own, and the keys of the arrays that follow, object by object.
     targets : list of int
-        Rows of the model's variables that the arrays are for, -1 for what an object's own code takes.
+        Rows of the model's variables that the arrays are for, -1 for what an object's own code takes.  A variable that
+        is made of several tensors (``conversions``) has the others of them at the end.
     """
 
     rows: list[int]
@@ -157,11 +159,13 @@ def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
         start = end
     pairs = [(pair[0], pair[1]) for pair in plan.pairs if pair[1] not in own_rows]
     theirs = [row for _, slots in own for _, row in slots]
+    several = conversions.sources(plan)
+    more = [(row, target) for _, target in pairs for row in several.get(target, ())[1:]]
     return Order(
-        rows=[row for row, _ in pairs] + theirs,
+        rows=[row for row, _ in pairs] + theirs + [row for row, _ in more],
         variables=[model.variables[target] for _, target in pairs],
         own=[(obj, [name for name, _ in slots]) for obj, slots in own],
-        targets=[target for _, target in pairs] + [-1] * len(theirs),
+        targets=[target for _, target in pairs] + [-1] * len(theirs) + [target for _, target in more],
     )
 
 
@@ -175,7 +179,7 @@ def load(model: Model, wanted: Order, arrays: Iterable[Array]) -> None:
     wanted : Order
         Says what each array is for.
     arrays : iterable of array
-        One for each of ``wanted.rows``, given away (see ``stage``).
+        One for each of ``wanted.variables`` and for each key of ``wanted.own``, given away (see ``stage``).
 
     Raises
     ------

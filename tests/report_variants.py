@@ -31,6 +31,7 @@ def cases() -> Iterator[tuple[str, Report]]:
     yield from _heads()
     yield from _transposed()
     yield from _recurrent()
+    yield from _of_keras_1()
     yield from _quantized()
     yield from architectures()
 
@@ -58,11 +59,12 @@ def _counts() -> Iterator[tuple[str, Report]]:
         for kind, shape in zip("WUb", ((3, 2), (2, 2), (2,)), strict=True)
     }
     old = raw(306, file_group=0, group=0, a=12, b=3)
+    wider = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
     yield (
         "KW306-keras-1",
         report(
             file(replace(lstm, shapes=gates), layout="legacy"),
-            model(lstm),
+            model(replace(lstm, shapes=wider)),
             old,
             path="w.h5",
             pairs=[],
@@ -125,6 +127,36 @@ def _recurrent() -> Iterator[tuple[str, Report]]:
     yield "KW314-cudnn-tf", report(held, model(new, flavour="tf_keras"), raw(314, "note", **rows), path="w.h5")
     before = replace(new, shapes={**cell, "bias": (6,)})
     yield "KW314-cudnn-before", report(held, model(before), raw(314, **rows), path="w.h5", pairs=[], prediction=stops)
+
+
+def _of_keras_1() -> Iterator[tuple[str, Report]]:
+    """What is converted when it is loaded: gates, axes, kernels that Theano turns around."""
+    stops = predicts("raises", error_type="ValueError", error_prefix="Weight count mismatch for layer #", error_group=0)
+    lstm = Layer("lstm_1", "lstm_1", "LSTM", {"kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)})
+    parts = (("W", (3, 2)), ("U", (2, 2)), ("b", (2,)))
+    apart = replace(lstm, shapes={f"lstm_1_{part}_{gate}": shape for gate in "icfo" for part, shape in parts})
+    conv = Layer("conv", "conv", "Conv2D", {"kernel": (3, 3, 1, 5), "bias": (5,)})
+    first = replace(conv, shapes={"conv_W": (5, 1, 3, 3), "conv_b": (5,)})
+    place = {"group": 0, "file_group": 0, "tensor": 0, "variable": 0}
+    both = file(apart, first, layout="legacy", metadata={"written_by": "Keras 1"})
+    pairs = [(0, 0, "order", "same"), (1, 1, "order", "same"), (2, 2, "order", "same")]
+    pairs += [(12, 3, "order", "same"), (13, 4, "order", "same")]
+    found = raw(405, "warning", **place, a=2, b=4, axis=3, related=[1, 2, 3])
+    yield "KW405-keras-1", report(both, model(lstm, conv), found, path="w.h5", pairs=pairs, prediction=stops)
+    alone = file(apart, layout="legacy", metadata={"keras_version": "1.2.2"})
+    note = raw(405, "note", **place, a=1, b=3, axis=1, related=[1, 2])
+    yield "KW405-keras-1-tf", report(alone, model(lstm, flavour="tf_keras"), note, path="w.h5", pairs=pairs[:3])
+    square = replace(conv, kind="Conv2DTranspose", shapes={"kernel": (3, 3, 5, 5), "bias": (5,)})
+    turned = raw(405, "warning", **place, a=1, b=1, axis=2)
+    wrong = predicts("loads_wrong")
+    held = file(square, layout="legacy", metadata={"written_by": "Keras 1"})
+    yield "KW405-exchanged", report(held, model(square), turned, path="w.h5", prediction=wrong)
+    plain = {"keras_version": "2.2.4", "backend": "theano"}
+    found = raw(405, "warning", **place, a=1, b=1, axis=4)
+    held = file(conv, layout="legacy", metadata=plain)
+    yield "KW405-theano", report(held, model(conv), found, path="w.h5", prediction=wrong)
+    held = file(conv, layout="legacy", metadata={"written_by": "Keras 1"})
+    yield "KW405-backend", report(held, model(conv), path="w.h5")
 
 
 def _quantized() -> Iterator[tuple[str, Report]]:

@@ -124,3 +124,29 @@ void kw_index_free(kw_index *index) {
     free(index->entries);
     *index = KW_INDEX_EMPTY;
 }
+
+kw_unit_kind kw_unit_kind_find(const char *class_name) {
+    static const struct {
+        const char *name;
+        kw_unit_kind kind;
+    } rows[] = {
+        {"Bidirectional", KW_UNIT_BIDIRECTIONAL},
+        {"TimeDistributed", KW_UNIT_TIME_DISTRIBUTED},
+        {"Model", KW_UNIT_MODEL},
+        {"Sequential", KW_UNIT_MODEL},
+        {"Functional", KW_UNIT_MODEL},
+        {"Conv1D", KW_UNIT_CONV1D},
+        {"Conv2D", KW_UNIT_CONV2D},
+        {"Conv3D", KW_UNIT_CONV3D},
+        {"Conv2DTranspose", KW_UNIT_CONV2D_TRANSPOSE},
+        {"ConvLSTM2D", KW_UNIT_CONV_LSTM2D},
+        {"GRU", KW_UNIT_GRU},
+        {"LSTM", KW_UNIT_LSTM},
+        {"CuDNNGRU", KW_UNIT_CUDNN_GRU},
+        {"CuDNNLSTM", KW_UNIT_CUDNN_LSTM},
+    };
+    for (size_t i = 0; class_name != NULL && i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(rows[i].name, class_name) == 0) return rows[i].kind;
+    }
+    return KW_UNIT_PLAIN;
+}

@@ -105,6 +105,38 @@ enum {
     KW_GROUP_NOT_LOADABLE = 1u << 10 /* model: object without load_own_variables */
 };
 
+/* What a layer of a model is to the code that converts saved weights, which goes by the name of its class. */
+typedef enum kw_unit_kind {
+    KW_UNIT_PLAIN, /* its weights are taken as they are */
+    KW_UNIT_BIDIRECTIONAL,
+    KW_UNIT_TIME_DISTRIBUTED,
+    KW_UNIT_MODEL,
+    KW_UNIT_CONV1D,
+    KW_UNIT_CONV2D,
+    KW_UNIT_CONV3D,
+    KW_UNIT_CONV2D_TRANSPOSE,
+    KW_UNIT_CONV_LSTM2D,
+    KW_UNIT_GRU,
+    KW_UNIT_LSTM,
+    KW_UNIT_CUDNN_GRU,
+    KW_UNIT_CUDNN_LSTM,
+    KW_UNIT_UNSURE /* a class of the user's own, under such a name */
+} kw_unit_kind;
+
+/* A layer, and behind it the layers inside it, each with its own behind it. */
+typedef struct kw_unit {
+    uint8_t kind;                            /* kw_unit_kind */
+    uint8_t rank;                            /* of its first weight; KW_UNIT_BARE: it has none */
+    bool channels_first, reset_after;
+    uint32_t span;                           /* units: itself and what is inside */
+    uint32_t trainable, fixed;               /* weights */
+    uint32_t own_trainable, own_fixed;       /* a model's: those that no layer of it holds */
+    uint64_t window, filters;                /* Conv1D */
+    const uint64_t *shape;                   /* of its first weight */
+} kw_unit;
+enum { KW_UNIT_BARE = UINT8_MAX };
+kw_unit_kind kw_unit_kind_find(const char *class_name);
+
 typedef struct kw_group {
     const char *path;       /* file: path of the group ("layers/dense", "model_weights/d1");
                                model: canonical path ("layers/dense") or layer name (legacy) */
@@ -112,6 +144,8 @@ typedef struct kw_group {
     const char *class_name; /* "Dense"; NULL when unknown */
     uint32_t first, count;  /* run of slots */
     uint32_t flags;
+    uint32_t unit_count;
+    const kw_unit *units;   /* model: the layer and those inside it; NULL where only its class is known */
     kw_fault fault; /* the group itself could not be read whole */
 } kw_group;
 

@@ -388,7 +388,7 @@ int kw_find_causes(kw_join *join, kw_error *err) {
         mark_left(join, missing, unused);
         if (kw_find_best(join, missing, unused, best_file, best_model, err) < 0) return -1;
         if (find_missing(join, missing, best_file, err) < 0) return -1;
-        if (kw_find_variants(join, err) < 0 || find_misfits(join, err) < 0) return -1;
+        if (kw_find_converted(join, err) < 0 || kw_find_variants(join, err) < 0 || find_misfits(join, err) < 0) return -1;
         if (kw_find_transposed(join, err) < 0 || kw_find_shapes(join, err) < 0) return -1;
         if (find_unused(join, unused, best_file, best_model, err) < 0) return -1;
     }

@@ -114,6 +114,7 @@ bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b) {
 
 kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_group) {
     const kw_group *to = &join->model->groups[model_group];
+    if (kw_conversion_fits(join, file_group, model_group)) return (kw_fit){KW_FIT_OK, 0};
     uint32_t have = file_group == KW_NONE ? 0 : join->file->groups[file_group].count;
     bool counted = (to->flags & KW_GROUP_NO_COUNT) == 0;
     if (have == 0 && to->count > 0) return (kw_fit){KW_FIT_NONE, 0};
@@ -325,10 +326,12 @@ static int open_results(kw_join *join, kw_error *err) {
     join->matches = kw_arena_alloc(&join->work, model->group_count * sizeof *join->matches);
     join->used = kw_arena_alloc(&join->work, join->file->group_count);
     join->assigned = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->assigned);
+    join->signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->signs);
+    join->keras_signs = kw_arena_alloc(&join->work, model->tensor_count * sizeof *join->keras_signs);
     join->plan->source_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     join->plan->own_group = kw_arena_alloc(&join->plan->arena, model->group_count * sizeof(uint32_t));
     if (join->matches == NULL || join->used == NULL || join->assigned == NULL || join->plan->source_group == NULL ||
-        join->plan->own_group == NULL) {
+        join->plan->own_group == NULL || join->signs == NULL || join->keras_signs == NULL) {
         return kw_fail_memory(err);
     }
     for (uint32_t g = 0; g < model->group_count; g++) {

@@ -38,7 +38,7 @@ typedef struct kw_match {
     uint8_t rule;       /* kw_pair_rule */
     bool by_order;      /* the place in a list decided, not a name in the code */
     bool reached;       /* V3: the walk came to it */
-    bool converts;      /* its source holds cuDNN's weights, which become plain ones when they are loaded */
+    bool converts;      /* its source's weights become others when they are loaded: cuDNN's, or Keras 1's */
     bool explained;     /* some finding says already what is wrong with it */
     bool wrong;         /* the evidence gives its tensors to another */
     bool below_wrong;   /* it is inside such a one */
@@ -72,7 +72,8 @@ typedef struct kw_join {
     uint64_t seed;       /* of the hashes of names */
     kw_leaves *file_leaves, *model_leaves; /* legacy: made when first needed */
     bool converted;     /* legacy: Keras transposed a kernel blindly */
-    size_t finding_capacity, related_count, related_capacity;
+    uint64_t *keras_signs, *signs; /* one a model tensor: what is done to the values that it gets, kw_made_sign */
+    size_t finding_capacity, related_count, related_capacity, conversion_capacity;
 } kw_join;
 
 int kw_join_open(kw_join *join, kw_error *err);
@@ -171,6 +172,12 @@ int kw_match_all(kw_join *join, kw_error *err);
 /* Rows of the legacy layers that have weights, in order; their number.  The row of the top-level variables in *top. */
 uint32_t kw_layers_list(const kw_table *table, uint32_t *rows, uint32_t *top);
 
+/* conversion.c: what kwload makes of a layer's saved weights.  True when every variable of the model group gets
+ * something of its shape, also by the rules for Keras 1. */
+bool kw_conversion_fits(const kw_join *join, uint32_t file_group, uint32_t model_group);
+/* Adds what is done for the group to plan->conversions, and sets match->converts when something is. */
+int kw_conversion_add(kw_join *join, uint32_t model_group, kw_error *err);
+
 /* Legacy: true when the names of the weights say that file group `f` holds the
  * variables of model group `g` in another order; *at is the first wrong one. */
 int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, uint32_t *at, kw_error *err);
@@ -182,6 +189,7 @@ int kw_find_moved(kw_join *join, kw_error *err);       /* V3: at another path, o
 int kw_find_evidence(kw_join *join, kw_error *err);    /* by names: swapped, inserted, renamed */
 int kw_find_layers(kw_join *join, kw_error *err);      /* another number of layers */
 int kw_find_named_lists(kw_join *join, kw_error *err); /* V3: the same, told by given names */
+int kw_find_converted(kw_join *join, kw_error *err);   /* by the rules for Keras 1 */
 int kw_find_variants(kw_join *join, kw_error *err);    /* reset_after, and the next two */
 bool kw_is_cudnn(const kw_join *join, uint32_t model_group); /* nothing differs but biases that cuDNN's layers have */
 int kw_find_quantized(kw_join *join, kw_error *err);

@@ -21,6 +21,7 @@ static int make_pairs(kw_join *join, kw_error *err) {
     kw_plan *plan = join->plan;
     plan->pairs = kw_arena_alloc(&plan->arena, join->model->tensor_count * sizeof *plan->pairs);
     join->loaded = kw_arena_alloc(&join->work, join->file->group_count);
+    uint32_t next = 0; /* of the conversions, which are in the same order */
     if (plan->pairs == NULL || join->loaded == NULL) return kw_fail_memory(err);
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
@@ -29,10 +30,13 @@ static int make_pairs(kw_join *join, kw_error *err) {
         if (match->source == KW_NONE || own || !kw_join_selects(join, g)) continue;
         join->loaded[match->source] = 1;
         for (uint32_t i = 0; i < group->count; i++) {
-            uint32_t from = kw_join_tensor(join, match->source, i);
+            uint32_t from = kw_join_tensor(join, match->source, i), to = kw_join_variable(join, g, i);
+            while (next < plan->conversion_count && plan->conversions[next].model_tensor < to) next++;
+            bool made = next < plan->conversion_count && plan->conversions[next].model_tensor == to;
+            if (made) from = plan->conversions[next].from[0];
             const kw_tensor *tensor = &join->file->tensors[from];
             if (tensor->dtype == KW_DTYPE_NONE && tensor->fault.code == KW_OK) continue; /* cause.c says so */
-            plan->pairs[plan->pair_count++] = make_pair(join, from, kw_join_variable(join, g, i), match->rule);
+            plan->pairs[plan->pair_count++] = make_pair(join, from, to, match->rule);
         }
     }
     return 0;
@@ -58,6 +62,10 @@ static int count_left(kw_join *join, kw_error *err) {
     uint8_t *taken = kw_arena_alloc(&join->work, join->file->tensor_count);
     if (taken == NULL) return kw_fail_memory(err);
     for (uint32_t i = 0; i < plan->pair_count; i++) taken[plan->pairs[i].file_tensor] = 1;
+    for (uint32_t i = 0; i < plan->conversion_count; i++) {
+        const kw_conversion *conversion = &plan->conversions[i];
+        for (unsigned k = 0; k < conversion->part_count; k++) taken[conversion->from[k]] = 1;
+    }
     for (uint32_t t = 0; t < join->file->tensor_count; t++) {
         uint32_t f = join->file->tensors[t].group;
         plan->unused += !taken[t] && (f == KW_NONE || !kw_group_is_state(&join->file->groups[f]));
@@ -83,7 +91,8 @@ static int find_wrong(kw_join *join, bool *wrong, kw_error *err) {
         uint32_t g = join->model->tensors[t].group;
         if (join->assigned[t] == KW_NONE) continue;
         const kw_match *match = &join->matches[g];
-        *wrong = *wrong || match->wrong || match->below_wrong || (ours[t] != KW_NONE && ours[t] != join->assigned[t]);
+        bool other = ours[t] != KW_NONE && (ours[t] != join->assigned[t] || join->signs[t] != join->keras_signs[t]);
+        *wrong = *wrong || match->wrong || match->below_wrong || other;
     }
     return 0;
 }
@@ -128,7 +137,10 @@ static int predict_other(kw_join *join, kw_error *err) {
     if (prediction->error_group >= own->group_count) prediction->error_group = KW_NONE;
     if (prediction->error_tensor >= own->tensor_count) prediction->error_tensor = KW_NONE;
     uint32_t shared = own->tensor_count < other->model->tensor_count ? own->tensor_count : other->model->tensor_count;
-    for (uint32_t t = 0; t < shared; t++) join->assigned[t] = there.assigned[t];
+    for (uint32_t t = 0; t < shared; t++) {
+        join->assigned[t] = there.assigned[t];
+        join->keras_signs[t] = there.keras_signs[t];
+    }
     join->converted = there.converted;
     join->loader = there.loader;
     result = 0;
@@ -203,6 +215,7 @@ done:
 void kw_plan_free(kw_plan *plan) {
     if (plan == NULL) return;
     free(plan->findings);
+    free(plan->conversions);
     free(plan->related);
     kw_arena_free(&plan->arena);
     free(plan);

@@ -56,7 +56,10 @@ typedef struct kw_rules {
     bool zip_damaged;  /* the directory of the zip is */
     bool hdf5_damaged; /* the HDF5 file, or the zip's, is cut short or was never finished: it does not open */
     bool root_damaged; /* its root group is */
-    bool keras_1;   /* legacy layout: no keras_version is recorded (tf_keras then converts) */
+    bool keras_1;   /* legacy layout: Keras 1 wrote it */
+    bool theano;    /* legacy layout: it was written with Theano, which turns kernels around when it convolves */
+    bool versionless; /* legacy layout: no version is recorded beside the names of the layers, or "1": what tf_keras and
+                         Keras 2 take for Keras 1 */
     /* kwload's own options, on the model's side, already resolved to rows: */
     const uint8_t *selected;         /* one byte a model group: 0 = not asked for; NULL = all */
     const uint32_t *mapped;          /* one a model group: file group it is mapped to, or KW_NONE; NULL */
@@ -72,6 +75,42 @@ typedef struct kw_pair {
     uint8_t rule; /* kw_pair_rule */
     uint8_t cast; /* kw_cast */
 } kw_pair;
+
+/* What is done to the values of a tensor, or of several, to make a variable's of them: X(NAME, "slug"). */
+#define KW_STEPS(X)                                                            \
+    X(JOIN, "join")           /* all its tensors, along the last axis */        \
+    X(AXES_2310, "2310")      /* transposed: axis 2 first */                    \
+    X(AXES_2301, "2301")                                                       \
+    X(AXES_0132, "0132")                                                       \
+    X(AXES_23410, "23410")                                                     \
+    X(AXES_3201, "3201")      /* blindly, because the shape differs */          \
+    X(FLIP, "flip")           /* all axes but the last two backwards */         \
+    X(DROP_1, "drop-1")       /* axis 1, of length 1, is left out */            \
+    X(LSTM_PLAIN, "lstm-plain") X(LSTM_CUDNN, "lstm-cudnn") /* its kernel */    \
+    X(GRU_PLAIN, "gru-plain") X(GRU_CUDNN, "gru-cudnn")                        \
+    X(LSTM_TURN, "lstm-turn") X(GRU_TURN, "gru-turn") /* its recurrent kernel */ \
+    X(HALVES, "halves")       /* the sum of both halves */                     \
+    X(TWICE, "twice")         /* half of it, twice */                          \
+    X(ROWS, "rows")           /* two rows */                                   \
+    X(FLAT, "flat")           /* one row */
+typedef enum kw_step {
+#define KW_STEP_ENUM(name, text) KW_STEP_##name,
+    KW_STEPS(KW_STEP_ENUM)
+#undef KW_STEP_ENUM
+} kw_step;
+const char *kw_step_name(kw_step step);
+enum { KW_CONVERSION_PARTS = 4, KW_CONVERSION_STEPS = 12 };
+
+/* Kinds of conversion, as bits: gates are put together, axes are moved, kernels are turned around. */
+enum { KW_VERSION_GATES = 1, KW_VERSION_AXES = 2, KW_VERSION_FLIPPED = 4 };
+
+/* How a variable's values come about where they are not a tensor's as it is. */
+typedef struct kw_conversion {
+    uint32_t model_tensor;
+    uint32_t from[KW_CONVERSION_PARTS]; /* file tensors; the first is the pair's */
+    uint8_t part_count, step_count;
+    uint8_t steps[KW_CONVERSION_STEPS]; /* kw_step */
+} kw_conversion;
 
 typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
 
@@ -107,6 +146,9 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *   KW_TRANSPOSED model_tensor: the first kernel, the others are related; a = b: how many. A warning: they look the
  *                 same either way, and others are transposed
  *   KW_WRONG_FILE a: layers with weights in the file, b: in the model
+ *   KW_VERSION    Keras 1 wrote the file, and layers of it are converted when they are loaded: model_group, file_group and
+ *                 model_tensor are of the first, the other converted variables are related; a: layers, b: variables;
+ *                 axis: bits KW_VERSION_*. A note: the Keras that is asked about converts them too
  *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here, or
  *                 (a: 1) tf_keras does not look at it
  *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
@@ -169,6 +211,8 @@ typedef struct kw_plan {
     uint32_t pair_count;
     kw_pair *keras_pairs; /* what Keras would leave assigned: equals pairs when it loads the same */
     uint32_t keras_pair_count;
+    kw_conversion *conversions; /* of pairs, in the order of the model's rows */
+    uint32_t conversion_count;
     kw_finding *findings; /* by severity (errors first), then by model row */
     uint32_t finding_count;
     uint32_t *related;

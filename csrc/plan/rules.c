@@ -124,3 +124,12 @@ const char *kw_outcome_name(kw_outcome outcome) {
     };
     return names[outcome];
 }
+
+const char *kw_step_name(kw_step step) {
+    static const char *const names[] = {
+#define STEP_ROW(name, text) text,
+        KW_STEPS(STEP_ROW)
+#undef STEP_ROW
+    };
+    return names[step];
+}

@@ -82,6 +82,7 @@ typedef struct kw_generation {
       "`save_format='tf'` instead. Received a model or layer ")                                                        \
     X(VALUE, "ValueError", "")   /* from NumPy: the text is not Keras's */                                             \
     X(INDEX, "IndexError", "")   /* from Python */                                                                     \
+    X(ASSERT, "AssertionError", "")                                                                                    \
     X(KEY, "KeyError", "")       /* a name that is not there */                                                        \
     X(OS, "OSError", "")         /* from h5py: not an HDF5 file, or cut short */                                       \
     X(FOLDER, "IsADirectoryError", "")                                                                                 \

@@ -8,7 +8,9 @@
 #include "read/hdf5_private.h"
 
 /* X(name): the attributes of a Plan. */
-#define PLAN_FIELDS(X) X(pairs) X(keras_pairs) X(findings) X(undecidable) X(source_group) X(own_group) X(wanted) X(unused) X(prediction)
+#define PLAN_FIELDS(X)                                                                                                 \
+    X(pairs) X(keras_pairs) X(conversions) X(findings) X(undecidable) X(source_group) X(own_group) X(wanted) X(unused) \
+    X(prediction)
 
 typedef struct plan_object {
     PyObject_HEAD
@@ -58,6 +60,30 @@ static PyObject *finding_list(const kw_plan *plan) {
     return list;
 }
 
+/* Names of steps, in order. */
+static PyObject *step_list(const kw_conversion *conversion) {
+    PyObject *list = PyList_New(conversion->step_count);
+    for (unsigned i = 0; list != NULL && i < conversion->step_count; i++) {
+        PyObject *name = PyUnicode_FromString(kw_step_name((kw_step)conversion->steps[i]));
+        if (name == NULL || PyList_SetItem(list, i, name) < 0) Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *conversion_list(const kw_plan *plan) {
+    PyObject *list = PyList_New((Py_ssize_t)plan->conversion_count);
+    for (uint32_t i = 0; list != NULL && i < plan->conversion_count; i++) {
+        const kw_conversion *conversion = &plan->conversions[i];
+        PyObject *rows = row_list(conversion->from, conversion->part_count);
+        PyObject *steps = rows != NULL ? step_list(conversion) : NULL;
+        PyObject *row = steps != NULL ? Py_BuildValue("(IOO)", conversion->model_tensor, rows, steps) : NULL;
+        Py_XDECREF(rows);
+        Py_XDECREF(steps);
+        if (row == NULL || PyList_SetItem(list, (Py_ssize_t)i, row) < 0) Py_CLEAR(list);
+    }
+    return list;
+}
+
 /* Runs separated by KW_NONE -> list of lists. */
 static PyObject *undecidable_list(const kw_plan *plan) {
     PyObject *list = PyList_New(0);
@@ -89,7 +115,8 @@ static PyObject *new_plan(kw_state *state, const kw_plan *plan, uint32_t model_g
     if (self == NULL) return NULL;
     self->pairs = pair_list(plan->pairs, plan->pair_count);
     self->keras_pairs = self->pairs ? pair_list(plan->keras_pairs, plan->keras_pair_count) : NULL;
-    self->findings = self->keras_pairs ? finding_list(plan) : NULL;
+    self->conversions = self->keras_pairs ? conversion_list(plan) : NULL;
+    self->findings = self->conversions ? finding_list(plan) : NULL;
     self->undecidable = self->findings ? undecidable_list(plan) : NULL;
     self->source_group = self->undecidable ? row_list(plan->source_group, plan->source_group ? model_groups : 0) : NULL;
     self->own_group = self->source_group ? row_list(plan->own_group, plan->own_group ? model_groups : 0) : NULL;
@@ -201,13 +228,21 @@ done:
     return result;
 }
 
-/* Keras 1 recorded no version with the weights, only with a whole model, and is the one whose files tf_keras converts. */
-static bool is_keras_1(const kw_file *file) {
-    if (file->table.layout != KW_LAYOUT_LEGACY && file->table.layout != KW_LAYOUT_LEGACY_MODEL) return false;
+/* What the file records under a key; NULL. */
+static const char *find_meta(const kw_file *file, const char *key) {
     for (uint32_t i = 0; i < file->meta_count; i++) {
-        if (strcmp(file->metas[i].key, "keras_version") == 0) return strncmp(file->metas[i].value, "1.", 2) == 0;
+        if (strcmp(file->metas[i].key, key) == 0) return file->metas[i].value;
     }
-    return true;
+    return NULL;
+}
+
+/* Who wrote a file of a legacy layout: Keras 1 recorded no version with the weights, only with a whole model. */
+static void describe_writer(const kw_file *file, kw_rules *rules) {
+    const char *version = find_meta(file, "keras_version"), *backend = find_meta(file, "backend");
+    if (file->table.layout != KW_LAYOUT_LEGACY && file->table.layout != KW_LAYOUT_LEGACY_MODEL) return;
+    rules->keras_1 = version == NULL || strcmp(version, "1") == 0 || strncmp(version, "1.", 2) == 0;
+    rules->versionless = file->versionless;
+    rules->theano = backend != NULL && strcmp(backend, "theano") == 0;
 }
 
 static bool is_zip(kw_content content) {
@@ -314,7 +349,7 @@ PyObject *kw_plan_function(PyObject *module, PyObject *args, PyObject *kwargs) {
     rules.by_name = truth != 0;
     rules.skip_mismatch = skip_mismatch != 0;
     describe_container(opened, &rules);
-    rules.keras_1 = is_keras_1(opened);
+    describe_writer(opened, &rules);
     rules.mapped = mapped_rows;
     rules.other = has_other ? &reader : NULL;
     int made;

@@ -192,21 +192,80 @@ static kw_layout find_layout(const char *name) {
     return KW_LAYOUT_UNKNOWN;
 }
 
+/* (class name, known, (trainable, fixed, own trainable, own fixed), (channels first, reset after), (window, filters),
+ * shape of the first weight or None, units) -> a unit. */
+static int parse_unit(kw_table *table, PyObject *object, kw_unit *unit) {
+    const char *class_name;
+    PyObject *shape;
+    int known, first, after;
+    kw_tensor weight = {.rank = KW_UNIT_BARE};
+    unsigned long long window, filters;
+    if (!PyArg_ParseTuple(object, "sp(IIII)(pp)(KK)OI;a unit is (class name, known, weights, options, sizes, shape, units)",
+                          &class_name, &known, &unit->trainable, &unit->fixed, &unit->own_trainable, &unit->own_fixed,
+                          &first, &after, &window, &filters, &shape, &unit->span)) {
+        return -1;
+    }
+    if (shape != Py_None && parse_shape(&table->arena, shape, &weight) < 0) return -1;
+    unit->kind = (uint8_t)(known ? kw_unit_kind_find(class_name) : KW_UNIT_UNSURE);
+    unit->channels_first = first != 0;
+    unit->reset_after = after != 0;
+    unit->window = window;
+    unit->filters = filters;
+    unit->rank = weight.rank;
+    unit->shape = weight.shape;
+    return 0;
+}
+
+/* The units of one group: each with those behind it that are inside it. */
+static int parse_units(kw_table *table, PyObject *object, kw_group *group) {
+    PyObject *rows = PySequence_Tuple(object);
+    if (rows == NULL) return -1;
+    Py_ssize_t count = PyTuple_Size(rows);
+    kw_unit *units = room(&table->arena, count, sizeof *units);
+    int result = units == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; result == 0 && i < count; i++) {
+        result = parse_unit(table, PyTuple_GetItem(rows, i), &units[i]);
+        if (result < 0 || (units[i].span > 0 && units[i].span <= (size_t)(count - i))) continue;
+        PyErr_SetString(PyExc_ValueError, "a unit holds more units than there are");
+        result = -1;
+    }
+    Py_DECREF(rows);
+    if (result < 0 || count == 0) return result;
+    group->units = units;
+    group->unit_count = (uint32_t)count;
+    return 0;
+}
+
+/* One list of units a group. */
+static int parse_unit_lists(kw_table *table, PyObject *lists) {
+    if (PyTuple_Size(lists) != (Py_ssize_t)table->group_count) {
+        PyErr_SetString(PyExc_ValueError, "units are one list a group");
+        return -1;
+    }
+    for (uint32_t g = 0; g < table->group_count; g++) {
+        if (parse_units(table, PyTuple_GetItem(lists, (Py_ssize_t)g), &table->groups[g]) < 0) return -1;
+    }
+    return 0;
+}
+
 static PyObject *spec_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"", "", "", NULL};
+    static char *names[] = {"", "", "", "", NULL};
     const char *layout;
-    PyObject *groups, *nodes = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|O", names, &layout, &groups, &nodes)) return NULL;
+    PyObject *groups, *nodes = NULL, *units = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sO|OO", names, &layout, &groups, &nodes, &units)) return NULL;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     spec_object *self = (spec_object *)alloc(type, 0);
     if (self == NULL) return NULL;
     self->table.layout = find_layout(layout);
     PyObject *group_rows = PyErr_Occurred() ? NULL : PySequence_Tuple(groups);
     PyObject *node_rows = group_rows == NULL ? NULL : nodes ? PySequence_Tuple(nodes) : PyTuple_New(0);
-    bool ok = node_rows != NULL && parse_groups(&self->table, group_rows) == 0 &&
-              (PyTuple_Size(node_rows) == 0 || parse_nodes(self, node_rows) == 0);
+    PyObject *unit_lists = node_rows == NULL ? NULL : units ? PySequence_Tuple(units) : PyTuple_New(0);
+    bool ok = unit_lists != NULL && parse_groups(&self->table, group_rows) == 0 &&
+              (PyTuple_Size(node_rows) == 0 || parse_nodes(self, node_rows) == 0) &&
+              (PyTuple_Size(unit_lists) == 0 || parse_unit_lists(&self->table, unit_lists) == 0);
     Py_XDECREF(group_rows);
     Py_XDECREF(node_rows);
+    Py_XDECREF(unit_lists);
     if (!ok) Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -217,7 +276,7 @@ static void spec_dealloc(PyObject *object) {
 }
 
 static PyType_Slot spec_slots[] = {
-    {Py_tp_doc, "Spec(layout, groups, nodes=(), /): what a model wants, for one layout."},
+    {Py_tp_doc, "Spec(layout, groups, nodes=(), units=(), /): what a model wants, for one layout."},
     {Py_tp_new, (void *)spec_new},
     {Py_tp_dealloc, (void *)spec_dealloc},
     {0, NULL},

@@ -554,7 +554,15 @@ static int find_layout(reader *r, kw_keras_kind kind, kw_layout *layout, kw_erro
     return 0;
 }
 
+/* True when nothing beside the names of the layers says which Keras wrote them: tf_keras then takes it for Keras 1. */
+static bool is_versionless(const reader *r, uint32_t node) {
+    const char *version = node == KW_NONE ? NULL : attr_text(r->hdf5, node, "keras_version");
+    return version == NULL || strcmp(version, "1") == 0;
+}
+
 static int read_layout(reader *r, kw_layout layout, kw_error *err) {
+    uint32_t holder = layout == KW_LAYOUT_LEGACY_MODEL ? find(r->hdf5, 0, "model_weights") : 0;
+    r->file->versionless = (layout == KW_LAYOUT_LEGACY || layout == KW_LAYOUT_LEGACY_MODEL) && is_versionless(r, holder);
     switch (layout) {
     case KW_LAYOUT_LEGACY: return read_legacy(r, 0, err) < 0 ? -1 : read_optimizer(r, err);
     case KW_LAYOUT_LEGACY_MODEL:

@@ -89,6 +89,7 @@ typedef struct kw_file {
     size_t config_len;
     const char *training; /* JSON text of how it was compiled (training_config of a whole-model .h5), or NULL */
     size_t training_len;
+    bool versionless;  /* a legacy layout: no version of Keras is recorded beside the names of the layers, or "1" */
     const char *title; /* of an HTML page, oid/size of an LFS pointer: what helps a reader; or NULL */
     kw_source *source; /* the one that was opened */
 } kw_file;

@@ -38,6 +38,8 @@ _SILENT: Final = {
 }
 # These say themselves why Keras does not read a file that kwload reads.
 _REFUSED: Final = frozenset({"KW108", "KW206", "KW314", "KW320"})
+_CONVERTED: Final = 405
+"""Of the plan's findings: weights that Keras does not convert, or those of an older Keras."""
 # What Keras does, without a word, with a file that kwload loads rightly.
 _OTHERWISE: Final = {
     "loads_wrong": "give variables the tensors of others",
@@ -289,7 +291,10 @@ def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedErr
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
     """Adds to each finding what Keras does about it, where that is certain."""
     errors = sum(item.severity == "error" for item in found)
-    if prediction.outcome == "raises" and not errors and not any(item.code in _REFUSED for item in found):
+    told = any(item.code in _REFUSED for item in found) or any(
+        raw.code == _CONVERTED and raw.severity != "note" for raw in context.raws
+    )
+    if prediction.outcome == "raises" and not errors and not told:
         found = [*found, _refuses(context, prediction)]
     elif prediction.outcome in _OTHERWISE and all(item.severity == "note" for item in found):
         found = [*found, _differs(context, prediction, plan)]

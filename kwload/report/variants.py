@@ -20,7 +20,6 @@ from kwload.report.text import plural
 from kwload.report.words import load_the_rest, severity_of
 
 _KERAS_1_KINDS: Final = {4: "an LSTM", 3: "a GRU"}
-_JOIN: Final = "tf_keras joins the gates: load the file there into the same layers, `save_weights` to an .h5, load that"
 _STATISTICS: Final = ("moving_mean", "moving_variance")
 _CELLS: Final = ("lstm_cell", "gru_cell", "simple_rnn_cell")
 _FLOATS: Final = ("float", "bfloat")
@@ -150,8 +149,7 @@ def _reason(context: Context, raw: Raw) -> Reason:
     if not whole or not all(tensor.dtype.startswith(_FLOATS) for tensor in tensors):
         return Reason()
     sides = _sides(context, raw)
-    flavour = context.model.keras.flavour if context.model is not None else "keras"
-    return _gates(sides, tensors, flavour) or _normalization(sides) or _bias(sides) or Reason()
+    return _gates(sides, tensors) or _normalization(sides) or _bias(sides) or Reason()
 
 
 def _built_as(context: Context, group: int) -> str:
@@ -254,28 +252,32 @@ def _options(side: str, options: str, help_: str) -> Reason:
     )
 
 
-def _gates(sides: _Sides, tensors: Sequence[TensorFacts], flavour: str) -> Reason | None:
-    """The weights of each gate apart, as Keras 1 stored them: W, U and b; of one layer or of both directions."""
+def _gates(sides: _Sides, tensors: Sequence[TensorFacts]) -> Reason | None:
+    """The weights of each gate apart, as Keras 1 stored them: W, U and b; of one layer or of both directions.
+
+    What fits is converted when it is loaded; here is why a layer does not fit.
+    """
     layers, rest = divmod(len(sides.wanted), 3)
     gates, more = divmod(len(tensors), 3 * layers) if layers else (0, 0)
     if rest or more or layers > 2 or gates not in _KERAS_1_KINDS:
         return None
-    each: list[tuple[int, ...]] = []
-    for at in range(layers):
-        (_, kernel), (_, recurrent), _ = sides.wanted[3 * at : 3 * at + 3]
-        if len(kernel) != 2 or len(recurrent) != 2 or recurrent[1] != gates * recurrent[0]:
-            return None
-        units = recurrent[0]
-        each += [(kernel[0], units), (units, units), (units,)] * gates
-    if [shape for _, shape in sides.had] != each:
+    shapes = [shape for _, shape in sides.had]
+    size, units = shapes[0][0] if shapes[0] else 0, shapes[1][-1] if shapes[1] else 0
+    if shapes != [(size, units), (units, units), (units,)] * (gates * layers):
+        return None
+    (_, kernel), (_, recurrent), (_, bias) = sides.wanted[:3]
+    if len(kernel) != 2 or len(recurrent) != 2 or recurrent[1] != gates * recurrent[0]:
         return None
     kind = _KERAS_1_KINDS[gates]
-    return Reason(
-        "keras-1-gates",
-        f"Keras 1 saved it: {len(tensors)} weights, W, U and b of each of the {gates} gates of {kind}",
-        f"were saved by Keras 1, gate by gate ({len(tensors)} weights each)",
-        _JOIN if flavour == "keras" else "tf_keras itself joins the gates: `model.load_weights(path)`",
-    )
+    cause = f"Keras 1 saved it: {len(tensors)} weights, W, U and b of each of the {gates} gates of {kind}"
+    several = f"were saved by Keras 1, gate by gate ({len(tensors)} weights each)"
+    if units != recurrent[0]:
+        cause += f" with {plural(units, 'unit')}, where the model's has {recurrent[0]:,}"
+        return Reason(f"keras-1-{units}", cause, several, f"to fit the file, build {{layer}} with units={units}")
+    if len(bias) == 2:
+        cause += ", which is one with `reset_after=False`"
+        return Reason("keras-1-gru", cause, several, "to fit the file, build {layer} with reset_after=False")
+    return Reason("keras-1-gates", cause, several)
 
 
 __all__ = ["Reason", "counts", "leaf"]

@@ -14,6 +14,7 @@ from typing import Any, Final
 from kwload import _core, paths
 from kwload.report import container
 from kwload.report.context import Context, columns, entry, finding, is_path, listed, named
+from kwload.report.converted import backend_unknown
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, FileFacts, Options
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
