@@ -523,6 +523,15 @@ def test_files_of_tensorflow_2_4_and_2_10(tmp_path: Path, by: str) -> None:
     assert f"which Keras {by} wrote" in found.headline and "weights are not affected" in found.notes[0]
 
 
+def test_a_folder_is_an_archive_from_3_4_on(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with zipfile.ZipFile(archive(tmp_path, layer("Dense", units=2))) as made:
+        made.extractall(folder)
+    new, old = (kwload.check_model(folder, keras=version).prediction for version in ("3.4", "3.3"))
+    assert new is not None and old is not None
+    assert (new.outcome, old.outcome) == ("loads", "raises")
+
+
 def test_a_damaged_file_is_reported_as_everywhere(tmp_path: Path) -> None:
     path = archive(tmp_path, layer("Dense", units=2))
     path.write_bytes(path.read_bytes()[:700])

@@ -82,7 +82,8 @@ def _load(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str)
     replay = Replay(reader, custom) if reader.is_3 else Replay2(reader, custom)
     if not reader.is_3 and reader.version < (2, 12, 0):
         raise UnknownError(f"{reader.name} is older than the releases that are known here (2.12 and newer)")
-    if name.endswith(".keras") and (_is_zip(file) or (file.content == "keras-folder" and reader.is_3)):
+    folder = file.content == "keras-folder" and reader.is_3 and reader.version >= (3, 4, 0)
+    if folder or (name.endswith(".keras") and _is_zip(file)):
         _archive(file, replay)
     elif name.endswith((".h5", ".hdf5")) or not reader.is_3:
         _hdf5(file, replay)
