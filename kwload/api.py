@@ -34,6 +34,10 @@ class Call:
     def __post_init__(self) -> None:
         if not isinstance(self.values, bool) and self.values != "error":
             raise ValueError(f'values is {self.values!r}, expected True, False or "error"')
+        if self.keras is not None:
+            from kwload.spec import other
+
+            other.parse(self.keras)
 
     @property
     def options(self) -> Options:

@@ -686,7 +686,7 @@ class _Walk:
         """The names in the order in which this Keras visits them."""
         if not self.is_keras3:
             return sorted(names, reverse=True)
-        if self.keras.version < (3, 0, 3):
+        if self.keras.version < (3, 0, 2):
             return sorted(names)
         return sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name)
 

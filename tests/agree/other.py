@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agree.build import blank, number_of
+from agree.build import blank
 from agree.design import BLOCKS, CHANGES, CONTAINERS
 from agree.files import changed, layouts_of
 from agree.grid import KERAS3_ONLY, Case, Pairs, _options
 from agree.judge import Judge, Meta
 from agree.worker import Worker, folder_of
-from kwload import _core, api
+from kwload import api
 
 ASKED = ("3.0.5", "3.3.3", "3.8.0", "tf_keras", "3.15.1")
 """Kerases that are asked about and run; each is asked about from the newest Keras 3 and from tf_keras."""
