@@ -328,38 +328,6 @@ def test_cudnn(kind: str, both: bool, tmp_path: Path) -> None:
         agrees(model, path, report)
 
 
-@pytest.mark.parametrize(
-    ("name", "weights"), [("bidirectional_lstm_tensorflow_1", 24), ("embedding_lstm_tensorflow_1", 12)]
-)
-def test_gates_of_keras_1(name: str, weights: int, corpus: Path, tmp_path: Path) -> None:
-    import keras
-    import tf_keras
-
-    def build(library: Any) -> Any:
-        layers = library.layers
-        if weights == 24:
-            made = [layers.Input((4, 10)), layers.Bidirectional(layers.LSTM(10, return_sequences=True))]
-        else:
-            made = [layers.Input((10,)), layers.Embedding(4, 5), layers.LSTM(6, return_sequences=True)]
-        return library.Sequential(made)
-
-    path = corpus / "keras-real" / f"dl4j__weights__{name}.h5"
-    report = kwload.check(build(keras), path)
-    gates = only(report, "KW306")
-    assert (gates.found, gates.cause) == (
-        weights,
-        f"Keras 1 saved it: {weights} weights, W, U and b of each of the 4 gates of an LSTM",
-    )
-    agrees(build(keras), path, report)
-    old = build(tf_keras)
-    assert kwload.check(old, path).prediction.outcome == "unknown"
-    old.load_weights(path)
-    old.save_weights(tmp_path / "joined.h5")  # as the report proposes
-    model = build(keras)
-    assert kwload.load_weights(model, tmp_path / "joined.h5").ok
-    assert same(values(model), values(old))
-
-
 def quantized(mode: str | None, *, bias: bool = True, **options: Any) -> Any:
     import warnings
 

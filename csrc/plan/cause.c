@@ -200,7 +200,7 @@ static int find_misfit(kw_join *join, uint32_t g, kw_error *err) {
     finding->file_group = match->candidate;
     finding->a = join->file->groups[match->candidate].count;
     finding->b = group->count;
-    match->wrong = code == KW_ORDER;
+    match->wrong = match->wrong || code == KW_ORDER;
     if (match->fit.kind < KW_FIT_KEYS || group->count == 0) return 0;
     finding->model_tensor = kw_join_variable(join, g, match->fit.at);
     if (match->fit.kind == KW_FIT_ORDER) finding->file_tensor = kw_join_tensor(join, match->candidate, match->fit.at);

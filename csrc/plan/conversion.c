@@ -31,14 +31,32 @@ static bool names_agree(const kw_join *join, const kw_made *made, unsigned at) {
     return true;
 }
 
-/* The weights that the group gets from a file group, each of its shape; false when that cannot be, or need not. */
-static bool make_weights(const kw_join *join, uint32_t f, uint32_t g, kw_arena *arena, kw_made_list *list) {
+/* What the rules make of the file group's weights, as many as the model group has; false when they make others. */
+static bool convert(const kw_join *join, uint32_t f, uint32_t g, kw_arena *arena, kw_made_list *list) {
     const kw_group *to = &join->model->groups[g];
     kw_made_how how = {.first = join->rules->keras_1, .flips = join->rules->theano};
     uint32_t absent;
     kw_raise raise;
-    if (!is_concerned(join, f, g) || !kw_made_read(join->file, &join->file->groups[f], arena, list, &absent)) return false;
-    if (kw_made_convert(to, join->model, how, arena, list, &raise) != KW_MADE_FINE || list->count != to->count) return false;
+    if (!kw_made_read(join->file, &join->file->groups[f], arena, list, &absent)) return false;
+    kw_made_end end = kw_made_convert(to, join->model, how, arena, list, &raise);
+    return end == KW_MADE_FINE && list->count == to->count;
+}
+
+/* True when the names say that the rules for Keras 1 join the wrong gates. */
+static bool is_misjoined(const kw_join *join, uint32_t f, uint32_t g) {
+    kw_arena arena = KW_ARENA_EMPTY;
+    kw_made_list list;
+    bool misjoined = false;
+    if (is_concerned(join, f, g) && convert(join, f, g, &arena, &list)) {
+        for (uint32_t i = 0; i < list.count; i++) misjoined = misjoined || !names_agree(join, &list.rows[i], i);
+    }
+    kw_arena_free(&arena);
+    return misjoined;
+}
+
+/* The weights that the group gets from a file group, each of its shape; false when that cannot be. */
+static bool make_weights(const kw_join *join, uint32_t f, uint32_t g, kw_arena *arena, kw_made_list *list) {
+    if (!convert(join, f, g, arena, list)) return false;
     for (uint32_t i = 0; i < list->count; i++) {
         const kw_made *made = &list->rows[i];
         if (made->own || kw_made_is_blind(made) || !names_agree(join, made, i)) return false;
@@ -97,6 +115,7 @@ int kw_conversion_add(kw_join *join, uint32_t g, kw_error *err) {
             if (add(join, g, i, &list.rows[i], err) < 0) return -1;
         }
     }
+    if (match->fit.kind == KW_FIT_COUNT) match->wrong = match->wrong || is_misjoined(join, f, g);
     if (join->rules->skip_mismatch || match->fit.kind != KW_FIT_SHAPE || !kw_is_cudnn(join, g)) return 0;
     for (uint32_t i = 2; i < join->model->groups[g].count; i++) {
         const kw_tensor *from = &join->file->tensors[kw_join_tensor(join, f, i)];
