@@ -200,6 +200,34 @@ static bool replay_names(legacy_replay *replay, const uint32_t *from, uint32_t f
     return fine;
 }
 
+/* By order, Keras 3 looks each of the model's own variables up in the list of all (`v in model.weights`), which asks
+ * whether its value equals those before it: one truth a value, and no single one unless both are of one value.  False
+ * when that raises, or nobody can tell. */
+static bool look_up_own(kw_join *join, uint32_t model_group) {
+    const kw_group *own = &join->model->groups[model_group];
+    uint32_t single = 0;
+    for (; single < own->count; single++) {
+        const kw_tensor *variable = &join->model->tensors[kw_join_variable(join, model_group, single)];
+        bool one = true;
+        for (uint32_t i = 0; i < variable->rank; i++) one = one && variable->shape[i] == 1;
+        if (!one) break;
+    }
+    if (own->count < 2 || single == own->count) return true;
+    const kw_tensor *a = &join->model->tensors[kw_join_variable(join, model_group, 0)];
+    const kw_tensor *b = &join->model->tensors[kw_join_variable(join, model_group, single > 0 ? single : 1)];
+    bool broadcasts = true;
+    for (uint32_t i = 1; i <= a->rank && i <= b->rank; i++) {
+        uint64_t m = a->shape[a->rank - i], n = b->shape[b->rank - i];
+        broadcasts = broadcasts && (m == n || m == 1 || n == 1);
+    }
+    if (broadcasts) {
+        kw_predict_raise(join, KW_RAISE_VALUE, model_group, KW_NONE, 0, 0);
+    } else {
+        kw_predict_unknown(join, "it compares variables of the model that have different shapes");
+    }
+    return false;
+}
+
 /* The model's own variables, which no layer holds; false when it raises. */
 static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t model_group) {
     kw_join *join = replay->join;
@@ -212,6 +240,8 @@ static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t mode
             if (!kw_group_is_state(&join->model->groups[g])) wanted += join->model->groups[g].count;
         }
     }
+    bool looks = !named && join->rules->flavour == KW_FLAVOUR_KERAS3 && model_group != KW_NONE;
+    if (looks && !look_up_own(join, model_group)) return false;
     if (!read_weights(replay, file_group, model_group, &saved)) return false;
     if (saved.list.count == wanted) return model_group == KW_NONE || put_layer(replay, model_group, &saved);
     if (named && replay->skips) return true;

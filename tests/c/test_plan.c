@@ -1043,6 +1043,25 @@ static void test_damage(void)
     release(plan, file, model);
 }
 
+/* `v in model.weights` of Keras 3 compares values. */
+static void test_own_variables_are_compared(void)
+{
+    builder *file = legacy(NAMES("a", "top"), 2, SIZES(4, 8)), *model = legacy(NAMES("a", "top"), 2, SIZES(4, 8));
+    kw_rules by_name = H5_RULES;
+    file->groups[1].flags |= KW_GROUP_TOP_LEVEL;
+    model->groups[1].flags |= KW_GROUP_TOP_LEVEL;
+    kw_plan *plan = make_plan(file, model, &H5_RULES);
+    CHECK_EQ(plan->prediction.outcome, model->groups[1].count > 1 ? KW_OUTCOME_RAISES : KW_OUTCOME_LOADS);
+    CHECK_STR(plan->prediction.error_type, "ValueError");
+    CHECK_STR(plan->prediction.error_prefix, "");
+    CHECK_EQ(plan->prediction.assigned, 2);
+    kw_plan_free(plan);
+    by_name.by_name_given = by_name.by_name = true;
+    plan = make_plan(file, model, &by_name);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
+    release(plan, file, model);
+}
+
 static void test_empty_tables(void)
 {
     for (int layout = KW_LAYOUT_UNKNOWN; layout <= KW_LAYOUT_OPTIMIZER_ONLY; layout++) {
@@ -1118,6 +1137,7 @@ int main(void)
     RUN(test_quantized);
     RUN(test_undecidable);
     RUN(test_damage);
+    RUN(test_own_variables_are_compared);
     RUN(test_empty_tables);
     RUN(test_names);
     return check_result(__FILE__);
