@@ -309,10 +309,13 @@ def _unsure_of_lists(model: Any, described: live.Model, keras: Asked) -> str | N
 def _unsure_of_names(described: live.Model, keras: Asked) -> str | None:
     if _automatic(described.keras) == _automatic(keras):
         return None
-    for path, _, class_name, flags, variables in described.groups:
-        if variables and flags & live.Flag.AUTO_NAME and class_name == "Functional":
+    for path, _, class_name, _, variables in described.groups:
+        if variables and class_name == "Functional" and _NAMED_BY_KERAS.fullmatch(path):
             return f"{keras.said} would not call the model inside it {path!r}, a name that Keras made itself"
     return None
+
+
+_NAMED_BY_KERAS: Final = re.compile(r"(model|functional)(_\d+)?")
 
 
 def _automatic(keras: live.Keras) -> str:
