@@ -41,6 +41,7 @@ check: $(VENV)/.test extension lint c-test
 
 agree: $(VENV)/.test $(VENV)/agree/.done extension
 	PYTHONPATH=tests $(PY) -m agree.run
+	PYTHONPATH=tests $(PY) -m agree.other
 
 $(VENV)/agree/.done: Makefile
 	@mkdir -p $(@D)

@@ -7,4 +7,5 @@ judge.py    one case: what Keras did, what is true, what kwload said
 grid.py     the cases
 worker.py   one process per Keras, over many cases
 run.py      all of it, and the table
+other.py    what kwload says with `keras=`, held against that Keras
 """

@@ -57,11 +57,15 @@ def cache_folder() -> Path:
     return ROOT / "build" / "agree" / hashlib.sha256(text).hexdigest()[:12]
 
 
+def environment(version: str) -> dict[str, str]:
+    """What a process of that Keras runs in."""
+    folders = [str(folder) for folder in (path_of(version), HERE.parent, ROOT) if folder is not None]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "KERAS_BACKEND": "tensorflow"}
+
+
 def work(version: str, jobs: Sequence[dict[str, Any]], cache: Path) -> list[dict[str, Any]]:
     """Runs jobs in processes of that Keras, a new one when one dies; the records of those that are cases."""
-    older = path_of(version)
-    folders = [str(folder) for folder in (older, HERE.parent, ROOT) if folder is not None]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "KERAS_BACKEND": "tensorflow"}
+    env = environment(version)
     records: list[dict[str, Any]] = []
     while jobs:
         with tempfile.TemporaryDirectory() as scratch:
