@@ -102,7 +102,8 @@ enum {
     KW_GROUP_NOT_BUILT = 1u << 7,  /* model: never built */
     KW_GROUP_NO_COUNT = 1u << 8,   /* model: no count check (LoRA) */
     KW_GROUP_AUTO_NAME = 1u << 9,  /* model and file: the name is one Keras makes itself */
-    KW_GROUP_NOT_LOADABLE = 1u << 10 /* model: object without load_own_variables */
+    KW_GROUP_NOT_LOADABLE = 1u << 10, /* model: object without load_own_variables */
+    KW_GROUP_COUNTED = 1u << 11       /* model: class loads its variables itself, when the file has as many */
 };
 
 /* What a layer of a model is to the code that converts saved weights, which goes by the name of its class. */

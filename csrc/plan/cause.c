@@ -18,10 +18,6 @@ static bool is_wanted(const kw_join *join, uint32_t g) {
     return group->count > 0 && !kw_group_is_state(group) && kw_join_selects(join, g);
 }
 
-static bool is_own(const kw_join *join, uint32_t g) {
-    return join->v3 && (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0;
-}
-
 /* Groups of the file with tensors that are no state. */
 static uint32_t count_saved(const kw_join *join) {
     uint32_t saved = 0;
@@ -64,7 +60,7 @@ static bool is_bare(const kw_join *join) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         if (kw_group_is_state(&join->model->groups[g])) continue;
         if (join->model->groups[g].count > 0 || !kw_join_selects(join, g)) return false;
-        if (is_own(join, g) && join->matches[g].candidate != KW_NONE) return false;
+        if (kw_join_is_own(join, g) && join->matches[g].candidate != KW_NONE) return false;
     }
     return count_saved(join) > 0;
 }
@@ -228,7 +224,7 @@ static int find_misfits(kw_join *join, kw_error *err) {
         const kw_group *group = &join->model->groups[g];
         const kw_match *match = &join->matches[g];
         if (match->explained || kw_group_is_state(group) || !kw_join_selects(join, g)) continue;
-        if (is_own(join, g)) {
+        if (kw_join_is_own(join, g)) {
             if (note_own(join, g, err) < 0) return -1;
         } else if (group->count > 0 || match->fit.kind == KW_FIT_COUNT) {
             if (find_misfit(join, g, err) < 0) return -1;
@@ -309,7 +305,7 @@ static int find_state_left(kw_join *join, uint32_t flag, kw_error *err) {
 static int find_unsupported(kw_join *join, kw_error *err) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         uint32_t f = join->matches[g].source;
-        if (!is_wanted(join, g) || f == KW_NONE || is_own(join, g)) continue;
+        if (!is_wanted(join, g) || f == KW_NONE || kw_join_is_own(join, g)) continue;
         for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
             uint32_t row = kw_join_tensor(join, f, i);
             const kw_tensor *tensor = &join->file->tensors[row];
@@ -366,7 +362,7 @@ static void mark_left(kw_join *join, uint8_t *missing, uint8_t *unused) {
     }
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
-        missing[g] = is_wanted(join, g) && !is_own(join, g) && !match->explained && match->fit.kind == KW_FIT_NONE;
+        missing[g] = is_wanted(join, g) && !kw_join_is_own(join, g) && !match->explained && match->fit.kind == KW_FIT_NONE;
     }
 }
 

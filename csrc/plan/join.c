@@ -16,6 +16,13 @@
 
 enum { DEPTH_MAX = 64 }; /* how far above itself a group is looked for */
 
+bool kw_join_is_own(const kw_join *join, uint32_t model_group) {
+    const kw_group *group = &join->model->groups[model_group];
+    uint32_t f = join->matches[model_group].candidate, have = f == KW_NONE ? 0 : join->file->groups[f].count;
+    if (!join->v3 || (group->flags & KW_GROUP_OWN_LOAD) == 0) return false;
+    return (group->flags & KW_GROUP_COUNTED) == 0 || have == group->count;
+}
+
 bool kw_group_is_state(const kw_group *group) {
     return (group->flags & (KW_GROUP_OPTIMIZER | KW_GROUP_METRIC)) != 0;
 }

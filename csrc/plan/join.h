@@ -84,6 +84,8 @@ bool kw_join_has_names(const kw_join *join);
 
 /* State that is neither wanted nor missed: optimizer, metrics. */
 bool kw_group_is_state(const kw_group *group);
+/* The class loads what was matched by code of its own; not where it counts first, and the numbers differ. */
+bool kw_join_is_own(const kw_join *join, uint32_t model_group);
 bool kw_group_is_layer(const kw_group *group); /* legacy: neither state nor the top-level variables */
 bool kw_join_selects(const kw_join *join, uint32_t model_group);
 bool kw_model_is_unbuilt(const kw_join *join);

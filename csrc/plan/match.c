@@ -217,7 +217,7 @@ int kw_match_all(kw_join *join, kw_error *err) {
     if (find_orders(join, err) < 0) return -1;
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         kw_match *match = &join->matches[g];
-        bool own = (join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0 && join->v3;
+        bool own = kw_join_is_own(join, g);
         if (!own && kw_conversion_add(join, g, err) < 0) return -1;
         if (match->fit.kind == KW_FIT_OK || own || match->converts) match->source = match->candidate;
         join->plan->source_group[g] = match->source;

@@ -62,7 +62,7 @@ static void mark_left(const kw_join *join, uint8_t *missing, uint8_t *unused) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
         const kw_group *group = &join->model->groups[g];
-        bool own = (group->flags & KW_GROUP_OWN_LOAD) != 0;
+        bool own = kw_join_is_own(join, g);
         missing[g] = group->count > 0 && !kw_group_is_state(group) && !own && kw_join_selects(join, g) &&
                      !match->explained && match->fit.kind == KW_FIT_NONE;
     }

@@ -26,7 +26,7 @@ static int make_pairs(kw_join *join, kw_error *err) {
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
         const kw_group *group = &join->model->groups[g];
-        bool own = join->v3 && (group->flags & KW_GROUP_OWN_LOAD) != 0;
+        bool own = kw_join_is_own(join, g);
         if (match->source == KW_NONE || own || !kw_join_selects(join, g)) continue;
         join->loaded[match->source] = 1;
         for (uint32_t i = 0; i < group->count; i++) {

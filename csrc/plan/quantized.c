@@ -120,7 +120,7 @@ static bool is_all_integer(const side *s) {
 static bool is_open(const kw_join *join, uint32_t g) {
     const kw_match *match = &join->matches[g];
     const kw_group *group = &join->model->groups[g];
-    bool own = join->v3 && (group->flags & KW_GROUP_OWN_LOAD) != 0;
+    bool own = kw_join_is_own(join, g);
     if (match->explained || match->candidate == KW_NONE || group->count == 0 || own) return false;
     bool kind = match->fit.kind == KW_FIT_OK || match->fit.kind == KW_FIT_COUNT || match->fit.kind == KW_FIT_SHAPE;
     return kind && !kw_group_is_state(group) && kw_join_selects(join, g);

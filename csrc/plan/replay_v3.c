@@ -81,6 +81,7 @@ static bool passes(v3_replay *replay, uint32_t model_group, uint32_t file_group)
     const kw_group *to = &replay->join->model->groups[model_group];
     uint32_t have = file_group == KW_NONE ? 0 : replay->join->file->groups[file_group].count;
     if ((to->flags & KW_GROUP_NOT_LOADABLE) != 0) return true;
+    if ((to->flags & KW_GROUP_COUNTED) != 0 && have != to->count) return false;
     if ((to->flags & KW_GROUP_OWN_LOAD) != 0) {
         if (replay->own_group == KW_NONE && (have > 0 || to->count > 0)) replay->own_group = model_group;
         return true;

@@ -195,7 +195,7 @@ int kw_find_shapes(kw_join *join, kw_error *err) {
         const kw_match *match = &join->matches[g];
         if (match->explained || match->fit.kind != KW_FIT_SHAPE || !kw_join_selects(join, g)) continue;
         if (kw_group_is_state(&join->model->groups[g])) continue;
-        if ((join->model->groups[g].flags & KW_GROUP_OWN_LOAD) != 0 && join->v3) continue;
+        if (kw_join_is_own(join, g)) continue;
         if (report_group(join, &causes, g, err) < 0) return -1;
     }
     return write_related(join, &causes, first, err);

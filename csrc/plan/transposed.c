@@ -61,7 +61,7 @@ static const kw_tensor *find_variable(const kw_join *join, uint32_t g, uint32_t 
 static bool is_paired(const kw_join *join, uint32_t g) {
     const kw_match *match = &join->matches[g];
     const kw_group *group = &join->model->groups[g];
-    bool own = join->v3 && (group->flags & KW_GROUP_OWN_LOAD) != 0;
+    bool own = kw_join_is_own(join, g);
     if (match->explained || match->converts || match->candidate == KW_NONE || own || kw_group_is_state(group)) return false;
     return match->fit.kind == KW_FIT_OK || match->fit.kind == KW_FIT_SHAPE;
 }

@@ -17,7 +17,7 @@
 static bool is_open(const kw_join *join, uint32_t g, kw_fit_kind kind) {
     const kw_match *match = &join->matches[g];
     const kw_group *group = &join->model->groups[g];
-    bool own = join->v3 && (group->flags & KW_GROUP_OWN_LOAD) != 0;
+    bool own = kw_join_is_own(join, g);
     if (match->explained || match->fit.kind != kind || match->candidate == KW_NONE || own) return false;
     return !kw_group_is_state(group) && kw_join_selects(join, g);
 }

@@ -54,12 +54,13 @@ class Flag(enum.IntFlag):
     NO_COUNT = 1 << 8
     AUTO_NAME = 1 << 9
     NOT_LOADABLE = 1 << 10
+    COUNTED = 1 << 11
 
 
 # Plain numbers: an operation on enum members costs a microsecond, and a model has thousands of groups.
 _NAMED, _OPTIMIZER, _METRIC = int(Flag.NAMED), int(Flag.OPTIMIZER), int(Flag.METRIC)
 _OWN_LOAD, _NOT_BUILT, _NO_COUNT = int(Flag.OWN_LOAD), int(Flag.NOT_BUILT), int(Flag.NO_COUNT)
-_AUTO_NAME, _NOT_LOADABLE = int(Flag.AUTO_NAME), int(Flag.NOT_LOADABLE)
+_AUTO_NAME, _NOT_LOADABLE, _COUNTED = int(Flag.AUTO_NAME), int(Flag.NOT_LOADABLE), int(Flag.COUNTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +310,9 @@ def _rule_stated(layer: Any) -> tuple[list[Any], int]:
     if lora:
         return stated, _NO_COUNT
     if len(stated) != len(tracked) or {id(v) for v in stated} != {id(v) for v in tracked}:
-        return tracked, _OWN_LOAD  # a subclass with variables of its own, whose class loads only some of them
+        # A subclass with variables of its own: since 3.1 its base counts all, and takes those that it knows.
+        known = hasattr(layer, "_check_load_own_variables")
+        return tracked, _OWN_LOAD | _COUNTED if known else 0
     return stated, 0
 
 

@@ -426,6 +426,17 @@ static void test_own_code(void)
     file->groups[2].count = 1; /* another layer that surely fails */
     plan = make_plan(file, model, &V3_RULES);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
+    kw_plan_free(plan);
+    model->groups[2].flags |= KW_GROUP_OWN_LOAD | KW_GROUP_COUNTED; /* that counts before it loads */
+    model->groups[1].flags &= ~(unsigned)KW_GROUP_OWN_LOAD;
+    plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
+    CHECK_STR(plan->prediction.inner_prefix, "Layer '");
+    CHECK_EQ(find(plan, KW_COUNT)->model_group, 2);
+    kw_plan_free(plan);
+    file->groups[2].count = 2;
+    plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
     release(plan, file, model);
 }
 
