@@ -218,7 +218,7 @@ static chain measure(const evidence *e, uint32_t g) {
     c.head_is_new = kw_model_name_given(join, c.head) && e->of_model[c.head] == KW_NONE;
     for (uint32_t at = c.head;; at = e->next[at]) {
         uint32_t own = e->of_model[at];
-        c.by_order = c.by_order && join->matches[at].by_order;
+        c.by_order = c.by_order && (join->matches[at].by_order || join->matches[at].candidate == KW_NONE);
         c.tail = at;
         c.misfits += join->matches[at].candidate != KW_NONE && join->matches[at].fit.kind != KW_FIT_OK;
         if (own != KW_NONE && kw_join_fit(join, own, at).kind != KW_FIT_OK) {

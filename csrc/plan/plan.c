@@ -77,6 +77,23 @@ static int count_left(kw_join *join, kw_error *err) {
     return 0;
 }
 
+/* True for a variable of a layer whose weights are in another order, when the one in
+ * its place bears its name nevertheless, and no other variable does. */
+static bool is_in_place(const kw_join *join, uint32_t t) {
+    enum { COUNT_MAX = 64 };
+    uint32_t g = join->model->tensors[t].group, f = join->matches[g].candidate, same = 0;
+    const kw_group *to = &join->model->groups[g];
+    kw_text name = kw_name_last(join->model->tensors[t].path), saved = {"", 0};
+    if (join->matches[g].fit.kind != KW_FIT_ORDER || f == KW_NONE || to->count > COUNT_MAX) return false;
+    if (join->file->groups[f].count != to->count) return false;
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint32_t other = kw_join_variable(join, g, i);
+        same += kw_text_equal(kw_name_last(join->model->tensors[other].path), name);
+        if (other == t) saved = kw_name_last(join->file->slots[join->file->groups[f].first + i].name);
+    }
+    return same == 1 && kw_text_equal(saved, name);
+}
+
 /* True when a variable has, in Keras, what the evidence gives to another. */
 static int find_wrong(kw_join *join, bool *wrong, kw_error *err) {
     const kw_plan *plan = join->plan;
@@ -89,7 +106,7 @@ static int find_wrong(kw_join *join, bool *wrong, kw_error *err) {
     *wrong = join->converted;
     for (uint32_t t = 0; t < join->model->tensor_count; t++) {
         uint32_t g = join->model->tensors[t].group;
-        if (join->assigned[t] == KW_NONE) continue;
+        if (join->assigned[t] == KW_NONE || is_in_place(join, t)) continue;
         const kw_match *match = &join->matches[g];
         bool other = ours[t] != KW_NONE && (ours[t] != join->assigned[t] || join->signs[t] != join->keras_signs[t]);
         *wrong = *wrong || match->wrong || match->below_wrong || other;
