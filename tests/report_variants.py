@@ -171,6 +171,10 @@ def _quantized() -> Iterator[tuple[str, Report]]:
     silent = raw(315, file_group=0, group=0, axis=_modes("int8", ""), a=1)
     held = _typed(file(bare), {0: "int8"})
     yield "KW315-silent", report(held, model(plain), silent, pairs=[], prediction=predicts("loads_wrong"))
+    shapes = {"bias": (16,), "kernel": (8, 12), "scale": (16, 3), "g_idx": (12,)}
+    held = _typed(file(replace(plain, shapes=shapes)), {1: "uint8"})
+    lacks = raw(315, file_group=0, group=0, axis=_modes("gptq", ""), a=1)
+    yield "KW315-zero-points", report(held, model(plain), lacks, pairs=[], prediction=stops)
     lora = {"bias": (16,), "lora_kernel_a": (12, 2), "lora_kernel_b": (2, 16), "kernel": (12, 16)}
     one = raw(325, file_group=0, group=0, a=1)
     old = file(replace(plain, shapes=lora), layout="legacy")

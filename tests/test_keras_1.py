@@ -284,6 +284,21 @@ def test_help_for_what_does_not_fit(library: str, tmp_path: Path) -> None:
     assert kwload.check(build(reset_after=False), path).ok
 
 
+@pytest.mark.parametrize("library", ["keras", "tf_keras"])
+def test_a_normalization_in_another_order(library: str, tmp_path: Path) -> None:
+    """The names say it in any file; nothing else would."""
+    import importlib
+
+    keras = importlib.import_module(library)
+    model = make(keras, CASES["normalization"][0])
+    names = [f"bn/{name}:0" for name in ("beta", "gamma", "moving_variance", "moving_mean")]
+    path = write(tmp_path / "new.h5", [("bn", [(name, (4,)) for name in names])], keras_version="2.2.4")
+    report = kwload.check(model, path)
+    assert [finding.code for finding in report.errors] == ["KW313"]
+    assert agrees(model, report, path) is None
+    assert report.prediction is not None and report.prediction.outcome == "loads_wrong"
+
+
 def test_gates_in_another_order_are_not_joined(tmp_path: Path) -> None:
     import tf_keras
 

@@ -376,6 +376,68 @@ def test_quantized(mode: str, options: Any, call: str, layout: str, tmp_path: Pa
     assert turned.expected == mode and turned.found == "not quantized"
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(
+    ("mode", "blocks"), [("int8", {}), ("int4", {}), ("int4", {"block_size": None}), ("int4", {"block_size": 2})]
+)
+def test_a_quantized_reversible_embedding(mode: str, blocks: Any, tied: bool, tmp_path: Path) -> None:
+    """One that is not tied has two kernels of integers; what the report proposes makes it load."""
+    import warnings
+
+    layers = KERAS.keras.layers
+
+    def build() -> Any:
+        inputs = layers.Input((4,), dtype="int32")
+        return KERAS.keras.Sequential([inputs, layers.ReversibleEmbedding(20, 6, tie_weights=tied, name="e")])
+
+    saved, model = build(), build()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = KERAS.keras.quantizers.Int4QuantizationConfig(**blocks) if blocks else None
+        saved.layers[-1].quantize(mode, config=config)
+        path = KERAS.save(saved, tmp_path)
+        report = kwload.check(model, path)
+        found = only(report, "KW315")
+        assert found.found == mode
+        exec(found.help[0].split("`")[1], {"model": model, "keras": KERAS.keras})
+    assert kwload.load_weights(model, path).ok
+    assert same(values(model), values(saved))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("policy", ["gptq/4/8_from_float32", "gptq/8/-1_from_float32", "awq/4/4_from_float32"])
+def test_zero_points(policy: str, bias: bool, tmp_path: Path) -> None:
+    """Keras 3.15 does not save the zero points, and cannot load its file; with them, the proposed policy loads it."""
+    import h5py
+
+    layers, mode = KERAS.keras.layers, policy.partition("/")[0]
+
+    def build(dtype: str | None) -> Any:
+        return KERAS.sequential(layers.Dense(16, use_bias=bias, dtype=dtype, name="d"), inputs=(12,))
+
+    saved = build(policy)
+    path = KERAS.save(saved, tmp_path)
+    for model in (build(None), build(policy)):
+        report = kwload.check(model, path)
+        found = only(report, "KW315")
+        assert found.found == mode and "zero points" in found.headline and "zero points" in found.help[0]
+        agrees(model, path, report)
+    layer = saved.layers[-1]
+    spec = [getattr(layer, name) for name in layer.variable_serialization_spec[mode]]
+    with h5py.File(path, "r+") as file:
+        group = file["layers/dense/vars"]
+        for key in list(group):
+            del group[key]
+        for key, variable in enumerate(v for v in spec if v is not None):
+            group[str(key)] = np.asarray(variable)
+    found = only(kwload.check(build(None), path), "KW315")
+    assert found.found == mode
+    model = build(str(found.help[0]).split('dtype="')[1].partition('"')[0])
+    report = kwload.load_weights(model, path)
+    assert report.ok and same(values(model), values(saved))
+    agrees(model, path, report)
+
+
 def test_quantized_otherwise(tmp_path: Path) -> None:
     path = KERAS.save(quantized("int8"), tmp_path)
     model = quantized("int4", block_size=None)

@@ -6,6 +6,7 @@
  *     float8   kernel (i, u) float32      [bias]  scales () and histories (1024,)
  *     gptq     [bias]  quantized_kernel uint8, kernel_scale, kernel_zero uint8, g_idx
  *     awq      the same, and awq_scales before g_idx
+ *              Keras 3.15.1 leaves out kernel_zero of both when it saves
  *
  * A kernel of integers is worth nothing without its scale: where shapes happen to
  * agree (int8 without a bias against a bias), Keras converts it without a word.
@@ -86,12 +87,21 @@ static bool has_histories(const side *s) {
     return histories >= 3 && scalars >= 3;
 }
 
+/* True when there are zero points: integers in the shape of the scales. */
+static bool has_points(const side *s) {
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (!is_integer(s->tensors[i]) || s->tensors[i]->rank < 2) continue;
+        for (uint32_t k = 0; k < s->count; k++) {
+            if (!is_integer(s->tensors[k]) && kw_shapes_equal(s->tensors[i], s->tensors[k])) return true;
+        }
+    }
+    return false;
+}
+
 /* int8 or int4, by what else there is and by the kernel of the other side. */
 static kw_quantization tell_integers(const side *s, const kw_tensor *kernel, const side *other) {
     const kw_tensor *full = find_kernel(other), *last = s->tensors[s->count - 1];
-    uint32_t integers = 0;
-    for (uint32_t i = 0; i < s->count; i++) integers += is_integer(s->tensors[i]) && s->tensors[i]->rank >= 2;
-    if (integers > 1 || (full != NULL && is_packed(kernel, full))) return KW_QUANTIZED_INT4;
+    if (has_points(s) || (full != NULL && is_packed(kernel, full))) return KW_QUANTIZED_INT4;
     bool scaled = last->rank == 1 && kernel->rank == 2 && last->shape[0] > kernel->shape[1];
     bool packed = scaled && kernel->shape[1] == last->shape[0] / 2 + last->shape[0] % 2;
     return packed && kernel->shape[0] != last->shape[0] ? KW_QUANTIZED_INT4 : KW_QUANTIZED_INT8;
@@ -104,8 +114,9 @@ static kw_quantization tell_mode(const side *s, const side *other) {
     if (is_float8(kernel) || (!is_integer(kernel) && has_histories(s))) return KW_QUANTIZED_FLOAT8;
     if (!is_integer(kernel)) return KW_QUANTIZED_NOT;
     if (kernel->dtype == KW_DTYPE_INT8) return tell_integers(s, kernel, other);
-    uint32_t bias = s->tensors[0] != kernel; /* then kernel, scale, zero, g_idx; and awq's scales */
-    return s->count - bias >= 5 ? KW_QUANTIZED_AWQ : KW_QUANTIZED_GPTQ;
+    uint32_t lists = 0; /* behind the kernel: g_idx, and awq's scales */
+    for (uint32_t i = s->count; i-- > 0 && s->tensors[i] != kernel;) lists += s->tensors[i]->rank == 1;
+    return lists > 1 ? KW_QUANTIZED_AWQ : KW_QUANTIZED_GPTQ;
 }
 
 /* Every tensor is of integers: a model that somebody stored so, without scales. */
@@ -135,7 +146,8 @@ static bool find_modes(const kw_join *join, uint32_t g, kw_quantization *from, k
     bool fits = join->matches[g].fit.kind == KW_FIT_OK;
     if (fits && *to == KW_QUANTIZED_NOT && is_all_integer(&file)) return false;
     if (*from != *to) return true;
-    return *from == KW_QUANTIZED_INT4 && join->matches[g].fit.kind == KW_FIT_COUNT; /* with or without zero points */
+    bool points = *from == KW_QUANTIZED_INT4 || *from == KW_QUANTIZED_GPTQ || *from == KW_QUANTIZED_AWQ;
+    return points && join->matches[g].fit.kind == KW_FIT_COUNT; /* with or without zero points */
 }
 
 /* The finding of a pair of modes; NULL: no memory. */

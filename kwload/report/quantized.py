@@ -42,14 +42,17 @@ def quantized(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 def _quantized(context: Context, raw: Raw, groups: Sequence[int], names: Sequence[str]) -> Finding:
     old, new = modes_of(raw)
     are = "is" if len(names) == 1 else "are"
+    lacking = old in _POINTED and _lacks_points(context, raw)
     said = f"{named(names)} {are} quantized to {old} in the file"
+    if lacking:
+        said += f", without {'its' if len(names) == 1 else 'their'} zero points"
     if old and not new:
-        said += " and not in the model"
+        said += ", and not in the model" if lacking else " and not in the model"
     elif new and not old:
         said = f"{named(names)} {are} quantized to {new} in the model and not in the file"
     elif old != new:
         said += f", to {new} in the model"
-    else:
+    elif not lacking:
         said += " with other groups of scales than in the model"
     tensors = context.file_tensors(raw.file_group) if raw.file_group >= 0 else []
     wanted = [context.variables[row] for row in context.rows_of[raw.model_group]] if raw.model_group >= 0 else []
@@ -67,10 +70,24 @@ def _quantized(context: Context, raw: Raw, groups: Sequence[int], names: Sequenc
             f"file   {_shown([typed(tensor.shape, tensor.dtype) for tensor in tensors])}",
             f"model  {_shown([typed(item.shape, item.dtype) for item in wanted])}",
         ],
+        cause=_CAUSE if lacking else None,
         notes=[f"the shapes agree by chance: the {taken} would be taken for the {place}"] if silent else [],
         help=[*_help(context, old, new, groups, tensors), *load_the_rest(context)],
         related=names[1:],
     )
+
+
+_POINTED: Final = ("gptq", "awq")
+_CAUSE: Final = "Keras 3.15 leaves out the zero points of GPTQ and AWQ when it saves, and cannot load its own file"
+
+
+def _lacks_points(context: Context, raw: Raw) -> bool:
+    """Whether there is one kernel of bytes, and no zero points of the same type behind it."""
+    return raw.file_group >= 0 and not _has_points(context.file_tensors(raw.file_group))
+
+
+def _has_points(tensors: Sequence[TensorFacts]) -> bool:
+    return sum(tensor.dtype == "uint8" and len(tensor.shape) > 1 for tensor in tensors) > 1
 
 
 def _shown(items: Sequence[str]) -> str:
@@ -84,10 +101,12 @@ def _help(context: Context, old: str, new: str, groups: Sequence[int], tensors: 
     fresh = "on a model that is not quantized yet: " if new else ""
     if context.model is not None and context.model.keras.flavour != "keras":
         return ["tf_keras has no quantized layers: load the file into a model of Keras 3"]
-    if old in ("gptq", "awq"):
+    if old in _POINTED and not _has_points(tensors):
+        return ["load what was saved before quantizing, then quantize again: nothing tells the zero points"]
+    if old in _POINTED:
         policy = _policy(old, tensors)
         return [f"build the quantized layers with `dtype={literal(policy)}`, as the file was, then load"]
-    config = _config(old, tensors)
+    config = _config(old, tensors, context.class_name(groups[0]) if groups else "")
     if _is_all(context, groups, old):
         return [f"{fresh}`model.quantize({config})`, as the file was, then load"]
     names = [context.selectable(group) for group in groups]
@@ -104,20 +123,28 @@ def _is_all(context: Context, groups: Sequence[int], mode: str) -> bool:
     return {row for row in range(len(rows)) if rows[row] and context.class_name(row) in kinds} <= set(groups)
 
 
-def _config(mode: str, tensors: Sequence[TensorFacts]) -> str:
-    """The argument of ``quantize`` that makes variables of these shapes."""
+def _config(mode: str, tensors: Sequence[TensorFacts], kind: str) -> str:
+    """The argument of ``quantize`` that makes variables of these shapes for a layer of this class.
+
+    An embedding of int4 has its scales in groups along the last axis, ``(rows, groups)``, any other layer along the
+    first, ``(groups, units)``.
+    """
     if mode != "int4":
         return literal(mode)
     kernel = next((tensor for tensor in tensors if len(tensor.shape) > 1), None)
     scale = next((tensor for tensor in tensors if tensor.dtype.startswith("float") and tensor is not kernel), None)
-    grouped = sum(len(tensor.shape) > 1 and tensor.dtype == "int8" for tensor in tensors) > 1
+    scales = {tuple(tensor.shape) for tensor in tensors if tensor.dtype.startswith("float")}
+    grouped = any(tensor.dtype == "int8" and tuple(tensor.shape) in scales for tensor in tensors)
     if not grouped:
         return '"int4", config=keras.quantizers.Int4QuantizationConfig(block_size=None)'
     scale = next((tensor for tensor in tensors if tensor.dtype == "float32" and len(tensor.shape) > 1), scale)
-    if kernel is None or scale is None or "embedding" in kernel.path:
+    if kernel is None or scale is None:
         return '"int4"'
-    size = -(-kernel.shape[0] // max(scale.shape[0], 1))
-    if scale.shape[0] == -(-kernel.shape[0] // _BLOCK):
+    embedding = kind.endswith("Embedding")
+    index = next((tensor.shape[0] for tensor in tensors if len(tensor.shape) == 1), 2 * kernel.shape[-1])
+    groups, length = (scale.shape[-1], index) if embedding else (scale.shape[0], kernel.shape[0])
+    size = -(-length // max(groups, 1))
+    if groups == -(-length // _BLOCK):
         return '"int4"'
     return f'"int4", config=keras.quantizers.Int4QuantizationConfig(block_size={size})'
 
