@@ -98,6 +98,12 @@ def test_two_values(key: str, one: Any, other: Any) -> None:
     assert values.same(key, one, other) is False
 
 
+def test_bidirectional_sets_what_masked_steps_put_out() -> None:
+    old, new = ({"layer": values.Obj("LSTM", {"zero_output_for_mask": zero})} for zero in (False, True))
+    assert values.differences("Bidirectional", old, new) == []
+    assert [change.key for change in values.differences("TimeDistributed", old, new)] == ["layer.zero_output_for_mask"]
+
+
 def test_the_names_of_keras_1() -> None:
     kind, config = values.settings(
         "Convolution2D",

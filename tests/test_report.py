@@ -428,6 +428,13 @@ def test_in_legacy_files_the_layer_of_the_top_level_is_skipped() -> None:
     assert counted.findings[0].layer == "bi" and "number of weights of `bi`" in str(counted)
 
 
+@pytest.mark.parametrize(("flavour", "told"), [("keras", True), ("tf_keras", False)])
+def test_tf_keras_knows_hdf5_by_its_content(flavour: str, told: bool) -> None:
+    dense = report_cases.dense("a", "a", 3, 3)
+    made = report(file(dense, layout="legacy"), model(dense, flavour=flavour), path="weights.bin")
+    assert ("KW206" in {found.code for found in made.findings}) == told
+
+
 def test_contents_without_a_path_have_no_keras_call() -> None:
     made = CASES["KW307-bytes"]
     assert made.prediction is None

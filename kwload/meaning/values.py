@@ -394,11 +394,13 @@ def differences(
             found += inner
         elif same(key, a, b, rank_of(layer) if key in _AXES else None) is False:
             found.append(Change(key, shown(key, a), shown(key, b), effect))
-    return _said_once(found) if kind == "Bidirectional" else found
+    return _said_once(found) if kind == "Bidirectional" and not custom else found
 
 
 def _said_once(changes: list[Change]) -> list[Change]:
-    """Without what is true of the backward layer because it is of the forward one, whose copy it is."""
+    """Without what is true of the backward layer because it is of the forward one, whose copy it is, and without what
+    Bidirectional sets itself, whatever its layers say (tf_keras does not record it)."""
+    changes = [change for change in changes if not change.key.endswith("layer.zero_output_for_mask")]
     ours = [(f"backward_{change.key}", change.stored, change.live) for change in changes]
     return [change for change in changes if (change.key, change.stored, change.live) not in ours]
 

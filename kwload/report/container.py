@@ -368,8 +368,8 @@ def name_and_content(context: Context, suffix: str) -> Finding | None:
         return None
     if suffix == "weights.h5" and file.content == "hdf5" and not legacy:
         return None
-    if suffix == "h5" and file.content == "hdf5" and legacy:
-        return None
+    if file.content == "hdf5" and legacy and (suffix == "h5" or (flavour == "tf_keras" and suffix != "weights.h5")):
+        return None  # tf_keras knows HDF5 by its content
     if file.content in ("preset", "hf-shards", "keras-folder"):
         return None
     assumed = {
