@@ -51,6 +51,20 @@ def test_20_only_the_optimizer_differs(tmp_path: Path) -> None:
     assert "the weights of the model are complete without it" in str(report)
 
 
+def test_20_state_that_is_loaded_is_no_weight_and_state_that_is_not_says_both_sides(tmp_path: Path) -> None:
+    saved, same, other = dense("a"), dense("a"), dense("a")
+    for model, optimizer in ((saved, "adam"), (same, "adam"), (other, "sgd")):
+        model.compile(optimizer, "mse")
+        model.optimizer.build(model.trainable_variables)
+    saved.save_weights(tmp_path / "m.weights.h5")
+    assert "ok, all 2 variables match" in str(kwload.check(same, tmp_path / "m.weights.h5"))
+    finding = only(kwload.check(other, tmp_path / "m.weights.h5"))
+    assert (finding.code, finding.severity, finding.found, finding.expected) == ("KW316", "note", 6, 2)
+    with pytest.warns(UserWarning, match="Skipping variable loading") as warned:
+        other.load_weights(tmp_path / "m.weights.h5")
+    assert finding.keras is not None and str(warned[0].message).strip() in finding.keras
+
+
 @pytest.fixture
 def sharded(tmp_path: Path) -> Path:
     """Three layers over two shards."""

@@ -237,10 +237,19 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     if plan is not None and not _unread(context.file):
         from kwload.report.shapes import left_with_others
 
-        matched = len({pair[1] for pair in plan.pairs} | left_with_others(context))
+        matched = len(_weights(context, {pair[1] for pair in plan.pairs} | left_with_others(context)))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
     return {"tensors": len(context.tensors), **counts}
+
+
+def _weights(context: Context, rows: Iterable[int]) -> list[int]:
+    """Those of the variables that are weights: the state of an optimizer or of metrics is loaded, and not counted."""
+    from kwload.report.words import group_flag
+
+    state = group_flag("optimizer") | group_flag("metric")
+    groups = context.model.groups if context.model is not None else ()
+    return [row for row in rows if not groups[context.variables[row].group][3] & state]
 
 
 def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts]) -> Prediction:
@@ -258,14 +267,18 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         outcome=outcome,
         error=_predicted_error(context, facts) if outcome == "raises" else None,
         reason=facts.get("reason") if outcome == "unknown" else None,
-        assigned=_overwritten(context, plan),
+        assigned=_overwritten(context, plan, state=outcome == "raises"),
         wrong=wrong if outcome == "loads_wrong" else 0,
     )
 
 
-def _overwritten(context: Context, plan: PlanFacts) -> int:
-    """How many variables Keras overwrites; one that two layers list (SpectralNormalization and its layer) is one."""
-    rows = {pair[1] for pair in plan.keras_pairs}
+def _overwritten(context: Context, plan: PlanFacts, *, state: bool) -> int:
+    """How many variables Keras overwrites, *state* when that of an optimizer counts too.
+
+    One that two layers list (SpectralNormalization and its layer) is one.
+    """
+    assigned = {pair[1] for pair in plan.keras_pairs}
+    rows = assigned if state else _weights(context, assigned)
     live: Sequence[object] = getattr(context.model, "variables", ())
     return len({id(live[row]) for row in rows}) if live else len(rows)
 

@@ -9,6 +9,7 @@ from typing import Final
 from kwload.report import architecture, converted, matches, order, quantized, recurrent, shapes, values, variants
 from kwload.report.container import written_by
 from kwload.report.context import (
+    V3,
     Context,
     entry,
     finding,
@@ -96,27 +97,64 @@ def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 
 
 def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """State of an optimizer, or of metrics, that is not loaded."""
-    for raw in raws:
-        metric = raw.file_group >= 0 and context.groups[raw.file_group][2] & group_flag("metric")
-        whose = "metrics" if metric else "an optimizer"
-        state = plural(raw.a, "tensor")
-        what = f"the file also holds the state of {whose} ({state}), which is not loaded"
-        if not raw.a:
-            what = "the file holds no optimizer state: training would go on with a fresh optimizer"
-        elif raw.b and raw.severity != "note":
-            owner = "metrics have" if metric else "optimizer has"
-            what = f"the model's {owner} {plural(raw.b, 'variable')}, the state in the file {raw.a:,}: it is not loaded"
-        yield finding(
-            316,
-            severity_of(raw),
-            headline=entry(316).say(what=what),
-            path=context.groups[raw.file_group][0] if raw.file_group >= 0 else None,
-            expected=raw.b,
-            found=raw.a,
-            notes=["the weights of the model are complete without it"],
-            help=_build_optimizer(context) if raw.a and not metric else [],
-        )
+    """State of an optimizer, or of metrics, that is not loaded; both in one finding."""
+    first, metric = raws[0], group_flag("metric")
+    of_metrics = [raw for raw in raws if raw.file_group >= 0 and context.groups[raw.file_group][2] & metric]
+    of_optimizer = [raw for raw in raws if raw not in of_metrics]
+    both = [_state_left(raw, "optimizer") for raw in of_optimizer] + [_state_left(raw, "metrics") for raw in of_metrics]
+    yield finding(
+        316,
+        severity_of(first),
+        headline=entry(316).say(what=_state_said(both)),
+        path=context.groups[first.file_group][0] if first.file_group >= 0 else None,
+        expected=first.b,
+        found=first.a,
+        notes=["the weights of the model are complete without it"],
+        keras=_keras_skips_state(context, of_optimizer[0]) if of_optimizer else None,
+        help=_build_optimizer(context) if of_optimizer and of_optimizer[0].a else [],
+    )
+
+
+def _state_left(raw: Raw, whose: str) -> tuple[str, int, int]:
+    return whose, raw.a, raw.b
+
+
+def _state_said(left: Sequence[tuple[str, int, int]]) -> str:
+    """What is not loaded: ``(whose, tensors of the file, variables of the model)``, of the optimizer first."""
+    if not left[0][1]:
+        return "the file holds no optimizer state: training would go on with a fresh optimizer"
+    if all(variables for _, _, variables in left):
+        sides = [
+            f"the saved {whose} {'has' if whose == 'optimizer' else 'have'} {plural(tensors, 'variable')}, the model's "
+            f"{variables:,}"
+            for whose, tensors, variables in left
+        ]
+        one = left == left[:1] and left[0][0] == "optimizer"
+        return f"{', and '.join(sides)}: {'its' if one else 'their'} state is not loaded"
+    state = " and ".join(
+        f"of {'an optimizer' if whose == 'optimizer' else 'metrics'} ({plural(tensors, 'tensor')}"
+        f"{f', the model has {variables:,}' if variables else ''})"
+        for whose, tensors, variables in left
+    )
+    return f"the file also holds the state {state}, which is not loaded"
+
+
+def _keras_skips_state(context: Context, raw: Raw) -> str | None:
+    """What Keras 3 says of an optimizer with another count (keras.src.optimizers.base_optimizer, 3.0 to 3.15)."""
+    model, row = context.model, raw.model_group
+    if model is None or model.keras.flavour != "keras" or context.file.layout not in V3 or row < 0 or raw.a == raw.b:
+        return None
+    objects = getattr(model, "objects", ())
+    name = getattr(objects[row], "name", None) if row < len(objects) else None
+    outcome = context.plan.prediction.get("outcome") if context.plan is not None else "raises"
+    if not isinstance(name, str) or outcome == "raises" or context.options.own or raw.file_group < 0:
+        return None
+    if len(context.groups[raw.file_group][3]) != raw.a:
+        return None
+    return (
+        f"{context.keras_short} warns: Skipping variable loading for optimizer '{escape(name)}', because it has "
+        f"{raw.b} variables whereas the saved optimizer has {raw.a} variables."
+    )
 
 
 def _build_optimizer(context: Context) -> list[str]:

@@ -46,14 +46,22 @@ def verdict(report: Report, *, strict: bool = False) -> str:
     elif not wanted and (wanted is None or report.errors):
         said = _refusal(report.errors[0]) if report.errors else "ok"
     elif report.ok:
-        done = "loaded" if report.loaded else "ok"
+        done = "loaded," if report.loaded else _fits(report) if matched == wanted else "ok,"
         share = "all" if matched == wanted != 1 else f"{matched:,} of"
-        said = f"{done}, {share} {plural(wanted, 'variable')} {match_}"
+        said = f"{done} {share} {plural(wanted, 'variable')} {match_}"
     elif matched < wanted:
         said = f"{matched:,} of {plural(wanted, 'variable')} {match_}"
     else:
         said = f"refused, though all {plural(wanted, 'variable')} find a tensor"
     return f"{name}: {said}; {tally}" if tally else f"{name}: {said}"
+
+
+def _fits(report: Report) -> str:
+    """``"ok,"``, or that Keras does not load a file which fits."""
+    foreseen = report.prediction
+    if foreseen is None or foreseen.outcome != "raises":
+        return "ok,"
+    return f"fits, but {foreseen.keras} refuses it:"
 
 
 _REFUSALS: Final = {
