@@ -39,7 +39,7 @@ Node: TypeAlias = tuple[int, tuple[Edge, ...]]
 """``(row of the object's group, or -1 for a container, edges)``."""
 
 V3_LAYOUTS: Final = frozenset({"keras-3", "tf-2.12"})
-_PACKAGES: Final = frozenset({"keras", "tf_keras"})
+PACKAGES: Final = frozenset({"keras", "tf_keras"})
 
 
 class Flag(enum.IntFlag):
@@ -129,7 +129,7 @@ class Model:
     untracked: list[tuple[str, str]] = field(default_factory=list)
 
 
-def _package(cls: type) -> str:
+def package_of(cls: type) -> str:
     return str(cls.__module__).partition(".")[0]
 
 
@@ -152,8 +152,8 @@ def keras_of(obj: object) -> Keras:
         When no class of *obj* comes from a Keras that is imported.
     """
     for cls in type(obj).__mro__:
-        package = _package(cls)
-        module = sys.modules.get(package) if package in _PACKAGES else None
+        package = package_of(cls)
+        module = sys.modules.get(package) if package in PACKAGES else None
         if module is None:
             continue
         version = _numbers(str(getattr(module, "__version__", "")))
@@ -167,7 +167,7 @@ def keras_of(obj: object) -> Keras:
 
 def is_model(obj: object) -> bool:
     """Whether *obj* is a model instance of Keras 3 or tf_keras."""
-    return any(cls.__name__ == "Model" and _package(cls) in _PACKAGES for cls in type(obj).__mro__)
+    return any(cls.__name__ == "Model" and package_of(cls) in PACKAGES for cls in type(obj).__mro__)
 
 
 def describe(model: Any, layout: str) -> Model:
@@ -195,7 +195,7 @@ def describe(model: Any, layout: str) -> Model:
     keras = keras_of(model)
     result = Model(keras, bool(getattr(model, "built", True)))
     if layout in V3_LAYOUTS:
-        _Walk(keras, result).run(model)
+        Walk(keras, result).run(model)
     else:
         _describe_legacy(keras, model, result)
     if keras.flavour == "keras":
@@ -385,10 +385,10 @@ def _rule_of(cls: type, flavour: str) -> _Rule:
     """The rule of the class that defines ``load_own_variables`` for *cls*."""
     for base in cls.__mro__:
         if "load_own_variables" in base.__dict__:
-            if _package(base) not in _PACKAGES:
+            if package_of(base) not in PACKAGES:
                 return _rule_own
             return _RULES.get((flavour, base.__name__), _rule_own)
-        if "_check_load_own_variables" in base.__dict__ and _package(base) not in _PACKAGES:
+        if "_check_load_own_variables" in base.__dict__ and package_of(base) not in PACKAGES:
             return _rule_own
     return _rule_none
 
@@ -396,14 +396,14 @@ def _rule_of(cls: type, flavour: str) -> _Rule:
 # --- the walk of the V3 layouts --------------------------------------------------------------------------------------
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # Properties of Keras's own classes that never hold anything that is saved, and that cost time (`kernel` of a quantized
 # layer unpacks it), warn, or write to the object (`jit_compile` resolves "auto").  A property that is not listed is
 # evaluated, as Keras does.
-_BARREN_KERAS3: Final = _words(
+_BARREN_KERAS3: Final = words(
     """
     kernel embeddings variable_serialization_spec jit_compile compiled_metrics distribute_strategy
     distribute_reduction_method _default_save_signature learning_rate iterations loss_scale_factor metrics_names
@@ -414,7 +414,7 @@ _BARREN_KERAS3: Final = _words(
     dilation_rate num_heads key_dim value_dim attention_axes output_dtype batch_shape thresholds
     """
 )
-_BARREN_TF_KERAS: Final = _words(
+_BARREN_TF_KERAS: Final = words(
     """
     _compile_was_called _compute_dtype _conv_func _dtype _eager_losses _expects_mask_arg _expects_training_arg
     _inbound_nodes _object_identifier _obj_reference_counts _outbound_nodes _param_dtype _should_compute_mask
@@ -448,7 +448,7 @@ _FROM_DICT, _FROM_MODULES, _BY_GETATTR = range(3)  # where an attribute's value 
 
 
 @dataclass(slots=True)
-class _Class:
+class Class:
     """What the walk knows of a class, once."""
 
     skip: frozenset[str]
@@ -462,7 +462,7 @@ class _Class:
     orders: dict[tuple[str, ...], tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
-class _Walk:
+class Walk:
     """One walk over a model; see the module's docstring."""
 
     def __init__(self, keras: Keras, result: Model) -> None:
@@ -471,12 +471,12 @@ class _Walk:
         self.is_keras3 = keras.flavour == "keras"
         self.nested = keras.version >= (3, 15) and self.is_keras3
         self.saved_types = _saved_types(keras)
-        self.metric_types = _types(keras, ("metrics.base_metric", "Metric"))
+        self.metric_types = types_of(keras, ("metrics.base_metric", "Metric"))
         self.barren = _BARREN_KERAS3 if self.is_keras3 else _BARREN_TF_KERAS
         naming = keras.module("utils.naming") if self.is_keras3 else keras.module("utils.generic_utils")
         self.to_snake_case: Callable[[str], str] = vars(naming)["to_snake_case"]
         self.kinds: dict[type, int] = {}
-        self.classes: dict[type, _Class] = {}
+        self.classes: dict[type, Class] = {}
         self.skips: dict[str, frozenset[str]] = {}
         self.edges: list[list[Edge]] = []
         self.rows: list[int] = []
@@ -540,7 +540,7 @@ class _Walk:
             self.alive.append(value)
             self.skipped.append((value, kind, path, layer))
 
-    def group(self, obj: Any, cls: type, plan: _Class, path: str, parent: str | None, attribute: str) -> str:
+    def group(self, obj: Any, cls: type, plan: Class, path: str, parent: str | None, attribute: str) -> str:
         """Adds the object's group; the layer path of what is below it."""
         variables, flags = plan.rule(obj)
         name = _name_of(obj)
@@ -647,7 +647,7 @@ class _Walk:
             self.kinds[cls] = _PROXY if proxy else kind
         return kind
 
-    def attributes(self, obj: Any, plan: _Class) -> Iterable[tuple[str, Any]]:
+    def attributes(self, obj: Any, plan: Class) -> Iterable[tuple[str, Any]]:
         """``(name, value)`` of the attributes that may matter, in Keras's order."""
         if plan.literal:
             order = tuple((name, _BY_GETATTR) for name in self.ordered(self.allowed(dir(obj), plan.skip)))
@@ -668,7 +668,7 @@ class _Walk:
             except Exception:  # noqa: BLE001 - as Keras: an attribute that raises is not there
                 continue
 
-    def order(self, key: tuple[str, ...], plan: _Class) -> tuple[tuple[str, int], ...]:
+    def order(self, key: tuple[str, ...], plan: Class) -> tuple[tuple[str, int], ...]:
         """The order of the attributes of an instance that has these names."""
         where = dict.fromkeys(plan.computed, _BY_GETATTR)
         source = _FROM_DICT
@@ -693,19 +693,19 @@ class _Walk:
             return sorted(names)
         return sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name)
 
-    def class_of(self, obj: Any) -> _Class:
+    def class_of(self, obj: Any) -> Class:
         """Looks at a class for the first time."""
         cls = type(obj)
         kind = _object_type(self.keras, obj)
         skip = self.skips.get(kind)
         if skip is None:
-            skip = self.skips[kind] = _skipped(self.keras, kind)
+            skip = self.skips[kind] = skipped_of(self.keras, kind)
         torch = sys.modules.get("torch")
         listing, reading = _inherited(cls, "__dir__"), _inherited(cls, "__getattribute__")
         is_torch = torch is not None and listing is torch.nn.Module.__dir__
         literal = not (is_torch or listing is object.__dir__) or reading is not object.__getattribute__
         computed, shadowing = self.class_names(cls, skip)
-        return _Class(
+        return Class(
             skip,
             computed,
             shadowing,
@@ -720,7 +720,7 @@ class _Walk:
         """The class-level names that must be asked for, and those that win over an instance's ``__dict__``."""
         computed, shadowing, seen = [], set(), set(skip)
         for base in cls.__mro__:
-            ours = _package(base) in _PACKAGES or base.__module__.startswith(("tensorflow.", "torch."))
+            ours = package_of(base) in PACKAGES or base.__module__.startswith(("tensorflow.", "torch."))
             for name, raw in base.__dict__.items():
                 if name in seen or name.startswith("__"):
                     continue
@@ -756,7 +756,7 @@ def _is_counter(rest: str) -> bool:
     return not rest or (rest[0] == "_" and rest[1:].isdecimal())
 
 
-def _types(keras: Keras, *names: tuple[str, str]) -> tuple[type, ...]:
+def types_of(keras: Keras, *names: tuple[str, str]) -> tuple[type, ...]:
     """Those of the classes ``(module, class)`` that this Keras has."""
     found = (getattr(keras.module(module), name, None) for module, name in names)
     return tuple(cls for cls in found if isinstance(cls, type))
@@ -765,17 +765,17 @@ def _types(keras: Keras, *names: tuple[str, str]) -> tuple[type, ...]:
 def _saved_types(keras: Keras) -> tuple[type, ...]:
     """What this Keras's ``_is_keras_trackable`` or ``KerasSaveable`` test accepts."""
     if keras.flavour == "keras":
-        saveable = _types(keras, ("saving.keras_saveable", "KerasSaveable"))
+        saveable = types_of(keras, ("saving.keras_saveable", "KerasSaveable"))
         if saveable:
             return saveable
-        return _types(
+        return types_of(
             keras,
             ("layers.layer", "Layer"),
             ("optimizers.optimizer", "Optimizer"),
             ("metrics.metric", "Metric"),
             ("losses.loss", "Loss"),
         )
-    return _types(
+    return types_of(
         keras,
         ("engine.base_layer", "Layer"),
         ("optimizers.optimizer", "Optimizer"),
@@ -798,7 +798,7 @@ def _object_type(keras: Keras, obj: Any) -> str:
         ("optimizers.optimizer", "Optimizer"),
         ("metrics.metric", "Metric"),
     ):
-        if isinstance(obj, _types(keras, (module, name))):
+        if isinstance(obj, types_of(keras, (module, name))):
             return name
     return "Loss"
 
@@ -806,7 +806,7 @@ def _object_type(keras: Keras, obj: Any) -> str:
 _SKIPPED: Final[dict[tuple[Keras, str], frozenset[str]]] = {}
 
 
-def _skipped(keras: Keras, kind: str) -> frozenset[str]:
+def skipped_of(keras: Keras, kind: str) -> frozenset[str]:
     """The attributes that this Keras leaves out on objects of this kind.
 
     They are asked of Keras itself, once: it makes an empty layer (optimizer, metric) to learn them.  The counters
@@ -839,7 +839,7 @@ def _skipped(keras: Keras, kind: str) -> frozenset[str]:
 # --- the legacy layouts ----------------------------------------------------------------------------------------------
 
 
-def _sublayers(keras: Keras, layer: Any) -> list[Any]:
+def sublayers_of(keras: Keras, layer: Any) -> list[Any]:
     if keras.flavour == "keras":
         return list(getattr(layer, "_layers", ()))
     try:
@@ -867,7 +867,7 @@ def _find_owners(keras: Keras, top: Any, path: str, found: dict[int, tuple[Any, 
         seen.add(id(layer))
         for variable in _own(keras, layer):
             found.setdefault(id(variable), (layer, at))
-        todo.extend((child, f"{at}/{_name_of(child)}") for child in reversed(_sublayers(keras, layer)))
+        todo.extend((child, f"{at}/{_name_of(child)}") for child in reversed(sublayers_of(keras, layer)))
 
 
 def _legacy_weights(layer: Any) -> tuple[list[Any], int]:
@@ -905,7 +905,7 @@ def _describe_legacy(keras: Keras, model: Any, result: Model) -> None:
         if name.startswith(snake) and _is_counter(name[len(snake) :]):
             flags |= _AUTO_NAME
         owners: dict[int, tuple[Any, str]] = {}
-        if weights and _sublayers(keras, layer):
+        if weights and sublayers_of(keras, layer):
             _find_owners(keras, layer, name, owners)
         add(name, name, layer, flags, weights, owners)
 
@@ -935,9 +935,9 @@ def _untracked(keras: Keras, model: Any, tracked: Iterable[Any]) -> list[tuple[s
         if id(layer) in seen:
             continue
         seen.add(id(layer))
-        if _package(type(layer)) not in _PACKAGES:
+        if package_of(type(layer)) not in PACKAGES:
             for name, value in list(vars(layer).items()):
-                if name in _skipped(keras, "Layer"):  # Keras's own bookkeeping
+                if name in skipped_of(keras, "Layer"):  # Keras's own bookkeeping
                     continue
                 raw = _raw_variables(value, variable_type)
                 if raw and known is None:
