@@ -29,6 +29,7 @@ class FakeTensor:
     offset: int | None = 2048
     nbytes: int = 0
     storage: str = "contiguous"
+    unmarked: bool = False
     fault: Fault | None = None
 
 

@@ -116,6 +116,9 @@ def test_26_bfloat16_with_and_without_its_mark(marked: bool, tmp_path: Path) -> 
         for key in file["layers/dense/vars"] if not marked else ():
             del file["layers/dense/vars"][key].attrs["dtype"]
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, dtype="bfloat16")])
+    said = str(kwload.check(other, path))
+    assert ("no type recorded: taken as bfloat16" in said) is not marked
+    assert ("fits, but Keras" in said) is not marked
     assert kwload.load_weights(other, path).ok
     for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
         assert np.array_equal(np.asarray(one, "float32"), np.asarray(two, "float32"))

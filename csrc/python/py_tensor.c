@@ -87,6 +87,11 @@ static PyObject *tensor_storage(PyObject *object, void *closure) {
     return PyUnicode_FromString(kw_storage_name((kw_storage)row_of(object)->storage));
 }
 
+static PyObject *tensor_unmarked(PyObject *object, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(row_of(object)->unmarked);
+}
+
 static PyObject *tensor_fault(PyObject *object, void *closure) {
     (void)closure;
     return kw_fault_object(&row_of(object)->fault);
@@ -111,6 +116,7 @@ static PyGetSetDef tensor_getset[] = {
     {"offset", tensor_offset, NULL, "Of the first byte in `file`; None when the bytes are not contiguous.", NULL},
     {"nbytes", tensor_nbytes, NULL, "Bytes of the values in memory.", NULL},
     {"storage", tensor_storage, NULL, "contiguous, compact, chunked or fill.", NULL},
+    {"unmarked", tensor_unmarked, NULL, "Whether it is two opaque bytes, taken as bfloat16 with no type recorded.", NULL},
     {"fault", tensor_fault, NULL, "(code, at, detail) of what is wrong with it, or None.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -136,6 +136,8 @@ def build_report(
             found += version_findings(context)
     if prediction is not None and plan is not None:
         found = _with_keras(context, found, prediction, plan)
+    if plan is not None and not damaged:
+        found = structure.with_unmarked(context, found)
     found.sort(key=lambda item: _SEVERITIES[item.severity])
     return Report(
         path=shown,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from kwload.report import architecture, converted, matches, order, quantized, recurrent, shapes, values, variants
@@ -265,6 +266,35 @@ def whole_model(context: Context) -> Finding:
         found="whole model",
         notes=[f"it was written by {escape(writer)}"] if writer else [],
     )
+
+
+def with_unmarked(context: Context, found: list[Finding]) -> list[Finding]:
+    """Says which type tensors of two opaque bytes are taken to have: in KW406 where Keras refuses them, else KW309."""
+    pairs = context.plan.pairs if context.plan is not None else ()
+    taken = [pair for pair in pairs if context.tensors[pair[0]].dtype == "bfloat16"]
+    taken = [pair for pair in taken if context.tensors[pair[0]].unmarked]
+    if not taken:
+        return found
+    names = list(dict.fromkeys(context.variables[pair[1]].path for pair in taken))
+    verb = "is" if len(names) == 1 else "are"
+    said = f"{named(names)} {verb} 2-byte opaque in the file, no type recorded: taken as bfloat16"
+    at = next((row for row, item in enumerate(found) if item.code == "KW406"), -1)
+    if at >= 0:
+        return [*found[:at], replace(found[at], notes=(said, *found[at].notes)), *found[at + 1 :]]
+    tensor, variable = context.tensors[taken[0][0]], context.variables[taken[0][1]]
+    untyped = finding(
+        309,
+        "note",
+        headline=said,
+        layer=variable.layer,
+        variable=variable.name,
+        path=tensor.path,
+        expected=variable.dtype,
+        found="opaque",
+        keras="h5py gives Keras two bytes without a type, which nothing casts",
+        related=names[1:],
+    )
+    return [*found, untyped]
 
 
 def untracked(variables: Sequence[tuple[str, str]]) -> list[Finding]:
