@@ -197,6 +197,7 @@ bool kw_is_cudnn(const kw_join *join, uint32_t model_group); /* nothing differs 
 int kw_find_quantized(kw_join *join, kw_error *err);
 int kw_find_lora(kw_join *join, kw_error *err);        /* legacy: its matrices are saved beside the kernel */
 int kw_find_transposed(kw_join *join, kw_error *err);  /* kernels with their axes in another order */
+bool kw_is_projection(const kw_group *group);          /* EinsumDense, or attention made of them: axes are heads */
 int kw_find_shapes(kw_join *join, kw_error *err);      /* one finding a cause */
 int kw_find_undecidable(kw_join *join, kw_error *err);
 

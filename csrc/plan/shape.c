@@ -7,7 +7,9 @@
  * An axis follows from a cause x -> y when it is k*x in the file and k*y in the
  * model (gates, a flattened image).  A later layer belongs to the cause when all
  * its differing axes follow: best when no kernel's last axis, what it puts out,
- * differs; else it was scaled as the first was (a width multiplier).
+ * differs; else it was scaled as the first was (a width multiplier).  Heads and
+ * their size change together: another projection of an attention belongs to the
+ * cause when each of its axes changed as some axis of the first did.
  */
 #include <string.h>
 
@@ -16,6 +18,7 @@
 typedef struct shape_cause {
     uint64_t file, model; /* the axis that changed */
     uint32_t finding;
+    uint32_t group; /* that it began with */
 } shape_cause;
 
 enum { CAUSE_MAX = 16 };
@@ -69,6 +72,32 @@ static bool is_consequence(const kw_join *join, uint32_t g, const shape_cause *c
     return true;
 }
 
+/* True when some axis of the variables of group g changed by just as much. */
+static bool has_change(const kw_join *join, uint32_t g, uint64_t have, uint64_t want) {
+    for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
+        const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
+        for (unsigned axis = 0; a->rank == b->rank && axis < a->rank; axis++) {
+            if (a->shape[axis] == have && b->shape[axis] == want) return true;
+        }
+    }
+    return false;
+}
+
+/* True when both groups project heads, and all that differs in g changed as something did where the cause began. */
+static bool is_same_heads(const kw_join *join, uint32_t g, const shape_cause *cause) {
+    const kw_group *groups = join->model->groups;
+    if (!kw_is_projection(&groups[g]) || !kw_is_projection(&groups[cause->group])) return false;
+    for (uint32_t i = 0; i < groups[g].count; i++) {
+        const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
+        if (a->rank != b->rank) return false;
+        for (unsigned axis = 0; axis < a->rank; axis++) {
+            if (a->shape[axis] == b->shape[axis]) continue;
+            if (!has_change(join, cause->group, a->shape[axis], b->shape[axis])) return false;
+        }
+    }
+    return true;
+}
+
 /* A finding for group g, about its variable `at`. */
 static kw_finding *add_finding(kw_join *join, int code, kw_severity severity, uint32_t g, uint32_t at, kw_error *err) {
     kw_finding *finding = kw_join_add(join, code, severity, err);
@@ -96,6 +125,7 @@ static const shape_cause *find_cause(const kw_join *join, const cause_list *caus
     }
     for (uint32_t i = causes->count; i-- > 0;) {
         if (is_consequence(join, g, &causes->items[i], false)) return &causes->items[i];
+        if (is_same_heads(join, g, &causes->items[i])) return &causes->items[i];
     }
     return NULL;
 }
@@ -119,7 +149,7 @@ static void find_base(const kw_join *join, uint32_t g, shape_cause *cause) {
     for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
         const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
         for (unsigned axis = 0; a->rank == b->rank && axis < a->rank; axis++) {
-            shape_cause base = {a->shape[axis], b->shape[axis], cause->finding};
+            shape_cause base = {a->shape[axis], b->shape[axis], cause->finding, cause->group};
             if (base.file != base.model && follows(&base, cause->file, cause->model)) *cause = base;
         }
     }
@@ -141,7 +171,7 @@ static int add_cause(kw_join *join, cause_list *causes, uint32_t g, kw_error *er
         causes->count--;
     }
     shape_cause *added = &causes->items[causes->count++];
-    *added = (shape_cause){a->shape[axis], b->shape[axis], row};
+    *added = (shape_cause){a->shape[axis], b->shape[axis], row, g};
     find_base(join, g, added);
     return 0;
 }

@@ -66,12 +66,30 @@ static bool is_paired(const kw_join *join, uint32_t g) {
     return match->fit.kind == KW_FIT_OK || match->fit.kind == KW_FIT_SHAPE;
 }
 
-/* True when something differs and all that does is a permutation of the file's. */
+static bool ends_with(const char *text, const char *end) {
+    size_t len = strlen(text), most = strlen(end);
+    return len >= most && strcmp(text + len - most, end) == 0;
+}
+
+bool kw_is_projection(const kw_group *group) {
+    const char *kind = group->class_name;
+    if (kind == NULL) return false;
+    return ends_with(kind, "EinsumDense") || ends_with(kind, "MultiHeadAttention") || ends_with(kind, "QueryAttention");
+}
+
+static bool is_bias(const kw_tensor *variable) {
+    kw_text name = kw_name_last(variable->path);
+    return name.len >= 4 && memcmp(name.data + name.len - 4, "bias", 4) == 0;
+}
+
+/* True when something differs and all that does is a permutation of the file's.  A bias that differs, or axes that
+ * stand for heads, say that the layer has other options. */
 static bool is_turned(const kw_join *join, uint32_t g) {
     if (!is_paired(join, g) || join->matches[g].fit.kind != KW_FIT_SHAPE) return false;
+    if (kw_is_projection(&join->model->groups[g])) return false;
     for (uint32_t i = 0; i < join->model->groups[g].count; i++) {
         const kw_tensor *a = find_partner(join, g, i), *b = find_variable(join, g, i);
-        if (a != NULL && !kw_shapes_equal(a, b) && !is_permuted(a, b)) return false;
+        if (a != NULL && !kw_shapes_equal(a, b) && (is_bias(b) || !is_permuted(a, b))) return false;
     }
     return true;
 }

@@ -90,7 +90,9 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         notes += [said] if said else []
     notes += _channels_first(tensor.shape, variable.shape)
     related = [row for row in raw.related if row != raw.model_tensor]
-    scaled = _scaled(context, raw, related)
+    heads_changed = _heads(context, raw, tensor, variable)
+    notes += [heads_changed.note] if heads_changed else []
+    scaled = 0 if heads_changed else _scaled(context, raw, related)
     if scaled:
         widths = f"{tensor.shape[raw.axis]:,} in the file where the model has {variable.shape[raw.axis]:,}"
         notes.append(f"{plural(scaled + 1, 'layer')} differ by the same factor: {widths}")
@@ -113,9 +115,44 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         found=list(tensor.shape),
         body=side_by_side(tensor, variable, axes),
         notes=notes,
-        help=_help(context, tensor, variable, None if scaled else axes),
+        help=heads_changed.help if heads_changed else _help(context, tensor, variable, None if scaled else axes),
         related=[context.variables[row].path for row in related],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """An attention layer with other heads: what is said, and what to build."""
+
+    note: str
+    help: list[str]
+
+
+def _heads(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted) -> _Heads | None:
+    """``num_heads 2 in the file, 4 in the model (key_dim 4 -> 2)``, for the query or key kernel of MultiHeadAttention.
+
+    Its kernels are (input features, num_heads, key_dim): keras/src/layers/attention/multi_head_attention.py, 3.15.
+    """
+    old, new = tuple(tensor.shape), variable.shape
+    projection = next((part for part in reversed(variable.path.split("/")[:-1]) if part), "")
+    kind, layer = context.class_name(variable.group), variable.layer
+    if kind == "EinsumDense":
+        path = context.model.groups[variable.group][0] if context.model is not None else ""
+        above = path.rpartition("/")[0]
+        kind = next((item[2] or "" for item in context.model.groups if item[0] == above), "") if context.model else ""
+    layer = layer.removesuffix(f"/{projection}")
+    if kind != "MultiHeadAttention" or projection not in ("query", "key") or len(old) != 3 or len(new) != 3:
+        return None
+    if old[1:] == new[1:] or not layer:
+        return None
+    sizes = f"key_dim {old[2]:,} in the file, {new[2]:,} in the model"
+    if old[1] != new[1]:
+        size = f"key_dim {old[2]:,} -> {new[2]:,}" if old[2] != new[2] else f"key_dim {new[2]:,} in both"
+        sizes = f"num_heads {old[1]:,} in the file, {new[1]:,} in the model ({size})"
+    changed = {context.variables[row].layer for row in (raw.model_tensor, *raw.related)}
+    build = f"to fit the file, build {quote(layer)} with num_heads={old[1]}, key_dim={old[2]}"
+    others = any(name != layer and not name.startswith(f"{layer}/") for name in changed)
+    return _Heads(sizes, [*load_the_rest(context), f"{build}, and the others likewise" if others else build])
 
 
 _LONGEST_KERNEL: Final = 15
