@@ -29,6 +29,7 @@ typedef struct frame {
     uint32_t trainable;    /* weights that the layer asked last counts as such */
     kw_made_list left[2];  /* a model's, not dealt out yet: trainable, not trainable */
     kw_made_list done[2];
+    uint32_t room;         /* in each of these */
 } frame;
 
 typedef struct converter {
@@ -345,9 +346,12 @@ static uint32_t take(kw_made_list *from, uint32_t count, kw_made *out) {
     return taken;
 }
 
-static void append(kw_made_list *to, const kw_made *rows, uint32_t count) {
+/* More of what was made; a model that is asked twice, inside of a TimeDistributed, adds its own each time. */
+static bool append(converter *c, const frame *f, kw_made_list *to, const kw_made *rows, uint32_t count) {
+    if (count > f->room - to->count) return stop(c, KW_MADE_UNSURE, 0);
     if (count > 0) memcpy(to->rows + to->count, rows, count * sizeof *rows);
     to->count += count;
+    return true;
 }
 
 /* Splits a model's weights into trainable ones and others. */
@@ -358,6 +362,7 @@ static bool open_model(converter *c, frame *f) {
         if (own > UINT32_MAX / 4 || room > UINT32_MAX / 4) return stop(c, KW_MADE_UNSURE, 0);
         room += own;
     }
+    f->room = room;
     f->left[0] = (kw_made_list){f->list.rows, first};
     f->left[1] = (kw_made_list){f->list.rows + first, f->list.count - first};
     return copy_list(c, NULL, 0, room, &f->done[0]) && copy_list(c, NULL, 0, room, &f->done[1]);
@@ -366,10 +371,16 @@ static bool open_model(converter *c, frame *f) {
 /* What no layer of a model holds stays as it is; what is left over is dropped. */
 static bool close_model(converter *c, frame *f) {
     static const kw_made own = {.own = true};
-    for (uint32_t i = 0; i < f->unit->own_trainable; i++) append(&f->done[0], &own, 1);
-    for (uint32_t i = 0; i < f->unit->own_fixed; i++) append(&f->done[1], &own, 1);
-    if (!copy_list(c, f->done[0].rows, f->done[0].count, f->done[0].count + f->done[1].count, &f->list)) return false;
-    append(&f->list, f->done[1].rows, f->done[1].count);
+    uint32_t counts[] = {f->unit->own_trainable, f->unit->own_fixed};
+    for (unsigned side = 0; side < 2; side++) {
+        for (uint32_t i = 0; i < counts[side]; i++) {
+            if (!append(c, f, &f->done[side], &own, 1)) return false;
+        }
+    }
+    uint32_t first = f->done[0].count, others = f->done[1].count;
+    if (!copy_list(c, f->done[0].rows, first, first + others, &f->list)) return false;
+    if (others > 0) memcpy(f->list.rows + first, f->done[1].rows, others * sizeof *f->list.rows);
+    f->list.count = first + others;
     return leave(c);
 }
 
@@ -379,8 +390,8 @@ static bool step_model(converter *c, frame *f) {
         if (!open_model(c, f)) return false;
     } else {
         uint32_t first = f->trainable < c->given.count ? f->trainable : c->given.count;
-        append(&f->done[0], c->given.rows, first);
-        append(&f->done[1], c->given.rows + first, c->given.count - first);
+        if (!append(c, f, &f->done[0], c->given.rows, first)) return false;
+        if (!append(c, f, &f->done[1], c->given.rows + first, c->given.count - first)) return false;
     }
     const kw_unit *inside = next_inside(f);
     if (inside == NULL) return close_model(c, f);

@@ -67,26 +67,31 @@ static bool has_name(const kw_join *join, const kw_group *group) {
 /* What a group is asked for by: the name of its layer; in V3, of what lies inside
  * others, the names of those too.  A name of Keras's own counts only where none in
  * the line is a person's, and then that of the outermost; else the path stands for
- * it: "encoder/cell", "lstm_2/cell".  NULL: no memory. */
+ * it: "encoder/cell", "lstm_2/cell".  So it does for a name above it that is too
+ * long to be repeated for each.  NULL: no memory. */
 static const char *make_key(kw_join *join, bool is_model, const uint32_t *parents, uint32_t g) {
-    enum { LINE_MAX = 64 };
+    enum { LINE_MAX = 64, NAME_LEN_MAX = 512 };
     const kw_table *table = is_model ? join->model : join->file;
+    const char *parts[LINE_MAX];
     uint32_t line[LINE_MAX], count = 0;
     bool given = false;
     size_t len = 1;
     if (!join->v3) return table->groups[g].name;
     for (uint32_t at = g; at != KW_NONE && count < LINE_MAX; at = parents[at]) {
         line[count++] = at;
-        const char *name = table->groups[at].name;
-        len += strlen(table->groups[at].path) + (name != NULL ? strlen(name) : 0) + 1;
         given = given || (is_model ? kw_model_name_given(join, at) : kw_file_name_given(join, at));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const kw_group *group = &table->groups[line[i]];
+        bool own = is_model ? kw_model_name_given(join, line[i]) : kw_file_name_given(join, line[i]);
+        own = (own || (!given && i + 1 == count)) && group->name != NULL;
+        own = own && (i == 0 || strnlen(group->name, NAME_LEN_MAX) < NAME_LEN_MAX);
+        parts[i] = own ? group->name : kw_name_last(group->path).data;
+        len += strlen(parts[i]) + 1;
     }
     char *key = kw_arena_alloc(&join->work, len), *end = key;
     while (key != NULL && count-- > 0) {
-        const kw_group *group = &table->groups[line[count]];
-        bool own = is_model ? kw_model_name_given(join, line[count]) : kw_file_name_given(join, line[count]);
-        own = (own || (!given && end == key)) && group->name != NULL;
-        end = stpcpy(end, own ? group->name : kw_name_last(group->path).data);
+        end = stpcpy(end, parts[count]);
         if (count > 0) *end++ = '/';
     }
     return key;

@@ -232,7 +232,7 @@ static bool look_up_own(kw_join *join, uint32_t model_group) {
 static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t model_group) {
     kw_join *join = replay->join;
     bool named = join->rules->by_name;
-    uint32_t wanted = model_group == KW_NONE ? 0 : join->model->groups[model_group].count;
+    uint32_t own = model_group == KW_NONE ? 0 : join->model->groups[model_group].count, wanted = own;
     saved_layer saved;
     if (named && (join->does & KW_DOES_TOP_ALL) != 0) {
         wanted = 0;
@@ -243,6 +243,10 @@ static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t mode
     bool looks = !named && join->rules->flavour == KW_FLAVOUR_KERAS3 && model_group != KW_NONE;
     if (looks && !look_up_own(join, model_group)) return false;
     if (!read_weights(replay, file_group, model_group, &saved)) return false;
+    if (saved.list.count == wanted && wanted != own) {
+        kw_predict_unknown(join, "it takes the model's own variables in the file for all that the model has");
+        return false;
+    }
     if (saved.list.count == wanted) return model_group == KW_NONE || put_layer(replay, model_group, &saved);
     if (named && replay->skips) return true;
     kw_predict_raise(join, named ? KW_RAISE_TOP_WEIGHTS_NAME : KW_RAISE_TOP_WEIGHTS, model_group, KW_NONE, wanted,

@@ -164,6 +164,19 @@ static void test_inside(void)
     CHECK_EQ(plan->keras_pair_count, 1);
     release(plan, file, model);
 
+    /* A model with variables of its own that is asked twice has them twice, which its outer model has no room for. */
+    kw_unit twice[] = {{.kind = KW_UNIT_MODEL, .span = 4, .trainable = 9, .rank = 1},
+                       {.kind = KW_UNIT_TIME_DISTRIBUTED, .span = 3, .trainable = 9},
+                       {.kind = KW_UNIT_MODEL, .span = 2, .trainable = 9, .own_trainable = 4, .rank = 1},
+                       {.kind = KW_UNIT_PLAIN, .span = 1, .trainable = 9, .rank = 2, .shape = SHAPE}};
+    file = new_table(KW_LAYOUT_LEGACY);
+    add_group(file, "l", "l", NULL, KW_GROUP_NAMED);
+    add_tensor(file, "kernel", 2, 3, 8);
+    model = joined(twice, 4);
+    plan = make_plan(file, model, &TF_RULES);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
+    release(plan, file, model);
+
     for (uint32_t i = 0; i < DEEP; i++)
         units[i] = (kw_unit){.kind = KW_UNIT_TIME_DISTRIBUTED, .span = DEEP - i, .trainable = 3};
     units[DEEP - 1] = LSTM;

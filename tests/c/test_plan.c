@@ -1057,7 +1057,7 @@ static void test_damage(void)
 /* `v in model.weights` of Keras 3 compares values. */
 static void test_own_variables_are_compared(void)
 {
-    builder *file = legacy(NAMES("a", "top"), 2, SIZES(4, 8)), *model = legacy(NAMES("a", "top"), 2, SIZES(4, 8));
+    builder *file = legacy(NAMES("a", "top"), 2, SIZES(4, 8, 8)), *model = legacy(NAMES("a", "top"), 2, SIZES(4, 8, 8));
     kw_rules by_name = H5_RULES;
     file->groups[1].flags |= KW_GROUP_TOP_LEVEL;
     model->groups[1].flags |= KW_GROUP_TOP_LEVEL;
@@ -1070,6 +1070,22 @@ static void test_own_variables_are_compared(void)
     by_name.by_name_given = by_name.by_name = true;
     plan = make_plan(file, model, &by_name);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
+    release(plan, file, model);
+}
+
+/* Keras 3.0 to 3.7, by name: what the file has as the model's own goes to the first of all its variables. */
+static void test_own_variables_for_all(void)
+{
+    builder *file = legacy(NAMES("x", "top"), 2, SIZES(4, 8, 8)), *model = legacy(NAMES("a", "top"), 2, SIZES(4, 8, 8));
+    kw_rules rules = RULES(KW_FLAVOUR_KERAS3, 30303, KW_SUFFIX_H5);
+    rules.by_name_given = rules.by_name = true;
+    file->groups[1].flags |= KW_GROUP_TOP_LEVEL;
+    model->groups[1].flags |= KW_GROUP_TOP_LEVEL;
+    add_tensor(file, "more", 1, 4);
+    add_tensor(file, "most", 1, 4);
+    kw_plan *plan = make_plan(file, model, &rules);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_UNKNOWN);
+    CHECK_EQ(plan->keras_pair_count, 0);
     release(plan, file, model);
 }
 
@@ -1149,6 +1165,7 @@ int main(void)
     RUN(test_undecidable);
     RUN(test_damage);
     RUN(test_own_variables_are_compared);
+    RUN(test_own_variables_for_all);
     RUN(test_empty_tables);
     RUN(test_names);
     return check_result(__FILE__);
