@@ -76,6 +76,18 @@ static bool load_variables(v3_replay *replay, uint32_t model_group, uint32_t fil
     return true;
 }
 
+/* A lookup table that weighs its words by tf-idf asks for the key "idf_weights" and nothing else. */
+static bool misses_table(const v3_replay *replay, uint32_t model_group, uint32_t file_group) {
+    static const char *const tables[] = {"StringLookup", "IntegerLookup", "TextVectorization"};
+    const kw_group *to = &replay->join->model->groups[model_group];
+    if ((to->flags & KW_GROUP_OWN_LOAD) == 0 || to->count > 0 || to->class_name == NULL) return false;
+    if (file_group != KW_NONE && replay->join->file->groups[file_group].count > 0) return false;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (strcmp(to->class_name, tables[i]) == 0) return true;
+    }
+    return false;
+}
+
 /* True when nothing is to be loaded into the object by Keras's own code. */
 static bool passes(v3_replay *replay, uint32_t model_group, uint32_t file_group) {
     const kw_group *to = &replay->join->model->groups[model_group];
@@ -113,7 +125,8 @@ static kw_visit enter(void *context, uint32_t node, const char *path, bool in_li
     failure error = {.raise = KW_RAISE_KEY, .tensor = KW_NONE};
     bool no_root = path[0] == '\0' && source == KW_NONE && (join->does & KW_DOES_NEED_ROOT) != 0 &&
                    (join->model->groups[group].flags & KW_GROUP_NOT_LOADABLE) == 0;
-    if (!no_root && (passes(replay, group, source) || !load_variables(replay, group, source, &error))) {
+    bool fails = no_root || misses_table(replay, group, source);
+    if (!fails && (passes(replay, group, source) || !load_variables(replay, group, source, &error))) {
         return KW_VISIT_FINE;
     }
     if (join->plan->prediction.outcome == KW_OUTCOME_UNKNOWN) return KW_VISIT_STOP;

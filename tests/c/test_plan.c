@@ -440,6 +440,22 @@ static void test_own_code(void)
     release(plan, file, model);
 }
 
+static void test_lookup_without_its_table(void)
+{
+    builder *file = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), false);
+    builder *model = v3(NAMES("x", "y"), 2, SIZES(4, 8, 3), true);
+    file->groups[1].count = model->groups[1].count = 0;
+    model->groups[1].flags |= KW_GROUP_OWN_LOAD;
+    kw_plan *plan = make_plan(file, model, &V3_RULES);
+    CHECK(plan->prediction.outcome != KW_OUTCOME_RAISES);
+    kw_plan_free(plan);
+    model->groups[1].class_name = "StringLookup";
+    plan = make_plan(file, model, &V3_RULES);
+    CHECK_STR(plan->prediction.error_prefix, "A total of ");
+    CHECK_STR(plan->prediction.inner_prefix, "");
+    release(plan, file, model);
+}
+
 static void test_unbuilt(void)
 {
     builder *file = v3(NAMES("x"), 1, SIZES(4, 8), false), *model = v3(NAMES("x"), 0, SIZES(4), true);
@@ -1142,6 +1158,7 @@ int main(void)
     RUN(test_cycle);
     RUN(test_many_ways);
     RUN(test_own_code);
+    RUN(test_lookup_without_its_table);
     RUN(test_unbuilt);
     RUN(test_bare);
     RUN(test_names_and_contents);
