@@ -97,9 +97,11 @@ def test_21_shards_that_do_not_belong_together(sharded: Path) -> None:
     first.rename(first.with_suffix(".kept"))
     missing = only(kwload.check(model, sharded))
     assert (missing.code, missing.path) == ("KW207", first.name)
+    assert missing.notes == ("lost with it: `a`, `b` and `layers/dense_9`",)
     shutil.copy(second, first)
     other = only(kwload.check(model, sharded))
     assert (other.code, other.severity, other.path) == ("KW214", "error", first.name)
+    assert other.headline == f"`{first.name}` holds what belongs to `{second.name}`: layers/dense_2"
     with pytest.raises(kwload.WeightsFileError):
         kwload.load_weights(model, sharded)
 

@@ -21,6 +21,7 @@ ContainerFault = tuple[int, int | None, str, str, int, int]
 
 _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 201, 202, 203, 204, 205
 _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY, _SHARD = 208, 211, 212, 213, 214
+_MISSING_SHARD: Final = 207
 _LINK, _MEMBER = 601, 607
 
 LAYOUTS: Final = {
@@ -244,6 +245,8 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
     more = [f"{escape(other[3]) or 'the file'}: {escape(other[2])}{_at(other[1])}" for other in faults[1:]]
     lost = [context.tensors[row].path for row in rows]
     notes = [f"{count_of(len(lost), 'tensor', 'is', 'are')} affected: {named(lost)}"] if lost else []
+    if code == _MISSING_SHARD:
+        notes += shards.lost_with_it(context)
     if code == _CHECKSUM:
         notes += _checksum_notes(context, text)
     if code >= 601 and at is not None:
