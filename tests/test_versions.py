@@ -346,9 +346,10 @@ def test_a_class_of_the_users_own(tmp_path: Path) -> None:
     path = archive(tmp_path, mine, {**mine, "config": {"name": "scale_2"}}, layer("Dense", units=2))
     report = kwload.check_model(path, keras="3.15")
     found = only(report, "KW402")
-    assert "`Scale`" in found.headline
+    assert "`My>Scale`" in found.headline
     assert "in 2 layers: `scale_1` and `scale_2`" in found.body[0]
-    assert "custom_objects={" in found.help[0] and "register_keras_serializable" in found.help[1]
+    assert 'custom_objects={"My>Scale": Scale}' in found.help[0]
+    assert found.help[1].endswith('@keras.saving.register_keras_serializable(package="My") in front of class Scale')
     assert report.prediction is not None and report.prediction.error is not None
     assert report.prediction.error.said.endswith("Could not locate class 'Scale'. Make sure custom classes…")
     handed = kwload.check_model(path, keras="3.15", custom_objects={"My>Scale": object})
@@ -356,11 +357,43 @@ def test_a_class_of_the_users_own(tmp_path: Path) -> None:
     assert (handed.prediction.outcome, "its own code" in str(handed.prediction.reason)) == ("unknown", True)
 
 
-def test_a_misspelt_class_and_the_one_that_is_known(tmp_path: Path) -> None:
-    found = only(
-        kwload.check_model(archive(tmp_path, layer("Conv2d", filters=1, kernel_size=1)), keras="3.15"), "KW402"
-    )
-    assert found.notes == ("`Conv2d` is not known, `Conv2D` is",)
+@pytest.mark.parametrize(("name", "near"), [("Conv2d", "Conv2D"), ("Dence", "Dense"), ("MyCustomLayer", "")])
+def test_a_misspelt_class_and_the_one_that_is_known(name: str, near: str, tmp_path: Path) -> None:
+    found = only(kwload.check_model(archive(tmp_path, layer(name, units=1)), keras="3.15"), "KW402")
+    assert found.notes == ((f"`{name}` is not known, `{near}` is",) if near else ())
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("package", ["kwload_test", None])
+def test_what_makes_a_class_known_works(package: str | None, suffix: str, tmp_path: Path) -> None:
+    import keras
+
+    class Mine(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            return inputs
+
+    known = keras.saving.get_custom_objects()
+    if package:
+        keras.saving.register_keras_serializable(package=package)(Mine)
+    path = tmp_path / f"model.{suffix}"
+    keras.Sequential([keras.Input((3,)), Mine()]).save(path)
+    names = [name for name in known if known[name] is Mine]
+    for name in names:
+        del known[name]
+    found = only(kwload.check_model(path), "KW402")
+    space = {"keras": keras, "Mine": Mine}
+    assert eval(found.help[0].partition(": ")[2], space)  # noqa: S307
+    line = found.help[1].partition(": ")[2]
+    try:
+        if line.startswith("@"):
+            eval(line.removeprefix("@").partition(" in front")[0], space)(Mine)  # noqa: S307
+        else:
+            exec(line, space)  # noqa: S102
+        assert keras.models.load_model(path)
+    finally:
+        for name in [name for name in known if known[name] is Mine]:
+            del known[name]
 
 
 @pytest.mark.keras

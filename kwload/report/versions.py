@@ -165,13 +165,12 @@ def _not_registered(
 ) -> Finding:
     """KW402: classes that are neither Keras's own nor handed in."""
     names = [item.name for item in found]
-    near = [*classes.names(reader, "layers"), *custom]
     rows = [(f"`{escape(item.name, 60)}`", _used(item)) for item in found]
-    alike = [(item.name, _core.nearest(item.name, near, 1)) for item in found[:3]]
-    notes = [f"{quote(name, 60)} is not known, {quote(others[0], 60)} is" for name, others in alike if others]
-    first = names[0].rpartition(">")[2]
+    known = [*classes.names(reader, "layers"), *custom]
+    alike = [(item.name, _near(item.name, known)) for item in found[:3]]
+    notes = [f"{quote(name, 60)} is not known, {quote(other, 60)} is" for name, other in alike if other]
     key = literal(names[0]) if len(names[0]) < 80 else '"…"'
-    handed = f"custom_objects={{{key}: {_identifier(first)}}}"
+    made = _identifier(_bare(found[0].where))
     package = "keras" if reader.is_3 else "tf_keras"
     return finding(
         402,
@@ -185,11 +184,43 @@ def _not_registered(
         notes=notes,
         keras=None,
         help=[
-            f"hand it in: {package}.models.load_model({literal(context.path)}, {handed})",
-            f"register it: @{package}.saving.register_keras_serializable() in front of class {_identifier(first)}",
+            f"hand it in: {package}.models.load_model({literal(context.path)}, custom_objects={{{key}: {made}}})",
+            _register(package, names[0], key, made),
         ],
         related=names[1:100],
     )
+
+
+def _register(package: str, name: str, key: str, made: str) -> str:
+    """How a class gets the name that it is looked up by. ``register_keras_serializable`` puts a package in front of
+    every name, so that it cannot give one without."""
+    registered_in, _, last = name.rpartition(">")
+    if not registered_in:
+        return f"make it known: {package}.saving.get_custom_objects()[{key}] = {made}"
+    named_so = "" if last == made else f", name={literal(last)}"
+    call = f"@{package}.saving.register_keras_serializable(package={literal(registered_in)}{named_so})"
+    return f"register it: {call} in front of class {made}"
+
+
+def _bare(name: str) -> str:
+    """A class's name without the package that it is registered in."""
+    return name.rpartition(">")[2]
+
+
+def _near(name: str, known: Sequence[str]) -> str | None:
+    """The known class that this one may be a misspelling of: one that only begins or ends alike is another one."""
+    from difflib import SequenceMatcher
+
+    asked = _bare(name).lower()
+    for other in _core.nearest(name, known, 1):
+        found = _bare(other).lower()
+        inside = asked != found and (asked in found or found in asked)
+        if not inside and SequenceMatcher(None, asked[:200], found[:200]).ratio() >= _NEAR:
+            return other
+    return None
+
+
+_NEAR: Final = 0.8
 
 
 def _used(item: Difference) -> str:
@@ -212,18 +243,19 @@ def _arguments(context: Context, found: Sequence[Difference]) -> list[Finding]:
     out = []
     for name, items in grouped.items():
         keys = [item.name for item in items]
+        made = _bare(name)
         out.append(
             finding(
                 403,
                 "error",
-                headline=f"{quote(name, 80)} does not take {named(keys)}, which the file stores for it",
+                headline=f"{quote(made, 80)} does not take {named(keys)}, which the file stores for it",
                 layer=items[0].layers[0] if items[0].layers else None,
                 expected=None,
                 found=keys,
                 body=[f"used {_used(items[0])}"] if items[0].layers else [],
                 cause="the constructor of the class changed after the file was written",
                 help=[
-                    f"give the constructor of {_identifier(name)} an argument {_identifier(keys[0])}",
+                    f"give the constructor of {_identifier(made)} an argument {_identifier(keys[0])}",
                     f"build the model in code, then {context.load()}",
                 ],
                 related=keys[1:],

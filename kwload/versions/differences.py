@@ -38,9 +38,9 @@ class Difference:
     kind : {"key", "class", "module", "policy", "lambda", "custom", "argument"}
         ``argument``: a key that a class of the user's own does not take.
     name : str
-        The key, the class, the module.
+        The key, the class, the module; for ``custom`` the name that Keras looks the class up by (``"pkg>Mine"``).
     where : str
-        The class that has the key; ``""`` for others.
+        The class that has the key, or for ``custom`` the class itself; ``""`` for others.
     layers : list of str
         Names of the layers that have it, in order.
     known_to : str
@@ -107,7 +107,10 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
             yield Difference("policy", name, known_to="Keras 2" if name == "Policy" else "Keras 3.4 and newer")
         return
     registered = item.get("registered_name")
-    handed = custom.get(name, custom.get(registered) if isinstance(registered, str) else None)
+    sought = registered if "registered_name" in item and space == "layers" and not is_hdf5 else name
+    sought = sought if isinstance(sought, str) else ""
+    other = custom.get(registered) if isinstance(registered, str) and (is_hdf5 or space != "layers") else None
+    handed = custom.get(sought, other)
     if handed is not None:
         for key in own.refused(handed, inner, reader) if isinstance(inner, dict) else ():
             yield Difference("argument", key, name)
@@ -121,7 +124,7 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         return
     known = classes.find(reader, f"{space}.{name}")
     if known is None:
-        yield from _unknown(name, space, module)
+        yield from _unknown(name, space, module, sought or name)
     elif isinstance(inner, dict):
         if name == "BatchNormalization" and isinstance(inner.get("axis"), list) and reader.is_3 and not is_hdf5:
             yield Difference("key", "axis", name, known_to="Keras 2, as a list")
@@ -153,8 +156,8 @@ def _recorded_space(module: Any) -> str:
     return parts[1] if len(parts) > 1 else "models"
 
 
-def _unknown(name: str, space: str, module: Any) -> Iterator[Difference]:
-    """A class that the reader has not: of another release, or of the user's own."""
+def _unknown(name: str, space: str, module: Any, sought: str) -> Iterator[Difference]:
+    """A class that the reader has not: of another release, or of the user's own, which is looked up by *sought*."""
     if name in _TF_OPERATIONS:
         yield Difference("class", name, known_to="Keras 2")
     elif who := _who(f"{space}.{name}"):
@@ -162,7 +165,7 @@ def _unknown(name: str, space: str, module: Any) -> Iterator[Difference]:
     elif name.startswith(("CuDNN", "BatchNormalizationV")):
         yield Difference("class", name, known_to="Keras 2")
     elif space == "layers":
-        yield Difference("custom", name)
+        yield Difference("custom", sought, name)
 
 
 def _who(public: str, key: str | None = None) -> str:
