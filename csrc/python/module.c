@@ -67,32 +67,42 @@ static PyObject *make_group_flags(void) {
     return dict;
 }
 
+/* Its bytes, as a new object; what is no character, in names from file systems and from JSON, keeps a form of its own. */
+static PyObject *encode(PyObject *text) { return PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass"); }
+
+/* Each candidate encoded, as a new tuple; NULL with an exception. */
+static PyObject *encode_all(PyObject *items) {
+    Py_ssize_t len = PyTuple_Size(items);
+    PyObject *all = PyTuple_New(len);
+    for (Py_ssize_t i = 0; all != NULL && i < len; i++) {
+        PyObject *bytes = encode(PyTuple_GetItem(items, i));
+        if (bytes == NULL || PyTuple_SetItem(all, i, bytes) < 0) Py_CLEAR(all);
+    }
+    return all;
+}
+
 /* nearest(name, candidates, count=3) -> list of str. */
 static PyObject *nearest(PyObject *module, PyObject *args) {
     (void)module;
-    const char *name;
-    PyObject *candidates;
+    PyObject *name, *candidates;
     Py_ssize_t count = 3;
-    if (!PyArg_ParseTuple(args, "sO|n", &name, &candidates, &count)) return NULL;
-    PyObject *items = PySequence_Tuple(candidates);
-    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "UO|n", &name, &candidates, &count)) return NULL;
+    PyObject *items = PySequence_Tuple(candidates), *all = NULL, *wanted = NULL, *result = NULL;
     const char **texts = NULL;
     uint32_t *rows = NULL;
     if (items == NULL) return NULL;
     Py_ssize_t len = PyTuple_Size(items);
     if (count < 0) count = 0;
     if (count > len) count = len;
+    if ((wanted = encode(name)) == NULL || (all = encode_all(items)) == NULL) goto done;
     texts = PyMem_Malloc(sizeof *texts * (size_t)(len + 1));
     rows = PyMem_Malloc(sizeof *rows * (size_t)(count + 1));
     if (texts == NULL || rows == NULL) {
         PyErr_NoMemory();
         goto done;
     }
-    for (Py_ssize_t i = 0; i < len; i++) {
-        texts[i] = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(items, i), NULL);
-        if (texts[i] == NULL) goto done;
-    }
-    size_t found = kw_name_nearest(name, texts, (size_t)len, rows, (size_t)count);
+    for (Py_ssize_t i = 0; i < len; i++) texts[i] = PyBytes_AsString(PyTuple_GetItem(all, i));
+    size_t found = kw_name_nearest(PyBytes_AsString(wanted), texts, (size_t)len, rows, (size_t)count);
     result = PyList_New(0);
     for (size_t i = 0; result != NULL && i < found; i++) {
         if (PyList_Append(result, PyTuple_GetItem(items, rows[i])) < 0) Py_CLEAR(result);
@@ -100,6 +110,8 @@ static PyObject *nearest(PyObject *module, PyObject *args) {
 done:
     PyMem_Free(texts);
     PyMem_Free(rows);
+    Py_XDECREF(wanted);
+    Py_XDECREF(all);
     Py_DECREF(items);
     return result;
 }
