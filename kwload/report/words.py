@@ -45,10 +45,13 @@ _MOST_NAMES: Final = 6
 def load_the_rest(context: Context) -> list[str]:
     """The call that loads what is left without all the layers that are in the way, when something is left."""
     names = context.in_the_way
-    if not names or max(map(len, names)) > MOST_CHARS:
+    if not names:
         return []
-    option = f"skip={name_list(names)}"
-    if len(names) > _MOST_NAMES:
+    if len(names) <= _MOST_NAMES:
+        if max(map(len, names)) > MOST_CHARS:
+            return []
+        option = f"skip={name_list(names)}"
+    else:
         if context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch:
             return []
         option = "skip_mismatch=True"
