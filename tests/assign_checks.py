@@ -15,7 +15,7 @@ from unittest import mock
 import ml_dtypes
 import numpy as np
 
-from kwload import assign
+from kwload import assign, conversions
 from kwload.spec.live import Flag, describe, keras_of
 
 Check = Callable[[Any], None]
@@ -528,12 +528,15 @@ def a_plan_is_carried_out(keras: Any) -> None:
     class Plan:
         # the plan may pair a variable of a layer that loads itself: it is the layer's affair
         pairs = ((0, rows[0], "path", "same"), (1, rows[1], "path", "same"), (2, gain, "path", "same"))
+        conversions = ((rows[0], (0, 7), ("join",)),)
         source_group = tuple(1 if k == at else -1 for k in range(len(model.groups)))
 
     wanted = assign.order(model, File(), Plan())  # type: ignore[arg-type]
-    assert wanted.rows == [0, 1, 5, 6]
+    assert wanted.rows == [0, 1, 5, 6, 7]
+    assert wanted.targets == [rows[0], rows[1], -1, -1, rows[0]]
     kernel, bias = np.full((4, 4), 1, "float32"), np.full(4, 2, "float32")
-    assign.load(model, wanted, [kernel, bias, np.full(4, 5, "float32"), np.full(4, 6, "float32")])
+    fetched = [kernel[:, :1], bias, np.full(4, 5, "float32"), np.full(4, 6, "float32"), kernel[:, 1:]]
+    assign.load(model, wanted, conversions.convert(Plan(), wanted.targets, fetched))
     np.testing.assert_array_equal(value(model.variables[rows[0]]), kernel)
     np.testing.assert_array_equal(value(model.variables[rows[1]]), bias)
     np.testing.assert_array_equal(value(own.offset), np.full(4, 5))
