@@ -65,6 +65,34 @@ def test_20_state_that_is_loaded_is_no_weight_and_state_that_is_not_says_both_si
     assert finding.keras is not None and str(warned[0].message).strip() in finding.keras
 
 
+@pytest.mark.parametrize(("before", "now"), [([0], []), ([], [0]), ([0, 1, 2], []), ([1], [0])])
+def test_18_a_nested_model_that_was_frozen_otherwise_loads_with_the_line_to_paste(
+    before: list[int], now: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    def nested(frozen: list[int]) -> Any:
+        parts = [keras.layers.Dense(4, name="i1"), keras.layers.BatchNormalization(name="bn")]
+        inner = keras.Sequential([keras.Input((4,)), *parts, keras.layers.Dense(4, name="i2")], name="inner")
+        for row in frozen:
+            inner.layers[row].trainable = False
+        return keras.Sequential([keras.Input((4,)), inner])
+
+    def held(model: Any) -> dict[str, Any]:
+        return {variable.path: np.array(variable) for variable in model.variables}
+
+    monkeypatch.chdir(tmp_path)
+    saved, model = nested(before), nested(now)
+    for number, variable in enumerate(saved.variables, 1):
+        variable.assign(np.arange(np.prod(variable.shape), dtype="float32").reshape(variable.shape) + number)
+    save_legacy_weights(saved, tmp_path / "n.h5")
+    (error,) = kwload.check(model, "n.h5").errors
+    assert error.code == "KW313"
+    exec(error.help[0], {"model": model, "kwload": kwload})
+    np.testing.assert_equal(held(model), held(saved))
+    assert [row for row, layer in enumerate(model.layers[0].layers) if not layer.trainable] == now
+
+
 @pytest.fixture
 def sharded(tmp_path: Path) -> Path:
     """Three layers over two shards."""

@@ -19,6 +19,7 @@ from kwload.report.context import (
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
+from kwload.report.frozen import set_as_saved
 from kwload.report.rules import option_of
 from kwload.report.text import plural
 from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
@@ -310,8 +311,13 @@ def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             found=in_file,
             body=[rows[0], *listed(rows[1:])],
             notes=[_order_note(in_file, in_model)],
-            help=_order_help(layer, in_file, in_model),
+            help=_as_saved(context, raw, in_file) or _order_help(layer, in_file, in_model),
         )
+
+
+def _as_saved(context: Context, raw: Raw, in_file: Sequence[str]) -> list[str]:
+    line = set_as_saved(context, raw.model_group, in_file) if raw.model_group >= 0 else None
+    return [line] if line is not None else []
 
 
 def _same_kinds(in_file: Sequence[str], in_model: Sequence[str]) -> bool:
