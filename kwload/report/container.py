@@ -171,7 +171,7 @@ def _survivors(context: Context, lost: Sequence[int]) -> list[str]:
     """How many tensors are whole, and which are not: those that the cut took with their names cannot be counted."""
     total = len(context.tensors)
     if not total:
-        return ["no tensor can be named"]
+        return ["no tensor can be named: what names them was lost with the end"]
     said = f"{count_of(total - len(lost), 'tensor', 'is', 'are')} whole"
     if context.plan is not None and context.plan.wanted:
         gone = set(lost)

@@ -9,6 +9,7 @@ import errno
 import os
 import shlex
 import stat
+from difflib import SequenceMatcher
 from typing import Final
 
 from kwload.paths import AnyPath, exists, nearest_names, scan, text_of
@@ -112,6 +113,16 @@ def _directory(path: str) -> Finding:
     return finding(103, "error", headline=entry(103).say(path=quote(path)), body=body, notes=notes, help=suggestions)
 
 
+_LIKE: Final = 0.8
+"""Of two names: how much of them is the same before one is taken for the other."""
+
+
+def _is_like(wanted: str, name: str) -> bool:
+    """Whether a file may be the one that a link meant: the target may have gone, and others are just there."""
+    left, right = (os.path.basename(path).partition(".")[0] for path in (wanted, name))
+    return SequenceMatcher(None, left, right, autojunk=False).ratio() >= _LIKE
+
+
 def _dangling(path: str) -> Finding:
     try:
         target: str | None = os.readlink(path)
@@ -121,7 +132,9 @@ def _dangling(path: str) -> Finding:
     near = []
     if target:
         whole = os.path.join(os.path.dirname(path), target)
-        near = [f"did you mean {literal(name)}?" for name in nearest_names(whole) if exists(name)]
+        near = [
+            f"did you mean {literal(name)}?" for name in nearest_names(whole) if _is_like(whole, name) and exists(name)
+        ]
     return finding(
         104,
         "error",

@@ -145,8 +145,8 @@ def _negative(context: Context) -> Iterator[Finding]:
     yield finding(
         501,
         "warning",
-        headline=f"{_what(context, several)} {'goes' if one else 'go'} below zero, to {_number(low)}: "
-        "the square root of such a variance is NaN",
+        headline=f"{_what(context, several)} {'makes NaN of what it scales' if one else 'make NaN of what they scale'}"
+        f": {'a variance' if one else 'variances'} below zero, down to {_number(low)}",
         **_about(context, several),
         found={"min": low},
         body=listed(columns(lines)) if not one else [],
