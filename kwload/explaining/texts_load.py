@@ -744,6 +744,16 @@ TEXTS: Final = (
         (Cause("KW321", "The layer's class was changed, or the file by hand.", (CHECK,)),),
     ),
     Text(
+        "KeyError: 'layer_names'",
+        "",
+        "h5py",
+        "The file has no list of layers, which Keras writes into an older `.h5` file.",
+        (
+            NEW_NAMED_LEGACY,
+            Cause("KW212", "Keras did not write it, or the list was lost.", (INSPECT,)),
+        ),
+    ),
+    Text(
         "were not initialized from the model checkpoint",
         "",
         "Hugging Face",
