@@ -59,8 +59,13 @@ def model_report(
     context = Context(path, file, None, None, Options(), failed=bool(errors), reader=reader.name)
     handed = {**own.registered(reader), **custom}
     foreseen = whole.forecast(file, reader, handed, path) if is_path(path) else None
-    if errors:
-        foreseen = Forecast("unknown", reason="the file is damaged, and where decides what Keras does")
+    if errors and foreseen is not None:
+        first = errors[0]
+        foreseen = (
+            whole.with_checksum(foreseen, file, reader, path, first.detail)
+            if len(errors) == 1 and first.code == 205
+            else Forecast("unknown", reason=whole.DAMAGED)
+        )
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
     if not any(item.severity == "error" for item in found):
         found += _of_model(context, reader, handed, foreseen)
@@ -121,9 +126,10 @@ def _of_model(context: Context, reader: Reader, custom: Mapping[str, Any], fores
         out.append(_version(context, other, reader))
     if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
         # The name alone makes Keras look for something else: what else would be wrong does not come up.
-        refused = foreseen.error.prefix.startswith(_BY_NAME)
+        refused = foreseen.error.prefix.startswith(_BY_NAME) or (disagreement is not None and _is_zip_as_hdf5(context))
         out = (
-            [replace(item, severity="error") for item in out]
+            # The other way about: a model is wanted, and a new name is all it takes.
+            [replace(item, severity="error", help=item.help[::-1]) for item in out]
             if out and refused
             else [*out, _refuses(context, reader, foreseen.error)]
         )
@@ -147,6 +153,11 @@ def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -
         keras=f"{reader.name.removeprefix('Keras ')} {_raises(error)} on load_model" if error is not None else None,
         help=[f"build the model in code, then {context.load()}"],
     )
+
+
+def _is_zip_as_hdf5(context: Context) -> bool:
+    """Whether the name leads Keras to open an archive as HDF5."""
+    return context.file.content == "keras" and context.path.endswith((".h5", ".hdf5"))
 
 
 _BY_NAME: Final = ("No model config", "File not found", "File format")
