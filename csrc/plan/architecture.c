@@ -12,7 +12,7 @@
 
 #include "plan/join.h"
 
-enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4 };
+enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4, APART_LEAST = 8 };
 
 typedef struct tally {
     uint32_t file, model; /* layers with weights */
@@ -92,7 +92,8 @@ static uint32_t count_causes(const kw_join *join, uint32_t first) {
         const kw_finding *finding = &join->plan->findings[i];
         if (finding->severity == KW_NOTE || finding->code == KW_UNUSED) continue;
         bool none = finding->code == KW_NOTHING_MATCHED;
-        bool whole = finding->code == KW_COUNT && finding->model_group == KW_NONE; /* of layers */
+        bool whole = finding->code == KW_COUNT || finding->code == KW_INSERTED; /* of layers, and nothing tells which */
+        whole = whole && finding->model_group == KW_NONE && finding->file_group == KW_NONE;
         bool one = finding->code == KW_SHAPE || finding->code == KW_COUNT || finding->code == KW_MISSING;
         bool chance = finding->code == KW_TRANSPOSED || finding->code == KW_INSERTED || finding->code == KW_SWAPPED;
         if (!none && !one && !chance && finding->code != KW_KEYS) return 0;
@@ -101,11 +102,14 @@ static uint32_t count_causes(const kw_join *join, uint32_t first) {
     return causes;
 }
 
-/* True when neither the shapes nor the kinds of the layers agree anywhere near. */
+/* True when neither the shapes nor the kinds of the layers agree anywhere near.  Kinds agree by chance where all layers
+ * are convolutions; other widths alone do not change how many layers there are. */
 static bool is_unlike(const tally *t) {
     uint64_t all = (uint64_t)t->file + t->model, more = t->file > t->model ? t->file : t->model;
+    uint64_t apart = 2 * more - all;
     if (t->file < LAYERS_LEAST || t->model < LAYERS_LEAST) return false;
-    return 6 * (uint64_t)t->common < all && 2 * (uint64_t)t->fit < t->model && 4 * (uint64_t)t->kind < 3 * more;
+    if (6 * (uint64_t)t->common >= all || 2 * (uint64_t)t->fit >= t->model) return false;
+    return 4 * (uint64_t)t->kind < 3 * more || (apart >= APART_LEAST && 10 * apart > more);
 }
 
 int kw_find_architecture(kw_join *join, uint32_t first, uint32_t related, kw_error *err) {
