@@ -186,7 +186,9 @@ static int find_misfit(kw_join *join, uint32_t g, kw_error *err) {
     int code = code_of(&match->fit);
     kw_severity severity = KW_ERROR;
     if (code == 0) return 0;
-    if (join->rules->skip_mismatch && code != KW_ORDER) {
+    if (match->dealt) {
+        severity = KW_WARNING;
+    } else if (join->rules->skip_mismatch && code != KW_ORDER) {
         severity = KW_WARNING;
         code = KW_SKIPPED;
     }

@@ -39,6 +39,7 @@ typedef struct kw_match {
     bool by_order;      /* the place in a list decided, not a name in the code */
     bool reached;       /* V3: the walk came to it */
     bool converts;      /* its source's weights become others when they are loaded: cuDNN's, or Keras 1's */
+    bool dealt;         /* its source has more than it wants, and Keras drops the rest */
     bool explained;     /* some finding says already what is wrong with it */
     bool wrong;         /* the evidence gives its tensors to another */
     bool below_wrong;   /* it is inside such a one */
@@ -179,6 +180,9 @@ uint32_t kw_layers_list(const kw_table *table, uint32_t *rows, uint32_t *top);
 bool kw_conversion_fits(const kw_join *join, uint32_t file_group, uint32_t model_group);
 /* Adds what is done for the group to plan->conversions, and sets match->converts when something is. */
 int kw_conversion_add(kw_join *join, uint32_t model_group, kw_error *err);
+
+/* Legacy: true when the last component of the weight's name is not the variable's. */
+bool kw_order_names_another(const kw_join *join, uint32_t file_tensor, uint32_t model_tensor);
 
 /* Legacy: true when the names of the weights say that file group `f` holds the
  * variables of model group `g` in another order; *at is the first wrong one. */

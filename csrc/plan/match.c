@@ -209,6 +209,27 @@ bool kw_join_has_names(const kw_join *join) {
     return any;
 }
 
+/* tf_keras deals the weights of a nested model out to its layers, and drops what is
+ * left over (hdf5_format.py: convert_nested_model).  True when those that it keeps
+ * have the names and shapes of the model's. */
+static bool is_dealt(const kw_join *join, uint32_t g) {
+    static const char *const classes[] = {"Model", "Sequential", "Functional"};
+    const kw_match *match = &join->matches[g];
+    const kw_group *to = &join->model->groups[g];
+    bool nested = false;
+    if (!join->legacy || (join->does & KW_DOES_CONVERT) == 0 || match->fit.kind != KW_FIT_COUNT) return false;
+    for (size_t i = 0; to->class_name != NULL && i < sizeof classes / sizeof *classes; i++) {
+        nested = nested || strcmp(to->class_name, classes[i]) == 0;
+    }
+    if (!nested || to->count == 0 || join->file->groups[match->candidate].count < to->count) return false;
+    for (uint32_t i = 0; i < to->count; i++) {
+        uint32_t have = kw_join_tensor(join, match->candidate, i), wanted = kw_join_variable(join, g, i);
+        if (have == KW_NONE || !kw_shapes_equal(&join->file->tensors[have], &join->model->tensors[wanted])) return false;
+        if (kw_order_names_another(join, have, wanted)) return false;
+    }
+    return true;
+}
+
 int kw_match_all(kw_join *join, kw_error *err) {
     const uint32_t *mapped = join->rules->mapped;
     bool by_name = join->rules->by_name && kw_join_has_names(join);
@@ -224,7 +245,9 @@ int kw_match_all(kw_join *join, kw_error *err) {
         kw_match *match = &join->matches[g];
         bool own = kw_join_is_own(join, g);
         if (!own && kw_conversion_add(join, g, err) < 0) return -1;
-        if (match->fit.kind == KW_FIT_OK || own || match->converts) match->source = match->candidate;
+        match->dealt = !own && !match->converts && is_dealt(join, g);
+        bool fits = match->fit.kind == KW_FIT_OK || match->converts || match->dealt;
+        if (fits || own) match->source = match->candidate;
         join->plan->source_group[g] = match->source;
         if (match->candidate != KW_NONE) join->used[match->candidate] = 1;
     }

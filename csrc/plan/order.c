@@ -22,7 +22,9 @@
 
 /* One weight: its name's last component and the layer that owns it, as hashes. */
 typedef struct weight {
-    uint64_t name, owner, given; /* given: the owner's own name when a person chose it, else 0 */
+    uint64_t name, owner, given; /* given: the owner's name, or that of what holds it, that a person chose; else 0 */
+    uint64_t place;              /* the path up to the given name */
+    const char *path;
     uint64_t base;               /* of an owner with a name of Keras's: that without its number; else 0 */
     uint32_t number;
 } weight;
@@ -34,8 +36,7 @@ typedef struct ranked {
 
 /* A name that a person gave to one layer of a table. */
 typedef struct leaf {
-    uint64_t given, owner;
-    uint32_t group;
+    uint64_t given, place;
     bool inside; /* of the layer that the list is of */
     bool shared; /* several layers have it */
 } leaf;
@@ -92,17 +93,21 @@ static bool is_derived(const char *path, const char *last) {
     return false;
 }
 
-/* The hash of the last component of a prefix that a person chose; 0 when there is none. */
-static uint64_t find_given(kw_text prefix, uint64_t seed, kw_arena *arena) {
+/* The hash of the last component of a prefix that a person chose, and of the prefix up to it, in *out; 0. */
+static void find_given(kw_text prefix, uint64_t seed, weight *out, kw_arena *arena) {
     char *copy = prefix.len > 0 ? kw_arena_text(arena, prefix.data, prefix.len) : NULL;
+    out->given = out->place = 0;
     while (copy != NULL) {
         kw_text last = kw_name_last(copy);
         bool made = is_part(last.data) || is_derived(copy, last.data);
-        if (!made && !kw_name_is_automatic(last.data, NULL)) return kw_text_hash(last, seed);
+        if (!made && !kw_name_is_automatic(last.data, NULL)) {
+            out->given = kw_text_hash(last, seed);
+            out->place = kw_text_hash((kw_text){copy, strlen(copy)}, seed);
+            return;
+        }
         if (last.data == copy) break;
         copy[last.data - copy - 1] = '\0';
     }
-    return 0;
 }
 
 /* The owner's own name, when Keras made it: its base and its number. */
@@ -120,7 +125,8 @@ static void read_weight(const char *path, uint64_t seed, weight *out, kw_arena *
     kw_text prefix = kw_name_prefix(path);
     out->name = kw_text_hash(find_modern(kw_name_last(path)), seed);
     out->owner = kw_text_hash(prefix, seed);
-    out->given = find_given(prefix, seed, arena);
+    out->path = path;
+    find_given(prefix, seed, out, arena);
     read_number(prefix, seed, out, arena);
 }
 
@@ -132,7 +138,7 @@ static const char *name_of(const kw_table *table, const kw_slot *slot, bool is_m
 static int compare_leaves(const void *a, const void *b) {
     const leaf *x = a, *y = b;
     if (x->given != y->given) return x->given < y->given ? -1 : 1;
-    return (x->owner > y->owner) - (x->owner < y->owner);
+    return (x->place > y->place) - (x->place < y->place);
 }
 
 /* The given names of a table's layers, each once.  NULL: no memory. */
@@ -144,18 +150,21 @@ static kw_leaves *list_leaves(kw_join *join, const kw_table *table, bool is_mode
     if (out == NULL || rows == NULL) return NULL;
     for (uint32_t g = 0; g < table->group_count; g++) {
         const kw_group *group = &table->groups[g];
+        bool given = is_model ? kw_model_name_given(join, g) : kw_file_name_given(join, g);
         uint64_t own = group->name != NULL ? kw_text_hash((kw_text){group->name, strlen(group->name)}, join->seed) : 0;
         for (uint32_t i = 0; kw_group_is_layer(group) && i < group->count; i++) {
             weight w;
             read_weight(name_of(table, &table->slots[group->first + i], is_model), join->seed, &w, &scratch);
-            if (w.given != 0) rows[count++] = (leaf){w.given, w.owner + g, g, w.given != own, false};
+            bool bare = w.given == 0 && given && strchr(w.path, '/') == NULL; /* Keras before 3.3 saved no paths */
+            if (bare) w = (weight){.given = own};
+            if (w.given != 0) rows[count++] = (leaf){w.given, w.place + g, w.given != own, false};
         }
     }
     kw_arena_free(&scratch);
     if (count > 0) qsort(rows, count, sizeof *rows, compare_leaves);
     for (uint32_t i = 0; i < count; i++) {
         bool known = kept > 0 && rows[kept - 1].given == rows[i].given;
-        if (known) rows[kept - 1].shared = rows[kept - 1].shared || rows[kept - 1].owner != rows[i].owner;
+        if (known) rows[kept - 1].shared = rows[kept - 1].shared || rows[kept - 1].place != rows[i].place;
         if (!known) rows[kept++] = rows[i];
     }
     *out = (kw_leaves){rows, kept};
@@ -177,6 +186,14 @@ static const leaf *find_leaf(const kw_leaves *leaves, uint64_t given) {
     return NULL;
 }
 
+/* True when a component of the path before its last is that name. */
+static bool lies_in(const char *path, uint64_t given, uint64_t seed) {
+    for (const char *at = path, *slash; (slash = strchr(at, '/')) != NULL; at = slash + 1) {
+        if (kw_text_hash((kw_text){at, (size_t)(slash - at)}, seed) == given) return true;
+    }
+    return false;
+}
+
 /* The first weight that bears the name of a layer elsewhere, where one of the two
  * is inside a model (of layers beside each other evidence.c tells); KW_NONE. */
 static uint32_t find_elsewhere(const kw_join *join, const weight *from, const weight *to, uint32_t count) {
@@ -184,8 +201,11 @@ static uint32_t find_elsewhere(const kw_join *join, const weight *from, const we
         const kw_leaves *saved = join->file_leaves, *wanted = join->model_leaves;
         const leaf *have = find_leaf(saved, from[i].given), *his = find_leaf(wanted, from[i].given);
         const leaf *mine = find_leaf(saved, to[i].given), *want = find_leaf(wanted, to[i].given);
+        if (from[i].given == to[i].given) continue;
+        if (have == NULL || lies_in(to[i].path, from[i].given, join->seed)) his = NULL;
+        if (want == NULL || lies_in(from[i].path, to[i].given, join->seed)) mine = NULL;
         bool inside = (have != NULL && have->inside) || (want != NULL && want->inside);
-        if (from[i].given == to[i].given || (mine == NULL && his == NULL)) continue;
+        if (mine == NULL && his == NULL) continue;
         if (inside || (mine != NULL && mine->inside) || (his != NULL && his->inside)) return i;
     }
     return KW_NONE;
@@ -298,6 +318,17 @@ static uint32_t find_moved_rank(const weight *from, const weight *to, uint32_t c
     return at;
 }
 
+/* "depthwise_kernel" and "kernel" are one: tf_keras and Keras 3 call it so. */
+static bool ends_alike(kw_text a, kw_text b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    return len > 0 && memcmp(a.data + a.len - len, b.data + b.len - len, len) == 0;
+}
+
+bool kw_order_names_another(const kw_join *join, uint32_t file_tensor, uint32_t model_tensor) {
+    kw_text from = find_modern(kw_name_last(join->file->tensors[file_tensor].path));
+    return join->legacy && !ends_alike(from, kw_name_last(join->model->tensors[model_tensor].path));
+}
+
 int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, uint32_t *at, kw_error *err) {
     const kw_group *from = &join->file->groups[file_group], *to = &join->model->groups[model_group];
     uint32_t count = to->count;
@@ -324,7 +355,7 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
         uint32_t crossed = find_crossed_name(have, want, count, scratch);
         if (crossed < *at) *at = crossed; /* KW_NONE is the largest */
         if (*at == KW_NONE) *at = find_moved_rank(have, want, count, ranks, ranks + count);
-        if (*at == KW_NONE && !join->rules->by_name) *at = find_elsewhere(join, have, want, count);
+        if (*at == KW_NONE) *at = find_elsewhere(join, have, want, count);
         result = *at != KW_NONE;
     }
     kw_arena_free(&arena);

@@ -109,7 +109,8 @@ static int find_wrong(kw_join *join, bool *wrong, kw_error *err) {
         if (join->assigned[t] == KW_NONE || is_in_place(join, t)) continue;
         const kw_match *match = &join->matches[g];
         bool other = ours[t] != KW_NONE && (ours[t] != join->assigned[t] || join->signs[t] != join->keras_signs[t]);
-        *wrong = *wrong || match->wrong || match->below_wrong || other;
+        bool named = ours[t] == KW_NONE && kw_order_names_another(join, join->assigned[t], t);
+        *wrong = *wrong || match->wrong || match->below_wrong || other || named;
     }
     return 0;
 }

@@ -71,6 +71,12 @@ static bool load_variables(v3_replay *replay, uint32_t model_group, uint32_t fil
         return true;
     }
     if (fit.kind == KW_FIT_OK) return false;
+    if (fit.kind == KW_FIT_SHAPE) { /* it is converted before its shape is looked at */
+        kw_raise raise;
+        out->tensor = kw_join_variable(join, model_group, fit.at);
+        out->raise = KW_RAISE_SHAPE;
+        if (!kw_predict_read(join, kw_join_tensor(join, file_group, fit.at), &raise)) return true;
+    }
     out->tensor = kw_join_variable(join, model_group, fit.at);
     out->raise = fit.kind != KW_FIT_SHAPE ? KW_RAISE_KEY : tf ? KW_RAISE_TF_SHAPE : KW_RAISE_SHAPE;
     return true;
@@ -156,7 +162,8 @@ static void raise_total(v3_replay *replay) {
     }
     const failure *error = &replay->failures[first];
     kw_predict_raise(join, KW_RAISE_TOTAL, join->graph->nodes[first].group, error->tensor, replay->failed, error->b);
-    join->plan->prediction.inner_prefix = kw_raise_find_text((kw_raise)error->raise).prefix;
+    bool own = replay->own_group != KW_NONE; /* it may have failed too, and first */
+    join->plan->prediction.inner_prefix = own ? NULL : kw_raise_find_text((kw_raise)error->raise).prefix;
 }
 
 int kw_replay_v3(kw_join *join, kw_error *err) {
