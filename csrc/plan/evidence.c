@@ -117,6 +117,36 @@ done:
     return result;
 }
 
+/* Names that are alike but for one text before or behind them are as good: "pre_conv1" and "conv1". */
+static int join_affixed(evidence *e, kw_error *err) {
+    kw_join *join = e->join;
+    uint8_t *files = kw_arena_alloc(&join->work, join->file->group_count);
+    uint8_t *models = kw_arena_alloc(&join->work, join->model->group_count);
+    uint32_t unused = 0, missing = 0;
+    kw_affix affix;
+    if (files == NULL || models == NULL) return kw_fail_memory(err);
+    for (uint32_t f = 0; f < join->file->group_count; f++) {
+        bool short_name = is_given(e, false, f) && strlen(join->file->groups[f].name) < KW_NAME_LEN_MAX;
+        files[f] = short_name && e->of_file[f] == KW_NONE;
+        unused += files[f];
+    }
+    for (uint32_t g = 0; g < join->model->group_count; g++) {
+        bool short_name = is_given(e, true, g) && strlen(join->model->groups[g].name) < KW_NAME_LEN_MAX;
+        models[g] = short_name && e->of_model[g] == KW_NONE;
+        missing += models[g];
+    }
+    if (unused < 2 || missing < 2) return 0;
+    if (kw_find_affix(join, files, models, &affix, err) < 0) return -1;
+    bool holds = affix.count >= 2 && 2 * (uint64_t)affix.count >= missing;
+    for (uint32_t i = 0; holds && i < affix.count; i++) {
+        const kw_name_pair *pair = &affix.pairs[i];
+        if (e->of_file[pair->file] != KW_NONE || e->of_model[pair->model] != KW_NONE) continue;
+        e->of_model[pair->model] = pair->file;
+        e->of_file[pair->file] = pair->model;
+    }
+    return 0;
+}
+
 static int open_places(evidence *e, kw_error *err) {
     kw_join *join = e->join;
     const kw_table *tables[] = {join->file, join->model};
@@ -159,7 +189,7 @@ static int open_evidence(evidence *e, kw_error *err) {
     if (kw_join_weighted(join, &e->weighted, err) < 0 || open_places(e, err) < 0) return -1;
     if (index_names(e, false, &e->file_names, e->shared_file, err) < 0) return -1;
     if (index_names(e, true, &e->model_names, e->shared_model, err) < 0) return -1;
-    return join_names(e, err);
+    return join_names(e, err) < 0 ? -1 : join_affixed(e, err);
 }
 
 /* Pairs that the place decided. */

@@ -181,6 +181,18 @@ bool kw_conversion_fits(const kw_join *join, uint32_t file_group, uint32_t model
 /* Adds what is done for the group to plan->conversions, and sets match->converts when something is. */
 int kw_conversion_add(kw_join *join, uint32_t model_group, kw_error *err);
 
+/* affix.c: the text that stands before or behind the most names of one side, where the rest is a name of the other's:
+ * those pairs.  Of the groups that are marked, each of which has a name of fewer than KW_NAME_LEN_MAX bytes. */
+enum { KW_NAME_LEN_MAX = 256 };
+typedef struct kw_name_pair {
+    uint32_t file, model;
+} kw_name_pair;
+typedef struct kw_affix {
+    kw_name_pair *pairs;
+    uint32_t count;
+} kw_affix;
+int kw_find_affix(kw_join *join, const uint8_t *of_file, const uint8_t *of_model, kw_affix *out, kw_error *err);
+
 /* Legacy: true when the last component of the weight's name is not the variable's. */
 bool kw_order_names_another(const kw_join *join, uint32_t file_tensor, uint32_t model_tensor);
 

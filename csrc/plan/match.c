@@ -213,14 +213,10 @@ bool kw_join_has_names(const kw_join *join) {
  * left over (hdf5_format.py: convert_nested_model).  True when those that it keeps
  * have the names and shapes of the model's. */
 static bool is_dealt(const kw_join *join, uint32_t g) {
-    static const char *const classes[] = {"Model", "Sequential", "Functional"};
     const kw_match *match = &join->matches[g];
     const kw_group *to = &join->model->groups[g];
-    bool nested = false;
     if (!join->legacy || (join->does & KW_DOES_CONVERT) == 0 || match->fit.kind != KW_FIT_COUNT) return false;
-    for (size_t i = 0; to->class_name != NULL && i < sizeof classes / sizeof *classes; i++) {
-        nested = nested || strcmp(to->class_name, classes[i]) == 0;
-    }
+    bool nested = to->units != NULL ? to->units->kind == KW_UNIT_MODEL : kw_unit_kind_find(to->class_name) == KW_UNIT_MODEL;
     if (!nested || to->count == 0 || join->file->groups[match->candidate].count < to->count) return false;
     for (uint32_t i = 0; i < to->count; i++) {
         uint32_t have = kw_join_tensor(join, match->candidate, i), wanted = kw_join_variable(join, g, i);

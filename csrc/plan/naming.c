@@ -15,28 +15,6 @@
 
 #include "plan/join.h"
 
-enum { NAME_LEN_MAX = 256 };
-
-/* Where the text that one side has more stands. */
-typedef enum rule_kind { RULE_FILE_FRONT, RULE_FILE_BACK, RULE_MODEL_FRONT, RULE_MODEL_BACK, RULE_KINDS } rule_kind;
-
-typedef struct name_row {
-    uint64_t hash; /* of the whole name: from its end for a text in front, from its beginning for one behind */
-    uint32_t group;
-} name_row;
-
-/* The name of `whole` is that of `part` and `len` bytes of text. */
-typedef struct vote {
-    const char *text;
-    size_t len;
-    uint32_t whole, part;
-} vote;
-
-typedef struct votes {
-    vote *rows;
-    uint32_t count;
-} votes;
-
 typedef struct naming {
     kw_join *join;
     uint8_t *missing; /* one a model group: it is asked for by name, and no group of the file has its name */
@@ -46,7 +24,7 @@ typedef struct naming {
 
 static bool has_name(const kw_group *group) {
     bool layer = group->count > 0 && !kw_group_is_state(group) && (group->flags & KW_GROUP_TOP_LEVEL) == 0;
-    return layer && group->name != NULL && group->name[0] != '\0' && strlen(group->name) < NAME_LEN_MAX;
+    return layer && group->name != NULL && group->name[0] != '\0' && strlen(group->name) < KW_NAME_LEN_MAX;
 }
 
 static int open_naming(naming *n, kw_error *err) {
@@ -64,99 +42,6 @@ static int open_naming(naming *n, kw_error *err) {
         n->unused[f] = has_name(&join->file->groups[f]) && !join->used[f];
     }
     return 0;
-}
-
-static uint64_t step_hash(uint64_t hash, char c) { return (hash ^ (unsigned char)c) * 0x100000001b3u; }
-static uint64_t end_hash(uint64_t hash) { return (hash ^ hash >> 29) * 0x9e3779b97f4a7c15u; }
-
-/* The byte of a name that is the i-th to be hashed. */
-static char byte_at(const char *name, size_t len, size_t i, bool from_end) { return name[from_end ? len - 1 - i : i]; }
-
-static int compare_names(const void *a, const void *b) {
-    const name_row *x = a, *y = b;
-    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-    return (x->group > y->group) - (x->group < y->group);
-}
-
-static uint32_t list_names(const kw_join *join, const kw_table *table, const uint8_t *marked, bool from_end,
-                           name_row *rows) {
-    uint32_t count = 0;
-    for (uint32_t g = 0; g < table->group_count; g++) {
-        if (!marked[g]) continue;
-        size_t len = strlen(table->groups[g].name);
-        uint64_t hash = join->seed;
-        for (size_t i = 0; i < len; i++) hash = step_hash(hash, byte_at(table->groups[g].name, len, i, from_end));
-        rows[count++] = (name_row){end_hash(hash), g};
-    }
-    if (count > 0) qsort(rows, count, sizeof *rows, compare_names);
-    return count;
-}
-
-/* The only group of that hash; KW_NONE. */
-static uint32_t find_name(const name_row *rows, uint32_t count, uint64_t hash) {
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (rows[middle].hash < hash) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    bool one = low < count && rows[low].hash == hash && (low + 1 == count || rows[low + 1].hash != hash);
-    return one ? rows[low].group : KW_NONE;
-}
-
-static int compare_votes(const void *a, const void *b) {
-    const vote *x = a, *y = b;
-    if (x->len != y->len) return x->len < y->len ? -1 : 1;
-    int order = memcmp(x->text, y->text, x->len);
-    return order != 0 ? order : (x->whole > y->whole) - (x->whole < y->whole);
-}
-
-/* Every name of one side that is one of the other's and some text. */
-static int collect(const naming *n, rule_kind kind, votes *out, kw_error *err) {
-    kw_join *join = n->join;
-    bool in_file = kind == RULE_FILE_FRONT || kind == RULE_FILE_BACK;
-    bool front = kind == RULE_FILE_FRONT || kind == RULE_MODEL_FRONT;
-    const kw_table *whole = in_file ? join->file : join->model, *part = in_file ? join->model : join->file;
-    const uint8_t *whole_marked = in_file ? n->unused : n->missing, *part_marked = in_file ? n->missing : n->unused;
-    name_row *rows = kw_arena_alloc(&join->work, part->group_count * sizeof *rows);
-    size_t capacity = 0, count = 0;
-    if (rows == NULL) return kw_fail_memory(err);
-    uint32_t row_count = list_names(join, part, part_marked, front, rows);
-    for (uint32_t w = 0; w < whole->group_count; w++) {
-        if (!whole_marked[w]) continue;
-        const char *name = whole->groups[w].name;
-        size_t len = strlen(name);
-        uint64_t hash = join->seed;
-        for (size_t i = 0; i + 1 < len; i++) {
-            hash = step_hash(hash, byte_at(name, len, i, front));
-            uint32_t p = find_name(rows, row_count, end_hash(hash));
-            if (p == KW_NONE) continue;
-            if (KW_GROW(out->rows, count, capacity, err) < 0) return -1;
-            out->rows[count++] = (vote){front ? name : name + i + 1, len - i - 1, w, p};
-        }
-    }
-    out->count = (uint32_t)count;
-    if (count > 0) qsort(out->rows, count, sizeof *out->rows, compare_votes);
-    return 0;
-}
-
-/* The text with the most votes; *first and how many of them. */
-static uint32_t find_winner(const votes *all, uint32_t *first) {
-    uint32_t most = 0, end;
-    for (uint32_t i = 0; i < all->count; i = end) {
-        const vote *a = &all->rows[i];
-        for (end = i + 1; end < all->count; end++) {
-            const vote *b = &all->rows[end];
-            if (b->len != a->len || memcmp(a->text, b->text, a->len) != 0) break;
-        }
-        if (end - i <= most) continue;
-        most = end - i;
-        *first = i;
-    }
-    return most;
 }
 
 /* One finding a pair of groups; they are told apart from others by their code. */
@@ -183,41 +68,18 @@ static uint32_t count_found(const kw_join *join) {
 }
 
 static int find_affix(const naming *n, kw_error *err) {
-    votes best = {NULL, 0};
-    uint32_t most = 0, first = 0, fits = 0;
-    bool in_file = false;
-    for (int kind = 0; kind < RULE_KINDS; kind++) {
-        votes all = {NULL, 0};
-        uint32_t at = 0;
-        if (collect(n, (rule_kind)kind, &all, err) < 0) {
-            free(all.rows);
-            free(best.rows);
-            return -1;
-        }
-        uint32_t count = find_winner(&all, &at);
-        if (count <= most) {
-            free(all.rows);
-            continue;
-        }
-        free(best.rows);
-        best = all;
-        most = count;
-        first = at;
-        in_file = kind == RULE_FILE_FRONT || kind == RULE_FILE_BACK;
+    kw_affix affix;
+    uint32_t fits = 0;
+    if (kw_find_affix(n->join, n->unused, n->missing, &affix, err) < 0) return -1;
+    for (uint32_t i = 0; i < affix.count; i++) {
+        fits += kw_join_fit(n->join, affix.pairs[i].file, affix.pairs[i].model).kind == KW_FIT_OK;
     }
-    for (uint32_t i = first; i < first + most; i++) {
-        uint32_t f = in_file ? best.rows[i].whole : best.rows[i].part, g = in_file ? best.rows[i].part : best.rows[i].whole;
-        fits += kw_join_fit(n->join, f, g).kind == KW_FIT_OK;
-    }
-    int result = 0;
-    bool holds = fits >= 2 && 2 * (uint64_t)fits >= n->missing_count;
+    if (fits < 2 || 2 * (uint64_t)fits < n->missing_count) return 0;
     kw_severity severity = count_found(n->join) == 0 ? KW_ERROR : KW_WARNING;
-    for (uint32_t i = first; holds && result == 0 && i < first + most; i++) {
-        const vote *row = &best.rows[i];
-        result = report_pair(n, KW_PREFIX, severity, in_file ? row->whole : row->part, in_file ? row->part : row->whole, err);
+    for (uint32_t i = 0; i < affix.count; i++) {
+        if (report_pair(n, KW_PREFIX, severity, affix.pairs[i].file, affix.pairs[i].model, err) < 0) return -1;
     }
-    free(best.rows);
-    return result;
+    return 0;
 }
 
 /* A name that Keras made, as its base and its number. */

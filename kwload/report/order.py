@@ -74,13 +74,16 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     if any(raw.severity == "error" and raw.code not in (304, 305) for raw in context.raws):
         return []
     groups = [group for group, _ in chain]
-    if context.file.layout in LEGACY and not context.options.by_name:
+    owns = _owns(context, chain)
+    named_alike = all(own < 0 or context.file_layer(own) == context.layer(group) for group, own in owns)
+    by_name = context.file.layout in LEGACY and not context.options.by_name and named_alike
+    if by_name:
         groups = [row for row, rows in enumerate(context.rows_of) if rows]
     pairs = [(own, group) for group in groups if (own := _own(context, group, chain)) >= 0]
     left = [group for group in groups if group not in {new for _, new in pairs}]
     if not pairs or not all(context.fits(*pair) for pair in pairs):
         return []
-    if context.file.layout in LEGACY and not context.options.by_name:
+    if by_name:
         call = context.again("by_name=True")
     else:
         option = option_of(context, pairs)
@@ -91,6 +94,11 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
         call = context.again(option, *skip)
     rest = f", and leaves {named([context.layer(group) for group in left])} as initialised" if left else ""
     return [f"{call}  gives each layer the weights of its own name{rest}"]
+
+
+def _owns(context: Context, chain: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Each layer of a chain with the group of the file that is its own, or -1."""
+    return [(group, _own(context, group, chain)) for group, _ in chain]
 
 
 def _own(context: Context, group: int, chain: Sequence[tuple[int, int]]) -> int:

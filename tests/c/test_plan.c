@@ -674,41 +674,6 @@ static void test_by_name_part(void)
     release(plan, file, model);
 }
 
-/* Weights of a nested model, saved trainable, now frozen: gamma would become moving_mean. */
-static void test_order_of_weights(void)
-{
-    static const char *const saved[] = {
-        "in/bn1/gamma:0",       "in/bn1/beta:0",            "in/bn2/gamma:0",       "in/bn2/beta:0",
-        "in/bn1/moving_mean:0", "in/bn1/moving_variance:0", "in/bn2/moving_mean:0", "in/bn2/moving_variance:0",
-    };
-    static const char *const frozen[] = {
-        "bn1/gamma", "bn1/beta", "bn1/moving_mean", "bn1/moving_variance",
-        "bn2/gamma", "bn2/beta", "bn2/moving_mean", "bn2/moving_variance",
-    };
-    static const char *const half[] = {
-        "bn2/gamma",       "bn2/beta",            "bn1/gamma",       "bn1/beta",
-        "bn1/moving_mean", "bn1/moving_variance", "bn2/moving_mean", "bn2/moving_variance",
-    };
-    const char *const *orders[] = {frozen, half};
-    for (int k = 0; k < 2; k++) {
-        builder *file = new_table(KW_LAYOUT_LEGACY), *model = new_table(KW_LAYOUT_LEGACY);
-        add_group(file, "in", "in", NULL, GIVEN);
-        add_group(model, "in", "in", "Functional", GIVEN);
-        for (int i = 0; i < 8; i++) {
-            add_tensor(file, saved[i], 1, 4);
-            add_tensor(model, orders[k][i], 1, 4);
-        }
-        kw_plan *plan = make_plan(file, model, &H5_RULES);
-        CHECK_EQ(plan->finding_count, 1);
-        const kw_finding *order = find(plan, KW_ORDER);
-        CHECK(order != NULL && order->model_tensor == (k == 0 ? 2u : 0u));
-        CHECK_EQ(plan->pair_count, 0);
-        CHECK_EQ(plan->keras_pair_count, 8);
-        CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS_WRONG);
-        release(plan, file, model);
-    }
-}
-
 /* tf_keras transposes a convolution's kernel that differs, blindly. */
 static void test_conversions(void)
 {
@@ -1167,7 +1132,6 @@ int main(void)
     RUN(test_legacy_layer_counts);
     RUN(test_legacy_shape);
     RUN(test_by_name_part);
-    RUN(test_order_of_weights);
     RUN(test_conversions);
     RUN(test_recurrent);
     RUN(test_recurrent_unbuilt);
