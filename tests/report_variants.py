@@ -87,6 +87,30 @@ def _heads() -> Iterator[tuple[str, Report]]:
         "KW305-notop",
         report(old, model(*trunk, fc, head), *apart, path="x_notop.h5", pairs=same(4), prediction=stops),
     )
+    was, fresh = dense("head", "layers/dense_2", 8, 10), dense("fc", "layers/dense_2", 8, 16)
+    both = (fresh, dense("out", "layers/dense_3", 16, 4))
+    apart = [raw(307, file_group=2, group=2, tensor=4, variable=4, axis=1, related=[5]), raw(301, group=3)]
+    stops_after = predicts("raises", **{**base.TOTAL, "a": 2}, assigned=4)
+    yield (
+        "KW326",
+        report(file(*trunk, was), model(*trunk, *both), *apart, pairs=same(4), unused=2, prediction=stops_after),
+    )
+    named = [raw(301, "warning", group=2), raw(301, "warning", group=3), raw(302, "warning", file_group=2, a=2)]
+    silent = predicts("loads_part")
+    yield (
+        "KW326-name",
+        report(
+            file(*trunk, was, layout="legacy"),
+            model(*trunk, *both),
+            *named,
+            path="w.h5",
+            pairs=same(4),
+            keras_pairs=same(4),
+            unused=2,
+            prediction=silent,
+            options=Options(by_name=True),
+        ),
+    )
     extra = [raw(305, file_group=2), raw(305, file_group=3)]
     full = file(*trunk, fc, head, layout="legacy")
     yield "KW305-top", report(full, model(*trunk), *extra, path="w.h5", pairs=same(4), prediction=stops)

@@ -430,6 +430,14 @@ _ENTRIES: Final = (
         "the two matrices beside it, in another order.",
     ),
     Entry(
+        326,
+        "head-changed",
+        "fit",
+        "the head is another one: {expected} in the model, {found} in the file",
+        "All layers but the last ones match, and those are others than the last ones of the file: the model was given "
+        "a new classifier. The rest can be loaded, and the new layers trained.",
+    ),
+    Entry(
         401,
         "config-changed",
         "fit",

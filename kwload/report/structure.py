@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from kwload.report import architecture, converted, matches, order, quantized, recurrent, shapes, values, variants
+from kwload.report import (
+    architecture,
+    converted,
+    matches,
+    order,
+    quantized,
+    recurrent,
+    replaced,
+    shapes,
+    values,
+    variants,
+)
 from kwload.report.container import written_by
 from kwload.report.context import (
     V3,
@@ -47,7 +58,10 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
     unbuilt = any(raw.code == 311 and raw.model_group < 0 for raw in raws)
     unread = {raw.file_tensor for raw in raws if raw.code == 208}
+    head = replaced.head_changed(context) if not damaged else None
     for raw in raws:
+        if head is not None and raw.code in replaced.CAUSES and raw.severity != "note":
+            continue
         if raw.code == 302 and (unbuilt or raw.file_group in said):
             continue
         if raw.code == 309 and raw.file_tensor in unread:
@@ -55,7 +69,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
         if damaged and raw.code in _CONSEQUENCES:
             continue
         together[raw.code, raw.severity].append(raw)
-    found: list[Finding] = []
+    found = [head] if head is not None else []
     for (code, _), several in together.items():
         # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
         found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)

@@ -1,0 +1,82 @@
+"""Parts of a model that were replaced or are of other widths: one finding, on files of real Keras 3 and tf_keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from families import ALL, Family
+from test_variants import agrees, only, run_help
+
+import kwload
+
+pytestmark = pytest.mark.keras
+
+each_plain = pytest.mark.parametrize("family", [f for f in ALL if f.layout in ("v3", "legacy")], ids=str)
+each_legacy = pytest.mark.parametrize("family", [f for f in ALL if f.layout == "legacy"], ids=str)
+
+Head = list[tuple[int, str | None]]
+OLD: Head = [(10, "head")]
+NEW: list[Head] = [
+    [(16, "fc"), (4, "out")],
+    [(16, "fc"), (4, "head")],
+    [(16, None), (4, None)],
+    [(24, "fc"), (5, "out")],
+]
+
+
+def build(family: Family, head: Head, filters: int = 1) -> Any:
+    """Two convolutions with normalization, and Dense layers of these units and names."""
+    keras = family.keras
+    layers = keras.layers
+    net = [layers.Input((8, 8, 3))]
+    for i in (1, 2):
+        net += [layers.Conv2D(8 * i * filters, 3, name=f"conv{i}"), layers.BatchNormalization(name=f"bn{i}")]
+    net.append(layers.GlobalAveragePooling2D())
+    return keras.Sequential([*net, *(layers.Dense(units, name=name) for units, name in head)])
+
+
+@each_plain
+@pytest.mark.parametrize("head", NEW, ids=["others", "same-name", "automatic", "same-width"])
+def test_a_head_of_more_layers_is_one_finding_and_the_line_loads_the_rest(
+    family: Family, head: Head, tmp_path: Path
+) -> None:
+    path = family.save(build(family, OLD), tmp_path)
+    model = build(family, head)
+    report = kwload.check(model, path)
+    finding = only(report, "KW326")
+    assert not report.warnings
+    assert finding.found == (["head"] if family.named else ["layers/dense"])
+    assert finding.expected == [layer.name for layer in model.layers[-2:]]
+    loaded = run_help(finding.help[0], model)
+    assert loaded.ok and loaded.counts["matched"] == 12
+    agrees(build(family, head), path, report)
+
+
+@each_plain
+def test_a_head_of_fewer_layers_is_one_finding(family: Family, tmp_path: Path) -> None:
+    path = family.save(build(family, NEW[0]), tmp_path)
+    finding = only(kwload.check(model := build(family, [(7, "top")]), path), "KW326")
+    assert finding.found == (["fc", "out"] if family.named else ["layers/dense", "layers/dense_1"])
+    assert finding.expected == ["top"]
+    assert run_help(finding.help[0], model).ok
+
+
+@each_legacy
+def test_by_name_another_head_is_one_warning(family: Family, tmp_path: Path) -> None:
+    path = family.save(build(family, OLD), tmp_path)
+    report = kwload.check(build(family, NEW[0]), path, by_name=True)
+    assert report.ok and [item.code for item in report.warnings] == ["KW326"]
+
+
+@each_plain
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [([(4, "head")], "KW307"), ([(16, "fc"), (10, "head")], "KW305"), ([(10, "head"), (10, "extra")], "KW3")],
+    ids=["other width", "inserted", "appended"],
+)
+def test_what_is_no_other_head(family: Family, head: Head, code: str, tmp_path: Path) -> None:
+    path = family.save(build(family, OLD), tmp_path)
+    report = kwload.check(build(family, head), path)
+    assert all(item.code.startswith(code) and item.code != "KW326" for item in report.errors) and not report.ok
