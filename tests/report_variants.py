@@ -29,6 +29,7 @@ def cases() -> Iterator[tuple[str, Report]]:
     """Every case by name."""
     yield from _counts()
     yield from _heads()
+    yield from _widths()
     yield from _transposed()
     yield from _recurrent()
     yield from _of_keras_1()
@@ -114,6 +115,21 @@ def _heads() -> Iterator[tuple[str, Report]]:
     extra = [raw(305, file_group=2), raw(305, file_group=3)]
     full = file(*trunk, fc, head, layout="legacy")
     yield "KW305-top", report(full, model(*trunk), *extra, path="w.h5", pairs=same(4), prediction=stops)
+
+
+def _widths() -> Iterator[tuple[str, Report]]:
+    def net(*widths: int) -> list[Layer]:
+        ends = zip((3, *widths), widths, strict=False)
+        kernels = [(f"conv{i}", {"kernel": (3, 3, a, b), "bias": (b,)}) for i, (a, b) in enumerate(ends)]
+        return [Layer(name, f"layers/conv2d_{i}", "Conv2D", shapes) for i, (name, shapes) in enumerate(kernels)]
+
+    old, new = net(8, 16, 24, 32, 32, 48, 64, 96, 112, 10), net(16, 24, 40, 48, 56, 72, 96, 144, 168, 10)
+    apart = [
+        raw(307, file_group=i, group=i, tensor=2 * i, variable=2 * i, axis=3, related=[2 * i + 1]) for i in range(9)
+    ]
+    apart[8] = (*apart[8][:-1], [17, 18])
+    stops = predicts("raises", **{**base.TOTAL, "a": 10})
+    yield "KW307-widths", report(file(*old), model(*new), *apart, pairs=[], prediction=stops)
 
 
 def _transposed() -> Iterator[tuple[str, Report]]:

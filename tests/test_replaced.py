@@ -80,3 +80,41 @@ def test_what_is_no_other_head(family: Family, head: Head, code: str, tmp_path: 
     path = family.save(build(family, OLD), tmp_path)
     report = kwload.check(build(family, head), path)
     assert all(item.code.startswith(code) and item.code != "KW326" for item in report.errors) and not report.ok
+
+
+def widths(family: Family, *units: int, classes: int = 3) -> Any:
+    """Convolutions of these widths, and a last layer."""
+    layers = family.keras.layers
+    net = [layers.Conv2D(width, 1, name=f"c{i}") for i, width in enumerate(units)]
+    last = [layers.Flatten(), layers.Dense(classes, name="last")]
+    return family.keras.Sequential([layers.Input((4, 4, 3)), *net, *last])
+
+
+@each_plain
+def test_a_network_of_other_widths_is_one_finding(family: Family, tmp_path: Path) -> None:
+    path = family.save(widths(family, 8, 16, 24, 32), tmp_path)
+    finding = only(kwload.check(widths(family, 8, 24, 40, 48), path), "KW307")
+    assert (finding.found, finding.expected) == ([16, 24, 32], [24, 40, 48])
+    assert "3 of 5 layers are narrower in the file, 0.6 to 0.667 times" in finding.headline
+    classes = kwload.check(widths(family, 4, 8, 12, 16, classes=5), path)
+    assert [len(item.body) for item in classes.errors] == [5, 3]  # the table; the head's two shapes
+
+
+@each_plain
+def test_the_units_of_recurrent_layers_are_their_width(family: Family, tmp_path: Path) -> None:
+    def net(units: int) -> Any:
+        layers = family.keras.layers
+        many = [layers.LSTM(units + i, return_sequences=True) for i in range(3)]
+        return family.keras.Sequential([layers.Input((None, 2)), *many, layers.Dense(2)])
+
+    path = family.save(net(4), tmp_path)
+    finding = only(kwload.check(net(6), path), "KW307")
+    assert (finding.found, finding.expected) == ([4, 5, 6], [6, 7, 8])
+
+
+@each_plain
+@pytest.mark.parametrize("units", [(16, 16, 24, 16), (8, 16, 40, 48), (8, 32, 12, 16)])
+def test_what_is_no_other_width_of_a_network(family: Family, units: tuple[int, ...], tmp_path: Path) -> None:
+    path = family.save(widths(family, 8, 16, 24, 32), tmp_path)
+    report = kwload.check(widths(family, *units), path)
+    assert not report.ok and not any("times the model's width" in item.headline for item in report.errors)

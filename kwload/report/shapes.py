@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kwload.report import heads
+from kwload.report import heads, widths
 from kwload.report.axes import Axis, axes_of
 from kwload.report.context import (
     MOST_CHARS,
@@ -70,7 +70,11 @@ def side_by_side(
 
 
 def shape_findings(context: Context, raws: list[Raw]) -> Iterator[Finding]:
-    """One finding for each cause: a variable, and those that differ with it."""
+    """One finding for each cause: a variable, and those that differ with it; one for a network of other widths."""
+    whole = widths.widths_changed(context, raws, _partner)
+    if whole is not None:
+        yield whole[0]
+        raws = [raw for raw in raws if raw not in whole[1]]
     for raw in raws:
         tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
         if tensor is not None and variable is not None:
