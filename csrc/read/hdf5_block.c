@@ -11,7 +11,10 @@
 
 #include "read/hdf5_private.h"
 
-/* What a file's metadata may cost beyond twice its size. */
+/* What a file's metadata may cost: so many times its size, and so much more.  An object or a link, of which each has
+ * bytes of its own in the file, costs two to three times as much when decoded; paths below many nested models, and
+ * tables that are nothing but links, more. */
+#define TIMES 8
 #define ALLOWANCE ((uint64_t)8 << 20)
 
 /* 0 with room for len bytes in the block, or KW_MEMORY. */
@@ -78,7 +81,7 @@ unsigned kw_width_of(uint64_t limit) {
 
 int kw_hdf5_spend(kw_hdf5 *hdf5, uint64_t len, kw_error *err) {
     uint64_t size = kw_source_size(hdf5->source), limit, spent;
-    if (!kw_mul(size, 2, &limit) || !kw_add(limit, ALLOWANCE, &limit)) limit = UINT64_MAX;
+    if (!kw_mul(size, TIMES, &limit) || !kw_add(limit, ALLOWANCE, &limit)) limit = UINT64_MAX;
     if (!kw_add(hdf5->more->spent, len, &spent) || spent > limit)
         return kw_fail(err, KW_BOMB, KW_NOWHERE, "names and attributes unfold to more than the file holds");
     hdf5->more->spent = spent;

@@ -37,15 +37,15 @@ struct kw_layout_info {
     uint8_t chunk_flags; /* layout v4 */
     uint8_t params[8];   /* layout v4: the index's own parameters, in the specification's order */
     uint8_t chunk_rank;  /* without the element dimension */
-    uint64_t chunk[KW_RANK_MAX];     /* elements a chunk, per dimension */
-    uint64_t max_shape[KW_RANK_MAX]; /* of the dataspace; UINT64_MAX unlimited */
+    const uint64_t *chunk;           /* elements a chunk, per dimension */
+    const uint64_t *max_shape;       /* of the dataspace; UINT64_MAX unlimited */
     uint64_t element_len;            /* bytes of one element in the file */
     uint64_t index_at;               /* address of the index (or of the single chunk), absolute in the source; KW_NOWHERE unallocated */
     uint64_t single_len;             /* single chunk with filters: its stored size */
     uint32_t single_mask;            /* and its filter mask */
     uint64_t contiguous_len;         /* class 1: the size the message declares */
     uint8_t filter_count;
-    kw_filter filters[KW_FILTERS_MAX];
+    const kw_filter *filters;
     kw_view fill; /* fill value bytes (in the arena), len 0 when undefined or default */
 };
 

@@ -65,7 +65,9 @@ typedef struct kw_walk {
 
 /* The storage messages of one dataset. */
 typedef struct kw_stored {
-    struct kw_layout_info info;
+    struct kw_layout_info info; /* its arrays are the two below, until a dataset keeps copies */
+    uint64_t chunk[KW_RANK_MAX];
+    kw_filter filters[KW_FILTERS_MAX];
     uint64_t data_at, data_len; /* contiguous and compact; data_at KW_NOWHERE when never allocated */
 } kw_stored;
 

@@ -66,8 +66,8 @@ static inline uint64_t kw_cursor_length(kw_cursor *c, const kw_hdf5_sizes *sizes
 unsigned kw_width_of(uint64_t limit);
 
 /* Counts memory that will be kept because of the file's metadata.  Entries may
- * name the same bytes many times over: beyond the source's size and a fixed
- * allowance that is KW_BOMB. */
+ * name the same bytes many times over: beyond eight times the source's size and
+ * a fixed allowance that is KW_BOMB. */
 int kw_hdf5_spend(kw_hdf5 *hdf5, uint64_t len, kw_error *err);
 
 /* True for errors that end everything (no memory, reading failed, the file

@@ -28,14 +28,16 @@ static void read_compact(kw_cursor *c, uint64_t len, kw_stored *out) {
 }
 
 /* The dimensions of a chunk; the last one is the size of an element. */
-static int read_chunk_shape(kw_cursor *c, unsigned rank_1, unsigned width, struct kw_layout_info *info, kw_error *err) {
+static int read_chunk_shape(kw_cursor *c, unsigned rank_1, unsigned width, kw_stored *out, kw_error *err) {
     uint64_t at = kw_cursor_at(c);
+    struct kw_layout_info *info = &out->info;
     if (rank_1 < 1 || rank_1 > KW_RANK_MAX + 1 || width < 1 || width > 8)
         return kw_fail(err, KW_CORRUPT, at, "chunk of %u dimensions", rank_1);
     info->chunk_rank = (uint8_t)(rank_1 - 1);
+    info->chunk = out->chunk;
     for (unsigned i = 0; i < info->chunk_rank; i++) {
-        info->chunk[i] = kw_cursor_uint(c, width);
-        if (info->chunk[i] == 0 && !c->short_) return kw_fail(err, KW_CORRUPT, at, "chunk dimension of 0");
+        out->chunk[i] = kw_cursor_uint(c, width);
+        if (out->chunk[i] == 0 && !c->short_) return kw_fail(err, KW_CORRUPT, at, "chunk dimension of 0");
     }
     info->element_len = kw_cursor_uint(c, width);
     return 0;
@@ -48,7 +50,7 @@ static int read_layout12(kw_cursor *c, const kw_hdf5_sizes *sizes, kw_stored *ou
     uint64_t address = out->info.class_ != CLASS_COMPACT ? kw_cursor_address(c, sizes) : KW_NOWHERE;
     if (out->info.class_ == CLASS_CHUNKED) {
         out->info.index_at = address;
-        return read_chunk_shape(c, rank, 4, &out->info, err);
+        return read_chunk_shape(c, rank, 4, out, err);
     }
     kw_cursor_skip(c, 4 * (size_t)rank); /* the shape again */
     if (out->info.class_ == CLASS_COMPACT) {
@@ -90,11 +92,11 @@ static int read_layout34(kw_cursor *c, const kw_hdf5_sizes *sizes, kw_stored *ou
     } else if (info->class_ == CLASS_CHUNKED && info->version == 3) {
         unsigned rank = kw_cursor_u8(c);
         info->index_at = kw_cursor_address(c, sizes);
-        return read_chunk_shape(c, rank, 4, info, err);
+        return read_chunk_shape(c, rank, 4, out, err);
     } else if (info->class_ == CLASS_CHUNKED) {
         info->chunk_flags = kw_cursor_u8(c);
         unsigned rank = kw_cursor_u8(c), width = kw_cursor_u8(c);
-        if (read_chunk_shape(c, rank, width, info, err) != 0) return -1;
+        if (read_chunk_shape(c, rank, width, out, err) != 0) return -1;
         return read_index(c, sizes, info, err);
     }
     return 0;
@@ -181,7 +183,7 @@ static int read_filters(kw_hdf5 *hdf5, kw_view message, kw_stored *out, kw_error
     if (count > KW_FILTERS_MAX) return kw_fail(err, KW_CORRUPT, message.off, "%u filters", count);
     if (version == 1) kw_cursor_skip(&c, 6);
     for (unsigned i = 0; i < count; i++) {
-        kw_filter *filter = &out->info.filters[i];
+        kw_filter *filter = &out->filters[i];
         filter->id = kw_cursor_u16(&c);
         size_t name_len = version == 1 || filter->id >= 256 ? kw_cursor_u16(&c) : 0;
         if (version == 1) name_len = (name_len + 7) / 8 * 8;
@@ -192,6 +194,7 @@ static int read_filters(kw_hdf5 *hdf5, kw_view message, kw_stored *out, kw_error
         if (version == 1 && filter->value_count % 2 != 0) kw_cursor_skip(&c, 4);
     }
     if (c.short_) return kw_fail(err, KW_CORRUPT, message.off, "filter message is cut");
+    out->info.filters = out->filters;
     out->info.filter_count = count;
     return 0;
 }
@@ -306,6 +309,13 @@ static int describe(kw_hdf5 *hdf5, const kw_object *object, kw_dataset *dataset,
     return place(hdf5, object, dataset, err);
 }
 
+/* A copy in the arena; NULL when memory is short. */
+static const void *keep_array(kw_hdf5 *hdf5, const void *items, size_t len) {
+    void *copy = kw_arena_alloc(&hdf5->arena, len);
+    if (copy != NULL && len > 0) memcpy(copy, items, len);
+    return copy;
+}
+
 /* Keeps what hdf5_chunk needs of a dataset whose bytes are not at `off`. */
 static int keep_info(kw_hdf5 *hdf5, const kw_object *object, kw_dataset *dataset, kw_error *err) {
     const struct kw_layout_info *info = &object->stored.info;
@@ -314,12 +324,19 @@ static int keep_info(kw_hdf5 *hdf5, const kw_object *object, kw_dataset *dataset
         if (dataset->filter_text == NULL) return kw_fail_memory(err);
     }
     if (dataset->storage == KW_STORAGE_CONTIGUOUS || dataset->storage == KW_STORAGE_COMPACT) return 0;
-    if (kw_hdf5_spend(hdf5, sizeof *info, err) != 0) return -1;
+    bool chunked = info->class_ == CLASS_CHUNKED;
+    size_t filters_len = info->filter_count * sizeof *info->filters;
+    size_t rank_len = dataset->rank * sizeof *info->max_shape;
+    size_t chunk_len = chunked ? info->chunk_rank * sizeof *info->chunk : 0;
+    if (kw_hdf5_spend(hdf5, sizeof *info + filters_len + rank_len + chunk_len, err) != 0) return -1;
     struct kw_layout_info *copy = kw_arena_alloc(&hdf5->arena, sizeof *copy);
     if (copy == NULL) return kw_fail_memory(err);
     *copy = *info;
-    memcpy(copy->max_shape, object->space.max_shape, sizeof copy->max_shape);
     copy->element_len = object->type.len;
+    copy->filters = keep_array(hdf5, info->filters, filters_len);
+    copy->max_shape = keep_array(hdf5, object->space.max_shape, rank_len);
+    copy->chunk = keep_array(hdf5, info->chunk, chunk_len);
+    if (copy->filters == NULL || copy->max_shape == NULL || copy->chunk == NULL) return kw_fail_memory(err);
     dataset->info = copy;
     return 0;
 }

@@ -429,6 +429,28 @@ static void test_many_rows(void) {
     kw_file_free(file);
 }
 
+/* Small layers in the newest format, whose data need not lie in the file: each is an object like any other. */
+static void test_many_small(void) {
+    enum { LAYERS = 8000, VARIABLES = 2 };
+    double seconds = 0;
+    char path[64];
+    hid_t h5 = begin_as(H5F_LIBVER_V18);
+    hid_t space = H5Screate_simple(1, (const hsize_t[]){2}, NULL), make = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(make, 1);
+    for (int i = 0; i < LAYERS * VARIABLES; i++) {
+        snprintf(path, sizeof path, "/layers/dense_%d/vars/%d", i / VARIABLES, i % VARIABLES);
+        H5Dclose(H5Dcreate2(h5, path, H5T_IEEE_F32LE, space, make, H5P_DEFAULT, H5P_DEFAULT));
+    }
+    H5Pclose(make);
+    H5Sclose(space);
+    kw_file *file = open_timed(h5, &seconds);
+    CHECK_EQ(file->table.group_count, LAYERS);
+    CHECK_EQ(file->table.tensor_count, LAYERS * VARIABLES);
+    CHECK_EQ(file->fault_count, 0);
+    CHECK(seconds < 1);
+    kw_file_free(file);
+}
+
 /* A list in a thousand pieces is put together once, whatever other attributes there are. */
 static void test_many_pieces(void) {
     enum { PIECES = 1024, OTHERS = 30000, NAMES = 64 };
@@ -1021,6 +1043,7 @@ int main(void) {
     RUN(test_v3_links);
     RUN(test_one_text);
     RUN(test_many_rows);
+    RUN(test_many_small);
     RUN(test_many_pieces);
     RUN(test_many_names);
     RUN(test_named_twice);
