@@ -18,7 +18,7 @@ CONTENTS: Final[dict[str, str]]
 GROUP_FLAGS: Final[dict[str, int]]
 """Name -> bit of ``Group.flags``: named absent no_list optimizer metric top_level own_load not_built no_count
 auto_name not_loadable
-counted."""
+counted config_name."""
 
 class CoreError(Exception):
     """A failure of the core: ``code`` (number), ``at`` (byte or None), ``detail``, ``errno`` (0 if none)."""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-# Layouts that record the names of layers; the V3 layout of tf_keras does not.
-NAMED = {"keras": {"v3", "keras", "shards", "legacy", "legacy-model"}, "tf_keras": {"legacy", "legacy-model"}}
+# Layouts that record the names of layers: of the V3 layout of tf_keras only an archive, in its configuration.
+NAMED = {"keras": {"v3", "keras", "shards", "legacy", "legacy-model"}, "tf_keras": {"keras", "legacy", "legacy-model"}}
 LEGACY = ("legacy", "legacy-model")
 
 

@@ -31,7 +31,7 @@ def differs(saved: Any, model: Any, **options: Any) -> meaning.Meaning:
 
 
 def nothing(found: meaning.Meaning) -> bool:
-    return not (found.settings or found.graph or found.training_only or found.mute or found.unread or found.swapped)
+    return not (found.settings or found.graph or found.training_only or found.mute or found.unread)
 
 
 def changes(found: meaning.Meaning) -> dict[str, tuple[Any, Any, str]]:

@@ -59,7 +59,7 @@ def test_swapped_layers_are_found_by_the_names_a_user_gave(family: Family, tmp_p
     saved, model = stack(family, "encoder", "decoder"), stack(family, "decoder", "encoder")
     path = family.save(saved, tmp_path)
     report = kwload.check(model, path)
-    if not family.named and family.layout != "keras":  # the .keras of tf_keras has the names in its configuration
+    if not family.named:
         assert report.ok and report.undecidable
         return
     assert "KW304" in codes(report, "error")

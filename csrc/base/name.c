@@ -14,7 +14,7 @@
 
 #include "base/table.h"
 
-enum { CLASS_MAX = 255, SNAKE_MAX = 2 * CLASS_MAX }; /* a longer class is the user's, and its names count as chosen */
+enum { CLASS_MAX = 255, SNAKE_MAX = KW_SNAKE_LEN - 1 }; /* a longer class is the user's, and its names count as chosen */
 
 /* In every spelling above; sorted.  `Layer` and `Wrapper` are not in it: "layer_1" is a name that people choose. */
 static const char *const known_names[] = {
@@ -86,6 +86,17 @@ static void join_words(const char *text, char *out) {
         *out++ = lower(*text);
     }
     *out = '\0';
+}
+
+bool kw_name_snake(const char *class_name, char out[KW_SNAKE_LEN]) {
+    char words[KW_SNAKE_LEN];
+    size_t len = strnlen(class_name, CLASS_MAX + 1);
+    if (len == 0 || len > CLASS_MAX) return false;
+    for (const char *c = class_name; *c != '\0'; c++)
+        if (!is_upper(*c) && !is_lower(*c) && !is_digit(*c) && *c != '_') return false;
+    split_words(class_name, false, words);
+    join_words(words, out);
+    return true;
 }
 
 /* True for `base`, and for `base` with "_<digits>". */

@@ -103,7 +103,8 @@ enum {
     KW_GROUP_NO_COUNT = 1u << 8,   /* model: no count check (LoRA) */
     KW_GROUP_AUTO_NAME = 1u << 9,  /* model and file: the name is one Keras makes itself */
     KW_GROUP_NOT_LOADABLE = 1u << 10, /* model: object without load_own_variables */
-    KW_GROUP_COUNTED = 1u << 11       /* model: class loads its variables itself, when the file has as many */
+    KW_GROUP_COUNTED = 1u << 11,      /* model: class loads its variables itself, when the file has as many */
+    KW_GROUP_CONFIG_NAME = 1u << 12   /* file: the name stands in config.json alone */
 };
 
 /* What a layer of a model is to the code that converts saved weights, which goes by the name of its class. */
@@ -165,6 +166,11 @@ void kw_table_free(kw_table *table); /* frees the arena; safe on a zeroed table 
  * `class_name` by itself.  With class_name NULL: what some Keras would call a
  * layer of one of its own classes; "block_1" and "my_dense_2" are the user's. */
 bool kw_name_is_automatic(const char *name, const char *class_name);
+
+/* "conv2d_transpose" for "Conv2DTranspose", as Keras 3 and tf_keras spell a class in a path.  False when the name is
+ * longer than 255 bytes, or no name of a class in ASCII. */
+enum { KW_SNAKE_LEN = 511 };
+bool kw_name_snake(const char *class_name, char out[KW_SNAKE_LEN]);
 
 /* A hash from text to index, for joins.  Keys are borrowed. */
 typedef struct kw_index {

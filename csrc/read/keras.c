@@ -19,6 +19,7 @@
 
 #include "read/hdf5.h"
 #include "read/hdf5_private.h"
+#include "read/layer_names.h"
 
 enum {
     NAME_MAX_LEN = 4096, /* of a layer or a weight: longer ones are not looked for */
@@ -780,7 +781,8 @@ int kw_keras_read(kw_build *build, kw_keras_kind kind, kw_mapped *mapped, kw_err
         if (read_part(&r, &build->file->parts[p], kind, err) < 0) goto done;
     if (add_lost(&r, kind, mapped, err) < 0 || finish_rows(&r, err) < 0) goto done;
     const char *writer = kw_build_find_meta(build, "keras_version") == NULL ? guess(build->file) : NULL;
-    result = writer != NULL ? kw_build_meta(build, "written_by", writer, err) : 0;
+    if (writer != NULL && kw_build_meta(build, "written_by", writer, err) < 0) goto done;
+    result = kw_layer_names_read(build, &r.paths, err);
 done:
     kw_index_free(&r.paths);
     kw_index_free(&r.map_paths);

@@ -10,6 +10,6 @@ no difference, and nothing is claimed of what nobody here knows.
 """
 
 from kwload.meaning.compare import compare, compare_opened
-from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning, Swap
+from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning
 
-__all__ = ["Change", "GraphChange", "LayerChange", "Meaning", "Swap", "compare", "compare_opened"]
+__all__ = ["Change", "GraphChange", "LayerChange", "Meaning", "compare", "compare_opened"]

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from kwload.meaning import join, live, pair, stored, tidy, values
 from kwload.meaning.glance import Glance
-from kwload.meaning.names import is_automatic, places
-from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning, Net, Swap, Unit
+from kwload.meaning.names import places
+from kwload.meaning.net import Change, GraphChange, LayerChange, Meaning, Net, Unit
 from kwload.meaning.tidy import Tidy
 from kwload.report.facts import FileFacts, ModelFacts, PlanFacts
 
@@ -27,7 +27,6 @@ def compare(
     *,
     legacy: bool = False,
     version: str = "",
-    nameless: bool = False,
 ) -> Meaning:
     """What the model computes otherwise than the one that was saved.
 
@@ -44,8 +43,6 @@ def compare(
         Whether *sources* are names.
     version : str
         Of the Keras that wrote the file, ``""`` when it is not recorded.
-    nameless : bool
-        Whether only the configuration names the layers of the file (Keras 3.0 to 3.5, tf_keras).
 
     Notes
     -----
@@ -56,7 +53,7 @@ def compare(
         if tree is None:
             long = len(config) > stored.MOST_BYTES
             return Meaning(unread="it is longer than 4 MiB" if long else "it cannot be read")
-        comparison = _Comparison(sources, legacy, version, nameless)
+        comparison = _Comparison(sources, legacy, version)
         with warnings.catch_warnings():  # a Lambda warns when it is asked for its settings
             warnings.simplefilter("ignore")
             comparison.run(tree, model)
@@ -90,8 +87,7 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
             if new and old:
                 sources.append((new, old))
     version = file.metadata.get("keras_version", "1." if legacy else "")
-    nameless = not legacy and not any(group[1] for group in theirs if group[3])
-    return compare(file.config, model, sources, legacy=legacy, version=version, nameless=nameless)
+    return compare(file.config, model, sources, legacy=legacy, version=version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +105,11 @@ class _Level:
 class _Comparison:
     """One comparison, while it runs."""
 
-    def __init__(self, sources: Sequence[tuple[str, str]], legacy: bool, version: str, nameless: bool) -> None:
+    def __init__(self, sources: Sequence[tuple[str, str]], legacy: bool, version: str) -> None:
         self.found = Meaning()
         self.legacy = legacy
         self.anchors = dict(sources) if legacy else _prefixes(sources)
         self.version = version
-        self.nameless = nameless
         self.keras_3 = True
         self.other_hard_sigmoid = False
         self.glance = Glance()
@@ -146,8 +141,6 @@ class _Comparison:
         self._identities(a, b, level)
         stored_places, live_places = _places(old.units, level.stored), _places(new.units, level.live)
         anchors = self._anchored(old, new, stored_places, live_places, level)
-        if self.nameless:
-            self.found.swapped += _swapped(old, new, anchors, stored_places, level.path)
         pairs, graph = _best(a, b, anchors, level.path)
         self.found.graph += graph
         for row in b.kept:
@@ -265,18 +258,6 @@ class _Comparison:
                     shown = (values.shown("", one.literals[slot]), values.shown("", value))
                     changes.append(Change(key, *shown, "output" if new.operation else "may"))
         self._add(path, new.kind, changes, loaded)
-
-
-def _swapped(old: Net, new: Net, anchors: Mapping[int, int], places_of: Sequence[str], path: str) -> list[Swap]:
-    """The layers that would get the weights of another while the file has those of their own name."""
-    rows = {unit.name: row for row, unit in enumerate(old.units) if not is_automatic(unit.name, unit.cls)}
-    found = []
-    for row, other in anchors.items():
-        unit, given = new.units[row], old.units[other]
-        own = rows.get(unit.name, other)
-        if own != other and given.name in rows and old.units[own].kind == unit.kind:
-            found.append(Swap(f"{path}{unit.name}", given.name, places_of[own]))
-    return found
 
 
 def _best(a: Tidy, b: Tidy, anchors: Mapping[int, int], path: str) -> tuple[pair.Pairs, list[GraphChange]]:

@@ -146,25 +146,6 @@ class GraphChange:
     sure: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
-    """A layer that would get the weights of another, by the names that the configuration records.
-
-    Attributes
-    ----------
-    layer : str
-        Path of the layer in the model.
-    given : str
-        Name of the layer whose weights it would get.
-    own : str
-        Place in the file of the layer of its own name: ``"layers/dense_1"``.
-    """
-
-    layer: str
-    given: str
-    own: str
-
-
 @dataclass(slots=True)
 class Meaning:
     """What a comparison found.
@@ -175,8 +156,6 @@ class Meaning:
         Layers with another setting.
     graph : list of GraphChange
         Layers and connections that differ.
-    swapped : list of Swap
-        Layers that would get the weights of another; only for files that name their layers nowhere else.
     training_only : dict of str to int
         Classes that do nothing at inference -> how many more the model has than the file (negative: fewer).
     mute : list of str
@@ -189,7 +168,6 @@ class Meaning:
 
     settings: list[LayerChange] = field(default_factory=list)
     graph: list[GraphChange] = field(default_factory=list)
-    swapped: list[Swap] = field(default_factory=list)
     training_only: dict[str, int] = field(default_factory=dict)
     mute: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)

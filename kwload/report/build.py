@@ -118,12 +118,9 @@ def build_report(
         found += structure.structure_findings(context, values.judged(context), damaged=damaged)
         found += values.value_findings(context)
         if meaning is not None:
-            from kwload.report.meaning import is_exchange, meaning_findings
+            from kwload.report.meaning import meaning_findings
 
             found += meaning_findings(context, meaning)
-            certain = meaning.swapped and is_exchange(meaning.swapped)
-            if certain and prediction is not None and prediction.outcome == "loads":
-                prediction = replace(prediction, outcome="loads_wrong")
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):

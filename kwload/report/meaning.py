@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from kwload.meaning.net import Change, Effect, GraphChange, LayerChange, Meaning, Swap
+from kwload.meaning.net import Change, Effect, GraphChange, LayerChange, Meaning
 from kwload.meaning.values import UNKNOWN, Obj
-from kwload.report.context import MOST_CHARS, Context, columns, finding, listed, named
-from kwload.report.escape import escape, literal, quote
+from kwload.report.context import Context, finding, listed, named
+from kwload.report.escape import escape, quote
 from kwload.report.finding import Finding
 from kwload.report.text import plural
 
@@ -19,8 +19,6 @@ _CHANGES: Final[frozenset[Effect]] = frozenset({"output", "may"})
 def meaning_findings(context: Context, meaning: Meaning) -> list[Finding]:
     """KW401 and KW404. Where not all of the model is loaded from all of the file, only the layers that are loaded are
     spoken of: the others are meant to differ."""
-    if meaning.swapped and not context.options.own:
-        return [_swapped(context, meaning.swapped), *_not_known(meaning)]
     whole = _is_whole(context)
     layers = [item for item in meaning.settings if whole or item.loaded]
     found = _settings(context, layers)
@@ -39,36 +37,6 @@ def meaning_findings(context: Context, meaning: Meaning) -> list[Finding]:
             )
         )
     return [*found, *_not_known(meaning)]
-
-
-def _swapped(context: Context, swaps: Sequence[Swap]) -> Finding:
-    """KW304, where only the configuration names the layers of the file."""
-    rows = [("layer of the model", "", "would receive the weights of")]
-    rows += [(escape(swap.layer), "<-", escape(swap.given)) for swap in swaps]
-    lines = columns(rows)
-    names = named([swap.layer for swap in swaps])
-    pairs = ", ".join(f"{literal(swap.own)}: {literal(swap.layer)}" for swap in swaps)
-    help = [f"{context.load(f'mapping={{{pairs}}}')}  gives each layer the weights of its own name"]
-    return finding(
-        304,
-        "error" if is_exchange(swaps) else "warning",
-        headline=f"{names} would receive the weights of another layer",
-        layer=swaps[0].layer,
-        path=_where(context),
-        body=[lines[0], *listed(lines[1:])],
-        notes=["the shapes fit; the names given to the layers, stored in the file's configuration, are the evidence"],
-        keras=f"{context.keras_short} loads the wrong weights, without a word" if is_exchange(swaps) else None,
-        help=[
-            *(help if len(swaps) <= 6 and len(pairs) <= 2 * MOST_CHARS else []),
-            "give the layers of the model the order they had when the file was saved",
-        ],
-        related=[swap.layer for swap in swaps[1:]],
-    )
-
-
-def is_exchange(swaps: Sequence[Swap]) -> bool:
-    """Whether the layers get the weights of one another; else the layers may just as well be numbered otherwise."""
-    return sorted(swap.layer.rpartition("/")[2] for swap in swaps) == sorted(swap.given for swap in swaps)
 
 
 def _is_whole(context: Context) -> bool:

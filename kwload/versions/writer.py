@@ -24,6 +24,7 @@ from kwload.report.facts import FileFacts, TensorFacts
 from kwload.versions.reader import Version
 
 _NAMED: Final = _core.GROUP_FLAGS["named"]
+_CONFIG_NAME: Final = _core.GROUP_FLAGS["config_name"]
 _LEGACY: Final = ("legacy", "legacy-model", "hf-shard")
 
 Span = tuple[Version | None, Version | None]
@@ -152,7 +153,7 @@ def _by_traits(file: FileFacts) -> Writer:
 
 def _by_names(file: FileFacts, found: _Candidates) -> None:
     """Keras 3.6 and newer note the name of each object that it visits."""
-    if any(group[2] & _NAMED for group in file.groups):
+    if any(group[2] & (_NAMED | _CONFIG_NAME) == _NAMED for group in file.groups):
         found.only("groups carry the attribute `name`", new=((3, 6, 0), None))
     elif any(group[3] for group in file.groups):
         found.only("no group carries the attribute `name`", new=(None, (3, 6, 0)), old=_ANY)
