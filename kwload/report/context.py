@@ -214,6 +214,24 @@ class Context:
                     rows.setdefault(name, row)
         return rows
 
+    @cached_property
+    def _rows_named(self) -> dict[str | None, list[int]]:
+        rows: dict[str | None, list[int]] = {}
+        for row, group in enumerate(self.groups):
+            rows.setdefault(group[1] or group[0], []).append(row)
+        return rows
+
+    def rows_named(self, name: str | None) -> Sequence[int]:
+        """The groups of the file that are known by a name."""
+        return self._rows_named.get(name, ())
+
+    @cached_property
+    def _by_order(self) -> dict[int, int]:
+        """A layer of the model that has weights -> the group of the file that has as many such before it."""
+        file = [row for row in range(len(self.groups)) if self.file_tensors(row)]
+        model = [row for row, rows in enumerate(self.rows_of) if rows]
+        return dict(zip(model, file, strict=False))
+
     def counterpart(self, group: int) -> int:
         """The group of the file that a layer of the model stands against, also where it does not fit; -1 for none."""
         found = self.giver(group)
@@ -222,9 +240,7 @@ class Context:
         path, name = self.model.groups[group][:2]
         found = self._file_names.get(path, self._file_names.get(name or "", -1))
         if found < 0 and self.file.layout in LEGACY and not self.options.by_name:
-            file = [row for row in range(len(self.groups)) if self.file_tensors(row)]
-            model = [row for row, rows in enumerate(self.rows_of) if rows]
-            found = file[model.index(group)] if group in model and model.index(group) < len(file) else -1
+            found = self._by_order.get(group, -1)
         return found
 
     def giver(self, group: int) -> int:

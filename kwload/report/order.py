@@ -79,15 +79,17 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
     by_name = context.file.layout in LEGACY and not context.options.by_name and named_alike
     if by_name:
         groups = [row for row, rows in enumerate(context.rows_of) if rows]
-    pairs = [(own, group) for group in groups if (own := _own(context, group, chain)) >= 0]
-    left = [group for group in groups if group not in {new for _, new in pairs}]
+    pairs = [(own, group) for group, own in zip(groups, _own(context, groups, chain), strict=True) if own >= 0]
+    with_own = {new for _, new in pairs}
+    left = [group for group in groups if group not in with_own]
     if not pairs or not all(context.fits(*pair) for pair in pairs):
         return []
     if by_name:
         call = context.again("by_name=True")
     else:
         option = option_of(context, pairs)
-        others = any(raw.severity == "error" for raw in context.raws if not {*context.groups_of(raw)} <= {*groups})
+        about = set(groups)
+        others = any(raw.severity == "error" for raw in context.raws if not about.issuperset(context.groups_of(raw)))
         if option is None or others or len(left) > 6:
             return []
         skip = [f"skip={name_list([context.selectable(group) for group in left])}"] if left else []
@@ -98,17 +100,22 @@ def _by_names(context: Context, chain: Sequence[tuple[int, int]]) -> list[str]:
 
 def _owns(context: Context, chain: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each layer of a chain with the group of the file that is its own, or -1."""
-    return [(group, _own(context, group, chain)) for group, _ in chain]
+    groups = [group for group, _ in chain]
+    return list(zip(groups, _own(context, groups, chain), strict=True))
 
 
-def _own(context: Context, group: int, chain: Sequence[tuple[int, int]]) -> int:
-    """The group of the file that bears the layer's own name: one that the chain gives away, else the only one; -1."""
-    if (own := context.own(group)) >= 0:
-        return own
-    name = context.model.groups[group][1] if context.model is not None else None
-    given = [giver for _, giver in chain if giver >= 0 and context.groups[giver][1] == name]
-    rows = given or [row for row, item in enumerate(context.groups) if (item[1] or item[0]) == name]
-    return rows[0] if len(rows) == 1 else -1
+def _own(context: Context, groups: Sequence[int], chain: Sequence[tuple[int, int]]) -> list[int]:
+    """The group of the file that bears each layer's own name: one that the chain gives away, else the only one; -1."""
+    given: dict[str | None, list[int]] = {}
+    for giver in (giver for _, giver in chain if giver >= 0):
+        given.setdefault(context.groups[giver][1], []).append(giver)
+    found = []
+    for group in groups:
+        name = context.model.groups[group][1] if context.model is not None else None
+        rows = given.get(name) or context.rows_named(name)
+        own = context.own(group)
+        found.append(own if own >= 0 else rows[0] if len(rows) == 1 else -1)
+    return found
 
 
 def swapped(context: Context, raws: list[Raw]) -> Iterator[Finding]:
