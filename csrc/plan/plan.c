@@ -85,6 +85,7 @@ static bool is_in_place(const kw_join *join, uint32_t t) {
     const kw_group *to = &join->model->groups[g];
     kw_text name = kw_name_last(join->model->tensors[t].path), saved = {"", 0};
     if (join->matches[g].fit.kind != KW_FIT_ORDER || f == KW_NONE || to->count > COUNT_MAX) return false;
+    if (kw_join_variable(join, g, join->matches[g].fit.at) == t) return false; /* the layer may be another's */
     if (join->file->groups[f].count != to->count) return false;
     for (uint32_t i = 0; i < to->count; i++) {
         uint32_t other = kw_join_variable(join, g, i);

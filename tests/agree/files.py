@@ -6,6 +6,7 @@ import importlib
 import json
 import shutil
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,10 +261,24 @@ def _gap_keys(root: Root) -> bool | None:
     return False
 
 
+_WRAPPED = {"layer", "cell", "forward_layer", "backward_layer"}
+
+
+def _whole(path: str) -> str:
+    """The group of the layer whose variables lie there; of a wrapper's, which bears the name, not of what it wraps."""
+    parts = path.split("/")[:-1]
+    while parts[-1] in _WRAPPED:
+        parts.pop()
+    return "/".join(parts)
+
+
 def _swap_groups(root: Root) -> bool | None:
-    """The `vars` groups of two layers of one class change places, with the names that they bear."""
-    groups = sorted({name.rpartition("/")[0] for name in root.datasets()})
-    shapes = {g: [root.root[f"{g}/{key}"].shape for key in sorted(root.root[g])] for g in groups}
+    """The groups of two layers of one class change places, with the names that they bear."""
+    shapes: dict[str, list[Any]] = defaultdict(list)
+    for name in root.datasets():
+        group = _whole(name.rpartition("/")[0])
+        shapes[group].append((name[len(group) :], root.root[name].shape))
+    groups = sorted(group for group in shapes if group)
     for first in groups:
         for second in groups:
             if first < second and shapes[first] == shapes[second] and first.count("/") == second.count("/"):

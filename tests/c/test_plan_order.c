@@ -81,6 +81,32 @@ static void test_names_inside_by_name(void)
     }
 }
 
+/* Keras before 3.3 saved bare names: that of the layer itself tells that one inside the nested model bears it now. */
+static void test_bare_names(void)
+{
+    static const struct {
+        const char *inside, *beside;
+        kw_outcome outcome;
+    } rows[] = {
+        {"in/nu/kernel", "dense_1", KW_OUTCOME_LOADS_WRONG},
+        {"in/dense/kernel", "nu", KW_OUTCOME_LOADS},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = new_table(KW_LAYOUT_LEGACY), *model = new_table(KW_LAYOUT_LEGACY);
+        add_group(file, "in", "in", NULL, GIVEN);
+        add_tensor(file, "kernel", 2, 4, 4);
+        add_group(file, "nu", "nu", NULL, GIVEN);
+        add_tensor(file, "kernel", 2, 4, 4);
+        add_group(model, "in", "in", "Functional", GIVEN);
+        add_tensor(model, rows[i].inside, 2, 4, 4);
+        add_group(model, rows[i].beside, rows[i].beside, "Dense", GIVEN);
+        add_tensor(model, "kernel", 2, 4, 4);
+        kw_plan *plan = make_plan(file, model, &H5_RULES);
+        CHECK_EQ(plan->prediction.outcome, rows[i].outcome);
+        release(plan, file, model);
+    }
+}
+
 static const uint64_t SHAPE[] = {4};
 static const kw_unit UNITS[] = {
     {.kind = KW_UNIT_MODEL, .span = 2, .trainable = 2, .rank = 1, .shape = SHAPE},
@@ -141,6 +167,7 @@ int main(void)
 {
     RUN(test_order_of_weights);
     RUN(test_names_inside_by_name);
+    RUN(test_bare_names);
     RUN(test_dropped_weights);
     RUN(test_names_with_a_text);
     return check_result(__FILE__);
