@@ -464,7 +464,7 @@ _ENTRIES: Final = (
         404,
         "not-verifiable",
         "fit",
-        "{layer} loads its weights by code of its own, which cannot be foreseen",
+        "the code of {layer} loads the weights itself: what it does cannot be foreseen",
         "The class overrides `load_own_variables`: what it does with the tensors is known only when it runs. Or the "
         "file names a class or function of your own: its settings are recorded, its code is not.",
     ),

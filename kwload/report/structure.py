@@ -225,7 +225,7 @@ def _own_load(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         severity_of(raws[0]),
         headline=entry(404).say(layer=named(names) if names else "a layer"),
         layer=names[0] if names else None,
-        notes=["its `load_own_variables` is called with its tensors"],
+        notes=["`load_own_variables` is called with the tensors of the layer"],
         related=names[1:],
     )
 
