@@ -30,6 +30,7 @@ def cases() -> Iterator[tuple[str, Report]]:
     yield from _counts()
     yield from _heads()
     yield from _widths()
+    yield from _attention()
     yield from _transposed()
     yield from _recurrent()
     yield from _of_keras_1()
@@ -115,6 +116,24 @@ def _heads() -> Iterator[tuple[str, Report]]:
     extra = [raw(305, file_group=2), raw(305, file_group=3)]
     full = file(*trunk, fc, head, layout="legacy")
     yield "KW305-top", report(full, model(*trunk), *extra, path="w.h5", pairs=same(4), prediction=stops)
+
+
+def _attention() -> Iterator[tuple[str, Report]]:
+    def net(heads: int, size: int) -> list[Layer]:
+        in_, out = {"kernel": (8, heads, size), "bias": (heads, size)}, {"kernel": (heads, size, 8), "bias": (8,)}
+        places = {"query": in_, "key": in_, "value": in_, "output": out}
+        return [
+            Layer("mha", "layers/multi_head_attention", "MultiHeadAttention", {}),
+            *(
+                Layer(f"mha/{name}", f"layers/multi_head_attention/{name}_dense", "EinsumDense", shapes)
+                for name, shapes in places.items()
+            ),
+        ]
+
+    rows = {"file_group": 1, "group": 1, "tensor": 0, "variable": 0, "axis": 1}
+    apart = raw(307, **rows, related=[1, 2, 3, 4, 5, 6])
+    stops = predicts("raises", **{**base.TOTAL, "a": 4})
+    yield "KW307-attention", report(file(*net(2, 4)), model(*net(4, 2)), apart, pairs=[], prediction=stops)
 
 
 def _widths() -> Iterator[tuple[str, Report]]:
@@ -236,5 +255,8 @@ def architectures() -> Iterator[tuple[str, Report]]:
     ]
     wrong = raw(322, a=5, b=15)
     yield "KW322", report(file(stem, *blocks), model(*vgg), wrong, pairs=[], prediction=stops)
+    plain = [dense("dense", "layers/dense", 784, 32), dense("dense_1", "layers/dense_1", 32, 5)]
+    old = file(*plain, layout="legacy")
+    yield "KW322-small", report(old, model(*vgg), raw(322, a=2, b=15), path="w.weights.h5", pairs=[], prediction=stops)
     odd = [Layer(f"w{i}", f"layers/mine_{i}", "Mine", {"w": (5, 5, 5)}) for i in range(6)]
     yield "KW322-unknown", report(file(*odd), model(*vgg), raw(322, a=6, b=15), pairs=[], prediction=stops)

@@ -118,3 +118,29 @@ def test_what_is_no_other_width_of_a_network(family: Family, units: tuple[int, .
     path = family.save(widths(family, 8, 16, 24, 32), tmp_path)
     report = kwload.check(widths(family, *units), path)
     assert not report.ok and not any("times the model's width" in item.headline for item in report.errors)
+
+
+@each_plain
+@pytest.mark.parametrize(("heads", "size"), [(4, 2), (4, 4), (2, 8)])
+def test_other_heads_of_an_attention_layer(family: Family, heads: int, size: int, tmp_path: Path) -> None:
+    def net(heads: int, size: int) -> Any:
+        layers = family.keras.layers
+        inputs = layers.Input((3, 8))
+        mixed = layers.MultiHeadAttention(heads, size, name="mha")(inputs, inputs)
+        return family.keras.Model(inputs, layers.Dense(2, name="last")(mixed))
+
+    path = family.save(net(2, 4), tmp_path)
+    finding = only(kwload.check(model := net(heads, size), path), "KW307")
+    assert "to fit the file, build `mha` with num_heads=2, key_dim=4" in finding.help
+    assert run_help(finding.help[0], model).counts["matched"] == 2
+
+
+@each_plain
+def test_a_file_of_two_dense_layers_into_convolutions_is_another_architecture(family: Family, tmp_path: Path) -> None:
+    layers = family.keras.layers
+    small = family.sequential(layers.Dense(7), layers.Dense(3), inputs=(5,))
+    path = family.save(small, tmp_path)
+    finding = only(kwload.check(build(family, OLD), path), "KW322")
+    assert finding.found == "a plain network of Dense layers"
+    fits = family.sequential(layers.Dense(16), layers.Dense(10), inputs=(5,))  # its last layer fits the model's
+    assert "KW322" not in str(kwload.check(build(family, OLD), family.save(fits, tmp_path)))

@@ -12,12 +12,13 @@
 
 #include "plan/join.h"
 
-enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4, APART_LEAST = 8 };
+enum { LAYERS_LEAST = 4, CAUSES_LEAST = 4, APART_LEAST = 8, KIND_LEAST = 2, RANKS = 8 };
 
 typedef struct tally {
     uint32_t file, model; /* layers with weights */
     uint32_t common;      /* shapes of layers that both have, as often */
     uint32_t fit, kind;   /* layers of the model that fit, or have the same rank at least */
+    uint32_t file_ranks[RANKS], model_ranks[RANKS]; /* layers by rank; what has more counts as the last */
 } tally;
 
 /* What a layer is: its first tensor of the highest rank, whatever biases and scales stand beside it; NULL: none is there. */
@@ -36,8 +37,9 @@ static int compare_hashes(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Sorted hashes of the shapes of the layers with weights; NULL: no memory. */
-static uint64_t *list_hashes(kw_join *join, const kw_table *table, const uint32_t *ordered, uint32_t *count) {
+/* Sorted hashes of the shapes of the layers with weights, and how many have which rank; NULL: no memory. */
+static uint64_t *list_hashes(kw_join *join, const kw_table *table, const uint32_t *ordered, uint32_t *count,
+                             uint32_t *ranks) {
     uint64_t *out = kw_arena_alloc(&join->work, table->group_count * sizeof *out);
     *count = 0;
     for (uint32_t g = 0; out != NULL && g < table->group_count; g++) {
@@ -47,6 +49,7 @@ static uint64_t *list_hashes(kw_join *join, const kw_table *table, const uint32_
         if (tensor == NULL) continue;
         kw_text shape = {(const char *)tensor->shape, tensor->rank * sizeof *tensor->shape};
         out[(*count)++] = kw_text_hash(shape, join->seed);
+        ranks[tensor->rank < RANKS ? tensor->rank : RANKS - 1]++;
     }
     if (out != NULL && *count > 0) qsort(out, *count, sizeof *out, compare_hashes);
     return out;
@@ -61,8 +64,9 @@ static bool is_same_kind(const kw_join *join, uint32_t f, uint32_t g) {
 }
 
 static int count_layers(kw_join *join, tally *out, kw_error *err) {
-    const uint64_t *a = list_hashes(join, join->file, join->ordered, &out->file);
-    const uint64_t *b = list_hashes(join, join->model, NULL, &out->model);
+    const uint64_t *a = list_hashes(join, join->file, join->ordered, &out->file, out->file_ranks);
+    const uint64_t *b = list_hashes(join, join->model, NULL, &out->model, out->model_ranks);
+    uint32_t alike = 0;
     if (a == NULL || b == NULL) return kw_fail_memory(err);
     for (uint32_t i = 0, j = 0; i < out->file && j < out->model;) {
         out->common += a[i] == b[j];
@@ -81,6 +85,11 @@ static int count_layers(kw_join *join, tally *out, kw_error *err) {
         out->fit += join->matches[g].fit.kind == KW_FIT_OK;
         out->kind += is_same_kind(join, join->matches[g].candidate, g);
     }
+    for (unsigned rank = 0; rank < RANKS; rank++) {
+        alike += out->file_ranks[rank] < out->model_ranks[rank] ? out->file_ranks[rank] : out->model_ranks[rank];
+    }
+    /* By order, another number of layers leaves none against each other. */
+    if (join->legacy && out->file != out->model && alike > out->kind) out->kind = alike;
     return 0;
 }
 
@@ -102,12 +111,29 @@ static uint32_t count_causes(const kw_join *join, uint32_t first) {
     return causes;
 }
 
+/* True when one side has several layers of a rank that the other has not at all. */
+static bool has_other_kind(const tally *t) {
+    for (unsigned rank = 2; rank < RANKS; rank++) {
+        uint32_t a = t->file_ranks[rank], b = t->model_ranks[rank];
+        if ((a == 0 && b >= KIND_LEAST) || (b == 0 && a >= KIND_LEAST)) return true;
+    }
+    return false;
+}
+
+/* Where one side has a few layers only: true when the other has more than twice as many, and of another kind, and not
+ * one shape is on both. */
+static bool is_small_unlike(const tally *t) {
+    uint64_t more = t->file > t->model ? t->file : t->model, fewer = t->file < t->model ? t->file : t->model;
+    if (more < LAYERS_LEAST || fewer == 0 || t->common > 0 || t->fit > 0) return false;
+    return 2 * fewer < more && 2 * (uint64_t)t->kind < more && has_other_kind(t);
+}
+
 /* True when neither the shapes nor the kinds of the layers agree anywhere near.  Kinds agree by chance where all layers
  * are convolutions; other widths alone do not change how many layers there are. */
 static bool is_unlike(const tally *t) {
     uint64_t all = (uint64_t)t->file + t->model, more = t->file > t->model ? t->file : t->model;
     uint64_t apart = 2 * more - all;
-    if (t->file < LAYERS_LEAST || t->model < LAYERS_LEAST) return false;
+    if (t->file < LAYERS_LEAST || t->model < LAYERS_LEAST) return is_small_unlike(t);
     if (6 * (uint64_t)t->common >= all || 2 * (uint64_t)t->fit >= t->model) return false;
     return 4 * (uint64_t)t->kind < 3 * more || (apart >= APART_LEAST && 10 * apart > more);
 }

@@ -125,6 +125,8 @@ def build_report(
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
         found.append(structure.whole_model(context))
+    if any(item.severity == "error" and item.code != "KW206" for item in found):
+        found = [container.without_the_call(item) for item in found]
     if model is not None:
         found += structure.untracked(model.untracked)
         if not damaged:

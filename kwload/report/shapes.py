@@ -137,18 +137,15 @@ def _heads(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted) ->
 
     Its kernels are (input features, num_heads, key_dim): keras/src/layers/attention/multi_head_attention.py, 3.15.
     """
-    old, new = tuple(tensor.shape), variable.shape
-    projection = next((part for part in reversed(variable.path.split("/")[:-1]) if part), "")
-    kind, layer = context.class_name(variable.group), variable.layer
-    if kind == "EinsumDense":
-        path = context.model.groups[variable.group][0] if context.model is not None else ""
-        above = path.rpartition("/")[0]
-        kind = next((item[2] or "" for item in context.model.groups if item[0] == above), "") if context.model else ""
-    layer = layer.removesuffix(f"/{projection}")
-    if kind != "MultiHeadAttention" or projection not in ("query", "key") or len(old) != 3 or len(new) != 3:
+    rows = [row for row in (raw.model_tensor, *raw.related) if _is_head_kernel(context, context.variables[row])]
+    if not rows or not _attention_of(context, variable):
         return None
-    if old[1:] == new[1:] or not layer:
+    variable = context.variables[rows[0]]
+    found = tensor if rows[0] == raw.model_tensor else _partner(context, raw, rows[0])
+    layer = _attention_of(context, variable)
+    if found is None or len(found.shape) != 3 or tuple(found.shape)[1:] == variable.shape[1:] or not layer:
         return None
+    old, new = tuple(found.shape), variable.shape
     sizes = f"key_dim {old[2]:,} in the file, {new[2]:,} in the model"
     if old[1] != new[1]:
         size = f"key_dim {old[2]:,} -> {new[2]:,}" if old[2] != new[2] else f"key_dim {new[2]:,} in both"
@@ -157,6 +154,26 @@ def _heads(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted) ->
     build = f"to fit the file, build {quote(layer)} with num_heads={old[1]}, key_dim={old[2]}"
     others = any(name != layer and not name.startswith(f"{layer}/") for name in changed)
     return _Heads(sizes, [*load_the_rest(context), f"{build}, and the others likewise" if others else build])
+
+
+def _projection(variable: Wanted) -> str:
+    """``"query"`` of ``"mha/query/kernel"``."""
+    return next((part for part in reversed(variable.path.split("/")[:-1]) if part), "")
+
+
+def _attention_of(context: Context, variable: Wanted) -> str:
+    """The MultiHeadAttention that a variable belongs to, as a person calls it; empty when there is none."""
+    kind = context.class_name(variable.group)
+    if kind == "EinsumDense" and context.model is not None:
+        above = context.model.groups[variable.group][0].rpartition("/")[0]
+        kind = next((item[2] or "" for item in context.model.groups if item[0] == above), "")
+    return variable.layer.removesuffix(f"/{_projection(variable)}") if kind == "MultiHeadAttention" else ""
+
+
+def _is_head_kernel(context: Context, variable: Wanted) -> bool:
+    """Whether it is the kernel that makes queries or keys, which has the heads and their size as its last axes."""
+    is_kernel = len(variable.shape) == 3 and _projection(variable) in ("query", "key")
+    return is_kernel and bool(_attention_of(context, variable))
 
 
 _LONGEST_KERNEL: Final = 15

@@ -25,6 +25,9 @@ from kwload.report.words import severity_of
 Partner = Callable[[Context, Raw, int], TensorFacts | None]
 """The tensor that stands in the file where a variable (a row) stands in its layer."""
 
+_HEADS: Final = frozenset({"EinsumDense", "MultiHeadAttention", "GroupedQueryAttention", "GroupQueryAttention"})
+"""Classes whose last axis is the size of a head."""
+
 _LEAST: Final = 3
 """Layers of another width that are a network's, not a layer's."""
 
@@ -63,7 +66,7 @@ def _widths(context: Context, shapes: Sequence[tuple[int, tuple[int, ...]]]) -> 
     found: dict[int, tuple[int, int]] = {}
     for row, old in shapes:
         new = context.variables[row].shape
-        if len(new) > 1 and old[-1] != new[-1]:
+        if len(new) > 1 and old[-1] != new[-1] and context.class_name(context.variables[row].group) not in _HEADS:
             gates = _gates(context, context.variables[row])
             found.setdefault(context.variables[row].group, (old[-1] // gates, new[-1] // gates))
     return [(group, *pair) for group, pair in found.items()]

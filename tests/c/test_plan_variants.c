@@ -8,7 +8,7 @@ static const kw_rules V3_RULES = {
 static const kw_rules H5_RULES = {
     .flavour = KW_FLAVOUR_KERAS3, .version = 31501, .suffix = KW_SUFFIX_H5, .is_hdf5 = true};
 
-enum { LAYERS_MAX = 24 };
+enum { LAYERS_MAX = 32 };
 
 /* A table of layers of one kernel each, with a bias where `bias` is not 0; `model` names the variables. */
 typedef struct layer {
@@ -236,12 +236,14 @@ static void test_without_head(void)
 /* Another model's file is one finding; other widths of the same layers, or one change in it, are not that. */
 static void test_architecture(void)
 {
-    layer vgg[16], other[20], wide[16], changed[16];
+    layer vgg[16], other[20], wide[16], changed[16], points[30];
+    const layer few[] = {{2, {5, 7}, 7}, {2, {7, 3}, 3}}, one_of_it[] = {{2, {5, 7}, 7}, {4, {3, 3, 64, 64}, 64}};
     for (int i = 0; i < 16; i++) {
         vgg[i] = (layer){4, {3, 3, i ? 64 : 3, 64}, 64};
         wide[i] = (layer){4, {3, 3, i ? 60 + i : 3, 61 + i}, 61 + i};
         changed[i] = vgg[i];
     }
+    for (int i = 0; i < 30; i++) points[i] = (layer){4, {1, 1, 5 + i, 6 + i}, 6 + i};
     for (int i = 0; i < 20; i++)
         other[i] = i % 2 ? (layer){2, {7 + i, 1}, 0} : (layer){4, {1, 1, 5 + i, 9 + 2 * i}, 9 + 2 * i};
     changed[15] = (layer){2, {64, 10}, 10};
@@ -249,7 +251,8 @@ static void test_architecture(void)
         const layer *have;
         int count;
         bool wrong;
-    } rows[] = {{other, 20, true}, {wide, 16, false}, {changed, 16, false}, {changed, 12, false}, {other, 3, false}};
+    } rows[] = {{other, 20, true},   {points, 30, true},   {few, 2, true},    {wide, 16, false},     {changed, 16, false},
+                {changed, 12, false}, {points, 20, false}, {other, 3, false}, {one_of_it, 2, false}};
     for (int legacy = 0; legacy < 2; legacy++) {
         kw_layout layout = legacy ? KW_LAYOUT_LEGACY : KW_LAYOUT_V3;
         for (int i = 0; i < COUNT(rows); i++) {
@@ -258,7 +261,7 @@ static void test_architecture(void)
             CHECK_EQ(find(plan, KW_WRONG_FILE) != NULL, rows[i].wrong);
             if (rows[i].wrong) {
                 CHECK_EQ(plan->finding_count, 1);
-                CHECK_EQ(plan->findings[0].a, 20);
+                CHECK_EQ(plan->findings[0].a, rows[i].count);
                 CHECK_EQ(plan->findings[0].b, 16);
             }
             release(plan, file, model);
