@@ -76,11 +76,12 @@ bool kw_conversion_fits(const kw_join *join, uint32_t f, uint32_t g) {
     return fits;
 }
 
-/* One conversion; what is taken as it is, is none. */
+/* One conversion; what is taken as it is, from where it is, is none. */
 static int add(kw_join *join, uint32_t g, uint32_t variable, const kw_made *made, kw_error *err) {
     kw_plan *plan = join->plan;
     uint32_t row = kw_join_variable(join, g, variable);
-    if (made->step_count == 0) return 0;
+    bool moved = made->from[0] != kw_join_tensor(join, join->matches[g].candidate, variable);
+    if (made->step_count == 0 && !moved) return 0;
     join->matches[g].converts = true;
     join->signs[row] = kw_made_sign(made);
     if (!kw_join_selects(join, g)) return 0;

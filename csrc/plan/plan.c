@@ -21,7 +21,7 @@ static int make_pairs(kw_join *join, kw_error *err) {
     kw_plan *plan = join->plan;
     plan->pairs = kw_arena_alloc(&plan->arena, join->model->tensor_count * sizeof *plan->pairs);
     join->loaded = kw_arena_alloc(&join->work, join->file->group_count);
-    uint32_t next = 0; /* of the conversions, which are in the same order */
+    uint32_t next = 0; /* of the conversions, which are in the order of groups and their variables too */
     if (plan->pairs == NULL || join->loaded == NULL) return kw_fail_memory(err);
     for (uint32_t g = 0; g < join->model->group_count; g++) {
         const kw_match *match = &join->matches[g];
@@ -30,10 +30,12 @@ static int make_pairs(kw_join *join, kw_error *err) {
         if (match->source == KW_NONE || own || !kw_join_selects(join, g)) continue;
         join->loaded[match->source] = 1;
         for (uint32_t i = 0; i < group->count; i++) {
-            uint32_t from = kw_join_tensor(join, match->source, i), to = kw_join_variable(join, g, i);
+            uint32_t to = kw_join_variable(join, g, i);
             while (next < plan->conversion_count && plan->conversions[next].model_tensor < to) next++;
             bool made = next < plan->conversion_count && plan->conversions[next].model_tensor == to;
-            if (made) from = plan->conversions[next].from[0];
+            /* What is made of several tensors may come from fewer than there are variables. */
+            uint32_t from = made ? plan->conversions[next].from[0] : kw_join_tensor(join, match->source, i);
+            if (from == KW_NONE) continue;
             const kw_tensor *tensor = &join->file->tensors[from];
             if (tensor->dtype == KW_DTYPE_NONE && tensor->fault.code == KW_OK) continue; /* cause.c says so */
             plan->pairs[plan->pair_count++] = make_pair(join, from, to, match->rule);

@@ -104,15 +104,17 @@ typedef struct entry_list {
     size_t count, capacity;
 } entry_list;
 
+/* Adds the beginnings of a path, the longest first: those of one that is known are known too.  0 or KW_MEMORY. */
 static int add_entries(kw_join *join, entry_list *list, const char *path, kw_error *err) {
     static const char name[] = "_layer_checkpoint_dependencies/";
-    for (const char *next = strstr(path, name); next != NULL; next = strstr(next + 1, name)) {
-        const char *end = strchr(next + sizeof name - 1, '/');
-        char *text = kw_arena_text(&join->work, path, end == NULL ? strlen(path) : (size_t)(end - path));
+    for (size_t at = strlen(path); at-- > 0;) {
+        if ((at > 0 && path[at - 1] != '/') || strncmp(path + at, name, sizeof name - 1) != 0) continue;
+        const char *entry = path + at + sizeof name - 1;
+        char *text = kw_arena_text(&join->work, path, (size_t)(entry - path) + strcspn(entry, "/"));
         uint32_t known = KW_NONE;
         if (text == NULL) return kw_fail_memory(err);
         if (kw_index_add(&list->index, text, 0, &known, err) < 0) return -1;
-        if (known != KW_NONE) continue;
+        if (known != KW_NONE) return 0;
         if (KW_GROW(list->texts, list->count, list->capacity, err) < 0) return -1;
         list->texts[list->count++] = text;
     }

@@ -150,6 +150,23 @@ static int parse_node(kw_table *table, PyObject *object, kw_graph_node *node, kw
     return 0;
 }
 
+/* What the walk relies on: the model is an object, and only lists inside lists are without a name. */
+static int check_graph(const kw_graph_node *nodes, uint32_t count, const kw_graph_edge *edges) {
+    const char *wrong = nodes[0].group == KW_NONE ? "the first node is the model, which has a group" : NULL;
+    for (uint32_t n = 0; n < count && wrong == NULL; n++) {
+        for (uint32_t e = nodes[n].first; e < nodes[n].first + nodes[n].count && wrong == NULL; e++) {
+            if (edges[e].target >= count) {
+                wrong = "an edge names a node that is not there";
+            } else if (edges[e].name == NULL && (nodes[n].group != KW_NONE || nodes[edges[e].target].group != KW_NONE)) {
+                wrong = "an edge has no name, and does not lead from a list to a list";
+            }
+        }
+    }
+    if (wrong == NULL) return 0;
+    PyErr_SetString(PyExc_ValueError, wrong);
+    return -1;
+}
+
 static int parse_nodes(spec_object *self, PyObject *nodes) {
     Py_ssize_t count = PyTuple_Size(nodes), edge_total = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
@@ -168,12 +185,7 @@ static int parse_nodes(spec_object *self, PyObject *nodes) {
     for (Py_ssize_t i = 0; i < count; i++) {
         if (parse_node(&self->table, PyTuple_GetItem(nodes, i), &items[i], edges, &edge_count) < 0) return -1;
     }
-    for (uint32_t i = 0; i < edge_count; i++) {
-        if (edges[i].target >= (uint32_t)count) {
-            PyErr_SetString(PyExc_ValueError, "an edge names a node that is not there");
-            return -1;
-        }
-    }
+    if (check_graph(items, (uint32_t)count, edges) < 0) return -1;
     self->graph = (kw_graph){items, edges, (uint32_t)count, edge_count};
     return 0;
 }

@@ -413,17 +413,33 @@ static bool is_below(const char *path, const char *first) {
     return strncmp(path, first, len) == 0 && (path[len] == '\0' || path[len] == '/');
 }
 
-/* True when a shard map does not give the group to the part that is read: Keras does not look for it there. */
-static bool is_stray(reader *r, const char *path) {
+/* True when a shard map does not give the group to the part that is read: Keras does not look for it there.  `some`:
+ * the part has tensors of it. */
+static bool is_stray(reader *r, const char *path, bool some) {
     const kw_mapped *map = r->mapped;
     if (map == NULL) return false;
     uint32_t part = (uint32_t)(r->part - r->file->parts), row = kw_index_find(&r->map_paths, path);
-    for (size_t i = row; row != KW_NONE && i < map->count && strcmp(map->groups[i].path, path) == 0; i++) {
-        if (map->groups[i].fault.code != KW_OK || map->groups[i].part != part) continue;
-        map->groups[i].found = true;
+    if (row == KW_NONE) return true;
+    kw_mapped_group *first = &map->groups[row];
+    size_t left = map->count - row;
+    while (first->passed < left && first[first->passed].part < part && strcmp(first[first->passed].path, path) == 0)
+        first->passed++;
+    kw_mapped_group *own = &first[first->passed];
+    bool given = first->passed < left && own->part == part && strcmp(own->path, path) == 0;
+    if (given && own->fault.code == KW_OK) {
+        own->found = own->found || some;
+        own->empty = own->empty || !some;
         return false;
     }
+    first->elsewhere = first->elsewhere || some;
     return true;
+}
+
+/* True when one of the children is a dataset. */
+static bool has_datasets(const kw_hdf5 *hdf5, uint32_t node) {
+    for (uint32_t i = node + 1; i < hdf5->nodes[node].next; i = hdf5->nodes[i].next)
+        if (is_dataset(hdf5, resolve(hdf5, i))) return true;
+    return false;
 }
 
 /* The group of the object whose variables are in node `vars`, itself below `owner`. */
@@ -449,7 +465,7 @@ static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) 
         return 0;
     }
     r->users[vars] = row;
-    bool stray = is_stray(r, path);
+    bool stray = is_stray(r, path, has_datasets(hdf5, vars));
     for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
         uint32_t node = resolve(hdf5, i);
         if (stray && is_dataset(hdf5, node)) r->mapped->strays[r->part - r->file->parts]++;

@@ -15,12 +15,15 @@ typedef enum kw_keras_kind {
     KW_KERAS_HF_SHARD /* a shard of Hugging Face */
 } kw_keras_kind;
 
-/* A group that a shard map gives to a shard.  Those of one path stand together. */
+/* A group that a shard map gives to a shard.  Those of one path stand together, by part, the lost ones last. */
 typedef struct kw_mapped_group {
     const char *path;
     uint32_t part;  /* the shard, when it could be opened */
     kw_fault fault; /* else why it could not */
-    bool found;     /* the shard has it: set by kw_keras_read */
+    bool found;     /* the shard has tensors of it: set by kw_keras_read, as what follows */
+    bool empty;     /* the shard has the group, with nothing in it */
+    bool elsewhere; /* of the first of a path: a shard has tensors of it that the map does not give to that shard */
+    size_t passed;  /* of the first of a path: how many of its rows are of parts that were read before */
 } kw_mapped_group;
 
 /* What a shard map says, none of it for other files. */

@@ -217,6 +217,22 @@ static const char *group_path(map *m, const char *key, kw_error *err) {
     return path;
 }
 
+static int compare_parts(const void *a, const void *b) {
+    const kw_mapped_group *x = a, *y = b;
+    bool lost = x->fault.code != KW_OK, other = y->fault.code != KW_OK;
+    if (lost != other) return lost ? 1 : -1;
+    return (x->part > y->part) - (x->part < y->part);
+}
+
+/* Puts the rows of each path in the order of their parts, in which these are read. */
+static void sort_parts(kw_mapped *mapped) {
+    for (size_t first = 0, end; first < mapped->count; first = end) {
+        for (end = first + 1; end < mapped->count; end++)
+            if (strcmp(mapped->groups[end].path, mapped->groups[first].path) != 0) break;
+        qsort(mapped->groups + first, end - first, sizeof *mapped->groups, compare_parts);
+    }
+}
+
 /* Lists what the map says, of Hugging Face only what is lost. */
 static int list_groups(map *m, kw_shards *out, kw_error *err) {
     kw_mapped *mapped = &out->mapped;
@@ -230,6 +246,7 @@ static int list_groups(map *m, kw_shards *out, kw_error *err) {
         if (path == NULL) return -1;
         mapped->groups[mapped->count++] = (kw_mapped_group){.path = path, .part = s->part, .fault = s->fault};
     }
+    sort_parts(mapped);
     return 0;
 }
 
@@ -282,6 +299,7 @@ static int compare_size(kw_build *build, kw_error *err) {
 int kw_shards_compare(kw_build *build, const kw_shards *shards, kw_error *err) {
     const kw_mapped *mapped = &shards->mapped;
     uint32_t before = build->file->fault_count, parts = build->file->part_count;
+    bool elsewhere = false;
     if (build->file->content == KW_CONTENT_HF_SHARDS || mapped->count == 0) return 0;
     uint64_t *absent = calloc(parts + 1, sizeof *absent);
     const char **first = calloc(parts + 1, sizeof *first);
@@ -289,7 +307,10 @@ int kw_shards_compare(kw_build *build, const kw_shards *shards, kw_error *err) {
     for (size_t i = 0; result == 0 && i < mapped->count; i++) {
         const kw_mapped_group *group = &mapped->groups[i];
         bool sound = group->fault.code == KW_OK && build->file->parts[group->part].hdf5 != NULL;
-        if (!sound || group->found || absent[group->part]++ > 0) continue;
+        if (i == 0 || strcmp(group->path, mapped->groups[i - 1].path) != 0) elsewhere = group->elsewhere;
+        /* Keras lists objects that have no weights, too. */
+        bool there = group->found || (group->empty && !elsewhere);
+        if (!sound || there || absent[group->part]++ > 0) continue;
         first[group->part] = group->path[0] != '\0' ? group->path : "vars";
     }
     for (uint32_t part = 0; result == 0 && part < parts; part++) {
