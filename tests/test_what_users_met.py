@@ -132,6 +132,13 @@ def test_21_shards_that_do_not_belong_together(sharded: Path) -> None:
     assert other.headline == f"`{first.name}` holds what belongs to `{second.name}`: layers/dense_2"
     with pytest.raises(kwload.WeightsFileError):
         kwload.load_weights(model, sharded)
+    second.rename(first)
+    first.with_suffix(".kept").rename(second)
+    swapped = only(kwload.check(model, sharded))
+    assert [line.partition(" is not in it")[0] for line in swapped.body] == [
+        f"{first.name}: layers/dense",
+        f"{second.name}: layers/dense_2",
+    ]
 
 
 @pytest.mark.parametrize("marked", [True, False])
