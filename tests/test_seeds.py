@@ -232,7 +232,7 @@ def test_12_new_head_by_name(family: Family, tmp_path: Path) -> None:
     saved, model = build("old_dense", 10), build("new_dense", 5)
     expected = values(saved)[:2] + values(model)[2:]
     report = loaded(model, family.save(saved, tmp_path), expected, by_name=True)
-    missing = finding(report, "KW301")
+    missing = finding(report, "KW326")
     assert (missing.layer, missing.severity) == ("new_dense", "warning")
     assert [pair[1] for pair in report.pairs] == ["conv1/kernel", "conv1/bias"]
     assert report.prediction.outcome == "loads_part"
