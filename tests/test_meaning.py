@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from real_files import CORPUS
 import kwload
 from kwload import _core, meaning
 from kwload.meaning import stored, values
+from kwload.versions import whole
 
 FLAVOURS = ("keras", "tf_keras")
 keras_marks = [pytest.param(name, marks=pytest.mark.keras) for name in FLAVOURS]
@@ -447,28 +449,6 @@ def test_18_activation_and_dropout(flavour: str, suffix: str, tmp_path: Path) ->
     assert [item.layer for item in report.warnings if item.code == "KW401"] == ["a"]
 
 
-@pytest.mark.keras
-def test_names_that_only_the_configuration_holds(tmp_path: Path) -> None:
-    import numpy as np
-    import tf_keras as keras
-
-    def net(*names: str) -> Any:
-        return keras.Sequential([keras.Input(ROW), *(keras.layers.Dense(4, name=name) for name in names)])
-
-    path = tmp_path / "model.keras"
-    saved = net("left", "right")
-    saved.save(path)
-    model = net("right", "left")
-    report = kwload.check(model, path)
-    assert [item.code for item in report.errors] == ["KW304"]
-    assert report.prediction.outcome == "loads_wrong"
-    kwload.load_weights(model, path, mapping={"layers/dense_1": "right", "layers/dense": "left"})
-    np.testing.assert_array_equal(model.get_layer("left").kernel, saved.get_layer("left").kernel)
-    assert kwload.check(net("left", "right"), path).findings == ()
-    # numbered otherwise, or moved: nobody can tell
-    assert [item.severity for item in kwload.check(net("right", "new"), path).findings] == ["warning"]
-
-
 # --- from anyone -----------------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
@@ -521,6 +501,35 @@ def test_bytes_that_are_no_configuration(data: bytes) -> None:
         assert stored.parse(data) is None
     finally:
         sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 300 + b'"' + b'\\"' * 1_500_000,
+        b"[" * 1_900_000 + b"]" * 1_900_000,
+        (b"[" * 201 + b"]" * 201) * 9_000,
+    ],
+    ids=["a text without end", "deep", "deep again and again"],
+)
+def test_long_bytes_that_are_no_configuration(data: bytes) -> None:
+    """Each byte is looked at a few times: from each quotation mark to the end would take days."""
+    began = time.process_time()
+    assert stored.parse(data) is None
+    assert time.process_time() - began < 30
+
+
+def test_a_list_that_holds_itself() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    assert len(stored.flattened([("0", circle)])) == 1
+    assert stored.flattened([("0", [[1]]), ("1", (2, 3))]) == [("0", 1), ("1/0", 2), ("1/1", 3)]
+
+
+@pytest.mark.parametrize("text", [b"[" + b"[]," * 6_000_000 + b"[]]", b"[" * 201 + b"]" * 201], ids=["long", "deep"])
+def test_a_configuration_that_no_model_has_is_not_parsed(text: bytes) -> None:
+    assert whole.parsed(text) is None
+    assert whole.parsed(b'{"class_name": "Sequential"}') == {"class_name": "Sequential"}
 
 
 @pytest.mark.keras

@@ -28,18 +28,23 @@ TF_OPERATIONS: Final = frozenset(
 _NETS: Final = frozenset({"Functional", "Model", "Network", "Sequential"})
 _IGNORED: Final = frozenset({"mask", "query_mask", "value_mask", "key_mask", "name"})
 _NO_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)  # one that does not end, too: found once
 
 
 def parse(data: bytes) -> Unit | None:
     """The model that a configuration describes, or None when it cannot be read."""
-    if len(data) > MOST_BYTES or _too_deep(data):
+    tree = tree_of(data, MOST_BYTES)
+    return unit_of(tree) if isinstance(tree, dict) else None
+
+
+def tree_of(data: bytes, most: int) -> Any:
+    """What a JSON text says; None when it is none, has more than so many bytes, or is too deep."""
+    if len(data) > most or _too_deep(data):
         return None
     try:
-        tree = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return unit_of(tree) if isinstance(tree, dict) else None
 
 
 def _too_deep(data: bytes) -> bool:
@@ -52,11 +57,11 @@ def _too_deep(data: bytes) -> bool:
 
 
 def _nested(brackets: bytes) -> bool:
-    for _ in range(_DEEPEST):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return True
+    import numpy as np
+
+    codes = np.frombuffer(brackets, np.uint8)
+    depth = np.cumsum(np.where((codes == ord("[")) | (codes == ord("{")), 1, -1), dtype=np.int32)
+    return bool(depth.size and depth.max() > _DEEPEST)
 
 
 def unit_of(tree: dict[str, Any]) -> Unit:
@@ -260,7 +265,9 @@ def flattened(arguments: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         if key in _IGNORED or value is None or (key == "training" and not value):
             continue
         item = value
-        while isinstance(item, (list, tuple)) and len(item) == 1:
+        for _ in range(_DEEPEST):  # a list may hold itself
+            if not isinstance(item, (list, tuple)) or len(item) != 1:
+                break
             item = item[0]
         if isinstance(item, (list, tuple)) and not _Graph._is_leaf(item) and len(item) <= 4096:
             found += [(f"{key}/{i}", part) for i, part in enumerate(item)]

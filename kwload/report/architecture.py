@@ -130,7 +130,7 @@ SIGNATURES: Final = (
     Signature("VGG19", (r"block5_conv4", r"block1_conv2")),
     Signature("VGG16", (r"block5_conv3", r"block1_conv2")),
     Signature("NASNet", (r"separable_conv_\d_(?:bn_)?(?:normal|reduction)",)),
-    Signature("ConvNeXt", (r"convnext_\w+_stage_\d",)),
+    Signature("ConvNeXt", (r"convnext_\w{1,40}_stage_\d",)),
     Signature("BERT", (r"bert", r"encoder|transformer_layer")),
     Signature("GPT-2", (r"gpt2|/h_\._\d+/attn|c_attn",)),
     Signature("YOLO (Darknet)", (r"yolo|darknet",)),

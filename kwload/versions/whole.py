@@ -4,7 +4,6 @@ in which Keras gets to them."""
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +16,9 @@ from kwload.versions.reader import Reader
 from kwload.versions.replay import Replay
 from kwload.versions.replay_2 import Replay2
 from kwload.versions.writer import number
+
+_MOST_BYTES: Final = 16 << 20
+"""Of a stored text; a vocabulary of a million words is in it."""
 
 DAMAGED: Final = "the file is damaged, and what Keras makes of that depends on the place"
 _LEGACY: Final = ("legacy", "legacy-model", "keras-0", "hf-shard")
@@ -68,13 +70,11 @@ def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: s
 
 
 def parsed(text: bytes | None) -> Any:
-    """A stored JSON text; None when there is none, or none that can be read."""
-    if text is None:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    """A stored JSON text; None when there is none, or none that can be read, or one of a length or depth that no model
+    has: what it becomes takes many times its bytes."""
+    from kwload.meaning import stored
+
+    return stored.tree_of(text, _MOST_BYTES) if text is not None else None
 
 
 def _load(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str) -> Replay:
