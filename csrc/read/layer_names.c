@@ -31,6 +31,7 @@ enum {
 /* A layer as an object of the configuration. */
 typedef struct entry {
     const char *class_name, *module; /* NULL: not told */
+    const char *name;                /* in a functional model also beside the settings, which the user's own may lack */
     size_t config;                   /* where its settings begin; 0: nowhere */
     uint32_t group;
 } entry;
@@ -111,6 +112,7 @@ static int read_layer(namer *n, kw_json *json, entry *out, kw_error *err) {
     *out = (entry){.group = KW_NONE};
     while ((token = kw_json_next(json, err)) == KW_JSON_KEY) {
         if (kw_json_is(json, "class_name") && peek_text(n, json, &out->class_name, err) < 0) return -1;
+        if (kw_json_is(json, "name") && peek_text(n, json, &out->name, err) < 0) return -1;
         if (kw_json_is(json, "module") && peek_text(n, json, &out->module, err) < 0) return -1;
         if (kw_json_is(json, "config")) out->config = (size_t)kw_cursor_at(&json->cursor);
         if (kw_json_skip(json, err) < 0) return -1;
@@ -258,7 +260,7 @@ static int take_layer(namer *n, const entry *layer, uint32_t group, const char *
     settings s;
     if (layer->class_name == NULL) return 0;
     if (read_settings(n, layer->config, &s, err) < 0) return -1;
-    if (name_group(n, group, layer, prefix, s.name, err) < 0) return -1;
+    if (name_group(n, group, layer, prefix, layer->name != NULL ? layer->name : s.name, err) < 0) return -1;
     return add_parts(n, layer, group, &s, level + 1, err);
 }
 

@@ -133,7 +133,8 @@ static void test_a_graph(void) {
                    FUNCTIONAL("net", LAYER("InputLayer", "in") ","
                                      "{\"module\":\"keras.src.ops.numpy\",\"class_name\":\"Add\",\"config\":{\"name\":\"op\"}},"
                                      LAYER("Add", "one") "," LAYER("GroupQueryAttention", "q") ","
-                                     LAYER("PReLU", "p") "," LAYER("Add", "two")));
+                                     LAYER("PReLU", "p") ","
+                                     "{\"module\":null,\"class_name\":\"Add\",\"config\":{},\"name\":\"two\"}"));
     CHECK_STR(name_of(m, "layers/input_layer"), "in");
     CHECK_STR(name_of(m, "layers/add"), "one");
     CHECK_STR(name_of(m, "layers/add_1"), "two");
