@@ -34,6 +34,8 @@ Build = Callable[[Any], Any]
         ("tf.keras 2.4.0", "tf_keras", (2, 4, 0), "tf_keras 2.4.0"),
         ("2.3.1", "keras2", (2, 3, 1), "Keras 2.3.1"),
         ("1.2.2", "keras2", (1, 2, 2), "Keras 1.2.2"),
+        ("keras", "keras", (3, 99, 99), "Keras 3"),
+        ("tf_keras", "tf_keras", (2, 99, 99), "Keras 2"),
     ],
 )
 def test_versions_are_keras_own(text: str, flavour: str, version: tuple[int, int, int], said: str) -> None:
@@ -41,7 +43,9 @@ def test_versions_are_keras_own(text: str, flavour: str, version: tuple[int, int
     assert (asked.flavour, asked.version, asked.said) == (flavour, version, said)
 
 
-@pytest.mark.parametrize("text", ["", "4", "0.3", "2.", "three", "2.15.0.1", "tf_keras 3.1", "tf_keras 2.3", "jax 3.8"])
+@pytest.mark.parametrize(
+    "text", ["", "4", "0.3", "2.", "three", "2.15.0.1", "tf_keras 3.1", "tf_keras 2.3", "jax 3.8", "kera", "keras3.x"]
+)
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r'expected a version of Keras .*"2\.15"'):
         other.parse(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import re
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -46,40 +45,27 @@ class Reader:
         return self.version[:2] > (NEWEST if self.is_3 else NEWEST_2)[:2]
 
 
-_TEXT: Final = re.compile(
-    r"(?:(keras|tf[_-]keras|tf\.keras)\b\s*)?(?:==)?\s*(\d+(?:\.\d+){0,2})?(?:[-.]?(?:dev|rc|tf|a|b|post)[\d.]*)?(?:\+\w+)?",
-    re.IGNORECASE,
-)
-
-
 def parse(text: str) -> Reader:
-    """``"3.8"``, ``"2.15"``, ``"tf_keras"``, ``"keras 3.15.1"`` as a reader; what is left out of a version means the
-    newest that is known here.
+    """The release that :func:`kwload.spec.other.parse` understands: what is left out of a version means the newest that
+    is known here.
 
     Raises
     ------
     ValueError
-        The text names no release of Keras.
+        The text names no Keras.
     """
-    found = _TEXT.fullmatch(text.strip())
-    package, number = (found[1], found[2]) if found else (None, None)
-    if number is not None:
-        parts = [int(part) for part in number.split(".") if len(part) < 5]
-        if parts and parts[0] in (1, 2, 3) and len(parts) == len(number.split(".")):
-            flavour = "keras" if parts[0] == 3 else "tf_keras"
-            if package is None or (package.lower() == "keras") or flavour == "tf_keras":
-                return Reader(flavour, _complete(parts))
-    elif package is not None:
-        return Reader("keras", NEWEST) if package.lower() == "keras" else Reader("tf_keras", NEWEST_2)
-    raise ValueError(f'{text!r} is no release of Keras: give one like "3.8", "2.15" or "tf_keras 2.16"')
+    from kwload.spec import other
+
+    asked = other.parse(text)
+    return Reader("keras" if asked.flavour == "keras" else "tf_keras", _complete(asked.exact))
 
 
-def _complete(parts: list[int]) -> Version:
+def _complete(parts: tuple[int, ...]) -> Version:
     """The release that a short version means: the newest one that begins so."""
     if len(parts) < 3:
         from kwload.versions import classes
 
-        begun = [release for release in classes.releases() if release[: len(parts)] == tuple(parts)]
+        begun = [release for release in classes.releases() if release[: len(parts)] == parts]
         if begun:
             return max(begun)
     return (parts[0], parts[1] if len(parts) > 1 else 0, parts[2] if len(parts) > 2 else 0)
@@ -106,7 +92,8 @@ def installed() -> Reader:
 
 
 def _reader(version: str) -> Reader | None:
-    try:
-        return parse(version)
-    except ValueError:
-        return None
+    """By ``__version__``: ``"3.16.0.dev1"``, ``"2.2.4-tf"``."""
+    from kwload.versions import writer
+
+    found = writer.number(version)
+    return Reader("keras" if found[0] == 3 else "tf_keras", found) if found is not None and 1 <= found[0] <= 3 else None
