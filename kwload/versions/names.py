@@ -25,23 +25,8 @@ FUNCTIONAL: Final = Class("Functional", ("models.Functional",), (), frozenset(),
 """What has no public name and is in every functional model."""
 
 _NAMESPACES: Final = frozenset(
-    {
-        "layers",
-        "models",
-        "initializers",
-        "regularizers",
-        "constraints",
-        "optimizers",
-        "losses",
-        "metrics",
-        "activations",
-        "ops",
-        "random",
-        "utils",
-        "quantizers",
-        "dtype_policies",
-        "saving",
-    }
+    "layers models initializers regularizers constraints optimizers losses metrics activations ops random utils"
+    " quantizers dtype_policies saving".split()
 )
 """What of ``keras.*`` can be imported in every release."""
 
