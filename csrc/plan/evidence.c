@@ -240,6 +240,29 @@ typedef struct chain {
     bool fits, nearly;  /* each fits the tensors of its name, or would with another input */
 } chain;
 
+/* True when a place in a list decided, not a name in the code, that the group gets what it gets: its own place, or
+ * that of the object around it at which the paths part ("layers/rnn/cell", "layers/rnn_1/cell"), unless that bears the
+ * name that a person gave it. */
+static bool is_by_order(const evidence *e, uint32_t g) {
+    const kw_join *join = e->join;
+    uint32_t f = join->matches[g].candidate, other = e->of_model[g];
+    if (f == KW_NONE || join->matches[g].by_order) return true;
+    if (other == KW_NONE && e->next[g] != KW_NONE) other = join->matches[e->next[g]].candidate;
+    if (other == KW_NONE || !join->v3) return false;
+    const char *path = join->file->groups[f].path, *part = join->file->groups[other].path;
+    size_t first = 0;
+    for (size_t i = 0; path[i] != '\0' && path[i] == part[i]; i++)
+        if (path[i] == '/') first = i + 1;
+    size_t len = first + strcspn(path + first, "/");
+    for (uint32_t up = e->parents[g]; up != KW_NONE; up = e->parents[up]) {
+        const kw_match *match = &join->matches[up];
+        const char *above = match->candidate != KW_NONE ? join->file->groups[match->candidate].path : "";
+        if (strncmp(above, path, len) != 0) return false;
+        if (above[len] == '\0') return match->by_order && e->of_model[up] != match->candidate;
+    }
+    return false;
+}
+
 static chain measure(const evidence *e, uint32_t g) {
     const kw_join *join = e->join;
     chain c = {.even = true, .by_order = true, .fits = true, .nearly = true};
@@ -248,7 +271,7 @@ static chain measure(const evidence *e, uint32_t g) {
     c.head_is_new = kw_model_name_given(join, c.head) && e->of_model[c.head] == KW_NONE;
     for (uint32_t at = c.head;; at = e->next[at]) {
         uint32_t own = e->of_model[at];
-        c.by_order = c.by_order && (join->matches[at].by_order || join->matches[at].candidate == KW_NONE);
+        c.by_order = c.by_order && is_by_order(e, at);
         c.tail = at;
         c.misfits += join->matches[at].candidate != KW_NONE && join->matches[at].fit.kind != KW_FIT_OK;
         if (own != KW_NONE && kw_join_fit(join, own, at).kind != KW_FIT_OK) {

@@ -82,6 +82,64 @@ static void test_swapped(void)
     release(plan, file, model);
 }
 
+/* Two layers, each inside another one: in a list, or held by attributes of the model. */
+static builder *wrapped(const char *const *outer, const char *const *inner, bool in_list, bool is_model)
+{
+    static const char *const paths[][4] = {
+        {"one", "one/layer", "two", "two/layer"},
+        {"layers/wrap", "layers/wrap/layer", "layers/wrap_1", "layers/wrap_1/layer"},
+    };
+    builder *b = new_table(KW_LAYOUT_V3);
+    uint32_t flags = is_model ? 0 : KW_GROUP_NAMED;
+    add_group(b, "", NULL, "Sequential", 0);
+    for (int i = 0; i < 2; i++) {
+        bool made = kw_name_is_automatic(outer[i], "Dense");
+        add_group(b, paths[in_list][2 * i], outer[i], "Dense", flags | (made ? KW_GROUP_AUTO_NAME : 0u));
+        add_dense(b, paths[in_list][2 * i + 1], inner[i], flags, 4, 4);
+    }
+    if (!is_model)
+        return b;
+    add_node(b, 0);
+    add_edge(b, in_list ? "layers" : "one", 1);
+    if (!in_list)
+        add_edge(b, "two", 3);
+    if (in_list) {
+        add_node(b, KW_NONE);
+        add_edge(b, "wrap", 2);
+        add_edge(b, "wrap", 4);
+    }
+    for (uint32_t g = 1; g < 5; g++) {
+        add_node(b, g);
+        if (g % 2 == 1)
+            add_edge(b, "layer", g + 1 + in_list);
+    }
+    return b;
+}
+
+/* Names of layers inside others: the places of these may be in a list, though "layer" is a name in the code. */
+static void test_swapped_inside(void)
+{
+    static const struct {
+        const char *outer[2];
+        bool in_list;
+        kw_severity severity;
+    } rows[] = {
+        {{"dense", "dense_1"}, true, KW_ERROR},
+        {{"x", "y"}, true, KW_WARNING}, /* names against names */
+        {{"dense", "dense_1"}, false, KW_WARNING},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = wrapped(rows[i].outer, NAMES("a", "b"), rows[i].in_list, false);
+        builder *model = wrapped(rows[i].outer, NAMES("b", "a"), rows[i].in_list, true);
+        kw_plan *plan = make_plan(file, model, &V3_RULES);
+        CHECK_EQ(plan->finding_count, 1);
+        CHECK_EQ(plan->findings[0].code, KW_SWAPPED);
+        CHECK_EQ(plan->findings[0].severity, rows[i].severity);
+        CHECK_EQ(plan->prediction.outcome, i == 0 ? KW_OUTCOME_LOADS_WRONG : KW_OUTCOME_LOADS);
+        release(plan, file, model);
+    }
+}
+
 /* Names that the shapes speak against are no evidence. */
 static void test_swapped_by_name_alone(void)
 {
@@ -1107,6 +1165,7 @@ int main(void)
     RUN(test_same_model_again);
     RUN(test_renamed);
     RUN(test_swapped);
+    RUN(test_swapped_inside);
     RUN(test_swapped_by_name_alone);
     RUN(test_inserted);
     RUN(test_removed);
