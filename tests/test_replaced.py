@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from families import ALL, Family
-from test_variants import agrees, only, run_help
+from families import ALL, Family, same, values
+from test_variants import _pytorch, agrees, only, rewrite, run_help
 
 import kwload
 
@@ -144,3 +144,23 @@ def test_a_file_of_two_dense_layers_into_convolutions_is_another_architecture(fa
     assert finding.found == "a plain network of Dense layers"
     fits = family.sequential(layers.Dense(16), layers.Dense(10), inputs=(5,))  # its last layer fits the model's
     assert "KW322" not in str(kwload.check(build(family, OLD), family.save(fits, tmp_path)))
+
+
+@each_plain
+def test_all_kernels_are_transposed_by_the_line_to_paste(family: Family, tmp_path: Path) -> None:
+    def net() -> Any:
+        layers = family.keras.layers
+        made = [layers.Conv2D(8, 3, name="c0"), layers.BatchNormalization(name="bn"), layers.Conv2D(8, 1, name="c1")]
+        made += [layers.Conv2D(3, 3, name="c2"), layers.Flatten(), layers.Dense(4, name="d0")]
+        return family.sequential(*made, layers.Dense(4, name="d1"), inputs=(8, 8, 3))
+
+    saved = net()
+    path = family.save(saved, tmp_path)
+    rewrite(path, _pytorch)
+    report = kwload.check(model := net(), path)
+    turned, (doubtful,) = only(report, "KW308"), report.warnings
+    if family.named:
+        exec(turned.help[0], {"model": model, "kwload": kwload})
+        assert same(values(model), values(saved))
+    rest = run_help(doubtful.help[1], net())
+    assert rest.counts["matched"] == 4 and not rest.warnings, "no square kernel is loaded as it is"

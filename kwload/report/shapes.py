@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kwload.report import heads, widths
+from kwload.report import heads, transposing, widths
 from kwload.report.axes import Axis, axes_of
 from kwload.report.context import (
     MOST_CHARS,
@@ -31,16 +31,8 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
 from kwload.report.text import plural
+from kwload.report.transposing import permutation
 from kwload.report.words import load_the_rest, severity_of
-
-_CONVENTIONS: Final[tuple[tuple[int, ...], ...]] = (
-    (3, 2, 0, 1),
-    (2, 3, 1, 0),
-    (4, 3, 0, 1, 2),
-    (2, 3, 4, 1, 0),
-    (1, 0),
-    (2, 1, 0),
-)
 
 
 def differing(found: Sequence[int], expected: Sequence[int]) -> list[int]:
@@ -313,9 +305,14 @@ def _transposed(context: Context, raw: Raw, tensor: TensorFacts, variable: Wante
         found=list(tensor.shape),
         body=[*side_by_side(tensor, variable, marked=False), *listed(lines, 4)],
         notes=notes,
-        help=[*_transpose(context, tensor, variable, order), *load_the_rest(context)],
+        help=[*(_all_at_once(context) or _transpose(context, tensor, variable, order)), *load_the_rest(context)],
         related=[context.variables[row].path for row in related],
     )
+
+
+def _all_at_once(context: Context) -> list[str]:
+    lines = transposing.loop(context)
+    return [lines] if lines is not None else []
 
 
 def _turned(context: Context, raw: Raw, row: int) -> str:
@@ -367,28 +364,12 @@ def _doubtful(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted,
             6,
         ),
         notes=["other kernels of the file are transposed; these look the same either way, and values cannot tell"],
-        help=["transpose them too, unless you know that whatever wrote the file did not"],
+        help=[
+            f"transpose {'them' if many else 'it'} too, unless you know that whatever wrote the file did not",
+            *load_the_rest(context),
+        ],
         related=paths[1:],
     )
-
-
-def permutation(found: Sequence[int], expected: Sequence[int]) -> tuple[int, ...] | None:
-    """The order of axes that turns one shape into the other: the known conventions first."""
-    rank = len(expected)
-    if len(found) != rank:
-        return None
-    for order in _CONVENTIONS:
-        if len(order) == rank and [found[axis] for axis in order] == list(expected):
-            return order
-    left = list(range(rank))
-    found_order: list[int] = []
-    for length in expected:
-        axis = next((axis for axis in left if found[axis] == length), None)
-        if axis is None:
-            return None
-        left.remove(axis)
-        found_order.append(axis)
-    return tuple(found_order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +432,6 @@ def _kernel(context: Context, group: int) -> _Kernel | None:
 __all__ = [
     "differing",
     "left_with_others",
-    "permutation",
     "shape_findings",
     "side_by_side",
     "suggested_input",

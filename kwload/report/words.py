@@ -52,7 +52,8 @@ def load_the_rest(context: Context) -> list[str]:
             return []
         option = f"skip={name_list(names)}"
     else:
-        if context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch:
+        doubtful = any(raw.code == 308 and raw.severity != "error" for raw in context.raws)  # it would not be skipped
+        if context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch or doubtful:
             return []
         option = "skip_mismatch=True"
     return [f"load the rest with {context.again(option)}"]
