@@ -164,3 +164,40 @@ def test_all_kernels_are_transposed_by_the_line_to_paste(family: Family, tmp_pat
         assert same(values(model), values(saved))
     rest = run_help(doubtful.help[1], net())
     assert rest.counts["matched"] == 4 and not rest.warnings, "no square kernel is loaded as it is"
+
+
+@each_plain
+@pytest.mark.parametrize(("old", "new"), [((8, 16, 3), (8, 12, 16, 3)), ((8, 12, 16, 3), (8, 16, 3))])
+def test_a_layer_more_among_automatic_names(
+    family: Family, old: tuple[int, ...], new: tuple[int, ...], tmp_path: Path
+) -> None:
+    def net(units: tuple[int, ...]) -> Any:
+        return family.sequential(*(family.keras.layers.Dense(n) for n in units), inputs=(4,))
+
+    saved = net(old)
+    path = family.save(saved, tmp_path)
+    report = kwload.check(model := net(new), path)
+    finding = only(report, "KW305")
+    if len(new) > len(old):
+        assert finding.body == (f"model  {model.layers[1].name} (Dense): kernel (8, 12), bias (12,)",)
+    assert "(12,)" in finding.body[0] and "made by Keras" not in str(report)
+    if family.is_legacy:
+        assert f"{len(old)} layers in the file, {len(new)} in the model" in str(report).split("\n")[0]
+    if family.named:
+        assert run_help(finding.help[0], model).counts["matched"] == 4
+        assert same(values(model)[:2] + values(model)[-2:], values(saved)[:2] + values(saved)[-2:])
+
+
+@each_legacy
+def test_layers_that_replaced_one_are_named_beside_it(family: Family, tmp_path: Path) -> None:
+    def net(*middle: tuple[str, int]) -> Any:
+        layers = family.keras.layers
+        made = [layers.Dense(units, name=name) for name, units in (("a", 8), *middle, ("b", 8), ("c", 8), ("d", 2))]
+        return family.sequential(*made, inputs=(4,))
+
+    path = family.save(net(("old", 5)), tmp_path)
+    finding = only(kwload.check(net(("x", 6), ("y", 7)), path), "KW305")
+    assert finding.headline == "`x` and `y` of the model stand before `b`, where the file has `old`"
+    assert "made by Keras" not in str(finding.notes)
+    alike = only(kwload.check(net(("x", 5), ("y", 5)), path), "KW305")
+    assert "their names are not those in the file" in str(alike.notes)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
+from kwload.meaning.names import is_automatic
 from kwload.report import heads
 from kwload.report.context import (
     LEGACY,
@@ -15,11 +16,14 @@ from kwload.report.context import (
     finding,
     listed,
     named,
+    shape_text,
 )
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.frozen import set_as_saved
+from kwload.report.matches import number_of
+from kwload.report.replaced import puts_out_same
 from kwload.report.rules import option_of
 from kwload.report.text import plural
 from kwload.report.words import file_layers, group_flag, has, name_list, severity_of, wants
@@ -215,29 +219,78 @@ def _shifted(context: Context, raws: Sequence[Raw]) -> Finding:
 
 
 def _some(context: Context, raw: Raw) -> Finding:
-    """Between two layers of equal names one side has more, and these are alike (by order, legacy)."""
+    """Between two layers of equal names one side has more, and nothing tells which (by order, legacy)."""
     groups = list(dict.fromkeys(context.variables[row].group for row in raw.related))
-    names = [context.layer(group) for group in groups]
+    names, place = [context.layer(group) for group in groups], _before(context, raw)
+    there = _there(context, raw)
+    alike = not there or any(puts_out_same(context, was, now) for was in there for now in groups)
     more = abs(raw.b - raw.a)
-    if raw.b > raw.a:
+    if not alike and names:
+        stands = "stands" if len(names) == 1 else "stand"
+        what = f"{named(names)} of the model {stands} {place}, where the file has {named(_file_names(context, there))}"
+    elif raw.b > raw.a:
         what = f"{more:,} of {named(names)} of the model {'is' if more == 1 else 'are'} not in the file"
     else:
-        where, verb = _before(context, raw), "has" if more == 1 else "have"
-        what = f"{more:,} of the {plural(raw.a, 'layer')} of the file {where} {verb} no layer in the model"
+        verb = "has" if more == 1 else "have"
+        what = f"{more:,} of the {plural(raw.a, 'layer')} of the file {place} {verb} no layer in the model"
+    made = all(is_automatic(context.layer(group).rpartition("/")[2], context.class_name(group)) for group in groups)
+    why = "their names are made by Keras" if made else "their names are not those in the file"
+    in_file, in_model = _layer_counts(context)
     return finding(
         305,
         severity_of(raw),
         headline=entry(305).say(what=what),
         layer=names[0] if names else None,
-        expected=raw.b,
-        found=raw.a,
-        body=listed([wants(context, context.layer(group), context.rows_of[group]) for group in groups]),
+        path=context.groups[there[0]][0] if there else None,
+        expected=in_model,
+        found=in_file,
+        body=listed([*(f"file   {_held(context, was)}" for was in there), *(_wanted(context, now) for now in groups)]),
         notes=[
-            f"they stand {_before(context, raw)}; layers are matched by order",
-            "their names are made by Keras and nothing else tells them apart",
+            f"layers with weights: {in_file:,} in the file, {in_model:,} in the model; they are matched by order",
+            *([f"they stand {place}; {why}, and shapes do not tell which"] if alike else []),
         ],
         related=names[1:],
     )
+
+
+def _there(context: Context, raw: Raw) -> list[int]:
+    """The layers of the file in the place of those that a finding is about, legacy; none where it is not known."""
+    if context.file.layout not in LEGACY or not raw.a:
+        return []
+    layers = [row for row in file_layers(context) if context.file_tensors(row)]
+    end = len(layers)
+    if raw.other_group >= 0:
+        name = context.layer(raw.other_group)
+        rows = [place for place, row in enumerate(layers) if context.file_layer(row) == name]
+        end = rows[0] if len(rows) == 1 else -1
+    return layers[end - raw.a : end] if end >= raw.a else []
+
+
+def _file_names(context: Context, groups: Sequence[int]) -> list[str]:
+    return [context.file_layer(group) for group in groups]
+
+
+def _layer_counts(context: Context) -> tuple[int, int]:
+    """How many layers with weights file and model have."""
+    return sum(bool(context.file_tensors(row)) for row in file_layers(context)), len(heads.model_layers(context))
+
+
+def _held(context: Context, group: int) -> str:
+    """``dense_2: kernel (64, 10), bias (10,)``, of the file."""
+    tensors = context.file_tensors(group)
+    named_ = all(not tensor.variable.isdigit() for tensor in tensors)
+    said = [
+        f"{escape(item.variable)} {shape_text(item.shape)}" if named_ else shape_text(item.shape) for item in tensors
+    ]
+    more = f" and {len(said) - 4} more" if len(said) > 4 else ""
+    return f"{escape(context.file_layer(group))}: {', '.join(said[:4])}{more}"
+
+
+def _wanted(context: Context, group: int) -> str:
+    """``model  dense_2 (Dense): kernel (64, 10), bias (10,)``."""
+    kind = context.class_name(group)
+    name = f"{context.layer(group)} ({kind})" if kind else context.layer(group)
+    return f"model  {wants(context, name, context.rows_of[group])}"
 
 
 def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
@@ -246,12 +299,12 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
     in_file = first.file_group >= 0
     if in_file:
         names = [context.file_layer(raw.file_group) for raw in raws if raw.file_group >= 0]
-        lines = [has(context, raw.file_group) for raw in raws if raw.file_group >= 0]
+        lines = [f"file   {_held(context, raw.file_group)}" for raw in raws if raw.file_group >= 0]
         what = f"{_of(names, 'of the file')} {'has no layer' if len(names) == 1 else 'have no layers'} in the model"
     else:
         groups = [raw.model_group for raw in raws if raw.model_group >= 0]
         names = [context.layer(group) for group in groups]
-        lines = [wants(context, context.layer(group), context.rows_of[group]) for group in groups]
+        lines = [_wanted(context, group) for group in groups]
         what = f"{_of(names, 'of the model')} {'is' if len(names) == 1 else 'are'} not in the file"
     if not names:
         return
@@ -260,7 +313,7 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
     place = places[0] if len(places) == 1 else "in several places: " + ", ".join(places[:3])
     rows = [raw.file_group if in_file else raw.model_group for raw in raws]
     looks = (heads.model_ends_early if in_file else heads.file_ends_early)(context, rows) if at_end else []
-    counts = [sum(bool(context.file_tensors(row)) for row in file_layers(context)), sum(map(bool, context.rows_of))]
+    counts = _layer_counts(context)
     yield finding(
         305,
         severity_of(first),
@@ -277,7 +330,7 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
         ],
         help=[
             *(heads.load_by_order(context, [] if in_file else rows) if at_end else []),
-            *_rest_by_name(context, [] if in_file else names),
+            *(_rest_by_name(context, [] if in_file else names) or _by_place(context, raws)),
         ],
         related=names[1:],
     )
@@ -301,6 +354,51 @@ def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
     if not any(fit) or context.options.skip_mismatch:
         return []
     return [f"{context.load('by_name=True', 'skip_mismatch=True')}  loads by name what fits{left}"]
+
+
+def _by_place(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """The call that maps the other layers to each other by their order, and leaves those that do not fit."""
+    if context.options.own or context.options.by_name or context.options.skip_mismatch or context.failed:
+        return []
+    if context.file.faults or any(raw not in raws for raw in _errors(context)):
+        return []
+    file, model = _lists(context, raws)
+    if len(file) != len(model):
+        return []
+    pairs = [pair for pair in zip(file, model, strict=True) if context.fits(*pair)]
+    moved = [pair for pair in pairs if context.file.layout in LEGACY or context.source(pair[1]) != pair[0]]
+    option = option_of(context, moved)
+    fit = {new for _, new in pairs}
+    left = [raw.model_group for raw in raws if raw.model_group >= 0] + [row for row in model if row not in fit]
+    if option is None or len(left) > _MOST_LEFT:
+        return []
+    skip = [f"skip={name_list([context.selectable(row) for row in left])}"] if left else []
+    rest = f", and leaves {named([context.layer(row) for row in left])} as initialised" if left else ""
+    return [f"{context.again(option, *skip)}  loads the others by their order{rest}"]
+
+
+def _lists(context: Context, raws: Sequence[Raw]) -> tuple[list[int], list[int]]:
+    """The layers of file and model that stand in one list, in its order, but for those that only one side has: all of
+    them (legacy), or those whose path differs by its number (V3)."""
+    new, old = {raw.model_group for raw in raws}, {raw.file_group for raw in raws}
+    model = [row for row in heads.model_layers(context) if row not in new]
+    file = [row for row in file_layers(context) if context.file_tensors(row) and row not in old]
+    if context.file.layout in LEGACY or context.model is None:
+        return file, model
+    groups = context.model.groups
+    first = next((groups[row][0] for row in new if row >= 0), None)
+    stem = number_of(first if first is not None else context.groups[next(iter(old))][0])[0]
+    places = [(number_of(context.groups[row][0]), row) for row in file]
+    wanted = [(number_of(groups[row][0]), row) for row in model]
+    here, there = ([row for (base, _), row in sorted(some) if base == stem] for some in (places, wanted))
+    return here, there
+
+
+_MOST_LEFT: Final = 6
+
+
+def _errors(context: Context) -> list[Raw]:
+    return [raw for raw in context.raws if raw.severity == "error"]
 
 
 def _of(names: Sequence[str], whose: str) -> str:

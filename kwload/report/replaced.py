@@ -85,10 +85,11 @@ def _is_moved(context: Context, causes: Sequence[Raw], new: Sequence[int], old: 
     if any(context.fits(was, now) for was in old for now in new):
         return True
     told = any(raw.code == 305 and (raw.model_group >= 0 or raw.file_group >= 0) for raw in causes)
-    return told and any(_puts_out_same(context, was, now) for was in old for now in new)
+    return told and any(puts_out_same(context, was, now) for was in old for now in new)
 
 
-def _puts_out_same(context: Context, old: int, new: int) -> bool:
+def puts_out_same(context: Context, old: int, new: int) -> bool:
+    """Whether the weights of a layer of the file and of one of the model have the same ranks and last axes."""
     has = [(len(tensor.shape), tuple(tensor.shape)[-1:]) for tensor in context.file_tensors(old)]
     shapes = [context.variables[row].shape for row in context.rows_of[new]]
     return has == [(len(shape), shape[-1:]) for shape in shapes]
@@ -136,4 +137,4 @@ def _help(context: Context, new: Sequence[int]) -> list[str]:
     return [f"{context.again(f'skip={name_list(names)}')}  loads the rest and leaves {them} as initialised"]
 
 
-__all__ = ["CAUSES", "head_changed"]
+__all__ = ["CAUSES", "head_changed", "puts_out_same"]

@@ -49,6 +49,8 @@ def verdict(report: Report, *, strict: bool = False) -> str:
         done = "loaded," if report.loaded else _fits(report) if matched == wanted else "ok,"
         share = "all" if matched == wanted != 1 else f"{matched:,} of"
         said = f"{done} {share} {plural(wanted, 'variable')} {match_}"
+    elif not matched and (counts := _layer_counts(report)) is not None:
+        said = f"{plural(counts[0], 'layer')} in the file, {counts[1]:,} in the model: order matches none"
     elif matched < wanted:
         said = f"{matched:,} of {plural(wanted, 'variable')} {match_}"
     else:
@@ -62,6 +64,16 @@ def _fits(report: Report) -> str:
     if foreseen is None or foreseen.outcome != "raises":
         return "ok,"
     return f"fits, but {foreseen.keras} refuses it:"
+
+
+def _layer_counts(report: Report) -> tuple[int, int] | None:
+    """How many layers with weights file and model have, when that they are not as many is all that is wrong: then no
+    layer is matched, although some may fit."""
+    one = report.errors[0]
+    of_layers = one.code == "KW305" or (one.code == "KW306" and one.layer is None)
+    if len(report.errors) > 1 or not of_layers or not report.format.startswith("legacy"):
+        return None
+    return (one.found, one.expected) if isinstance(one.found, int) and isinstance(one.expected, int) else None
 
 
 _REFUSALS: Final = {
