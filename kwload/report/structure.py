@@ -10,6 +10,7 @@ from typing import Final
 from kwload.report import (
     architecture,
     converted,
+    inserted,
     matches,
     order,
     quantized,
@@ -340,7 +341,7 @@ _BUILDERS: Final[dict[int, Builder]] = {
     302: matches.unused,
     303: matches.renamed,
     304: order.swapped,
-    305: order.inserted,
+    305: inserted.inserted,
     306: variants.counts,
     307: shapes.shape_findings,
     308: shapes.transposed,
