@@ -8,6 +8,7 @@ from typing import Any, Final
 from kwload.meaning.net import Change, Effect, GraphChange, LayerChange, Meaning
 from kwload.meaning.values import UNKNOWN, Obj
 from kwload.report.context import Context, finding, listed, named
+from kwload.report.custom import changed_classes
 from kwload.report.escape import escape, quote
 from kwload.report.finding import Finding
 from kwload.report.text import plural
@@ -36,7 +37,7 @@ def meaning_findings(context: Context, meaning: Meaning) -> list[Finding]:
                 body=harmless,
             )
         )
-    return [*found, *_not_known(meaning)]
+    return [*found, *_not_known(context, meaning)]
 
 
 def _is_whole(context: Context) -> bool:
@@ -268,10 +269,11 @@ def _list(names: Sequence[str]) -> str:
 # --- what cannot be known --------------------------------------------------------------------------------------------
 
 
-def _not_known(meaning: Meaning) -> list[Finding]:
-    found = []
-    if meaning.code:
-        names = named(meaning.code)
+def _not_known(context: Context, meaning: Meaning) -> list[Finding]:
+    found, changed = [], changed_classes(context)
+    code = [name for name in meaning.code if name.rpartition(">")[2] not in changed]
+    if code:
+        names = named(code)
         headline = f"the file does not record the code of {names}: whether it changed cannot be known from this file"
         found.append(finding(404, "note", headline=headline))
     if meaning.mute:

@@ -10,6 +10,7 @@ from typing import Final
 from kwload.report import (
     architecture,
     converted,
+    custom,
     inserted,
     matches,
     order,
@@ -74,7 +75,8 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     for (code, _), several in together.items():
         # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
         found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)
-    return found
+    other_names = custom.renamed_variables(context)
+    return [*found, other_names] if other_names is not None else found
 
 
 def _dtype(context: Context, raws: list[Raw]) -> Iterator[Finding]:
