@@ -14,6 +14,7 @@ import pytest
 from live_grid import models
 from live_replay import check_legacy, check_walk, untouched
 
+import kwload
 from kwload.spec import live
 from kwload.spec.live import Flag, describe, is_model, keras_of
 
@@ -343,6 +344,62 @@ def test_a_property_that_raises_is_not_there(library: Any) -> None:
     names = [name for name, _ in model.nodes[0][1]]
     assert "alias" in names
     assert "broken" not in names
+
+
+class Impostor:
+    """What is asked for its class raises."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        raise RuntimeError("no class")
+
+
+def _odd_layers(library: Any) -> dict[str, type]:
+    class Unlisted(library.layers.Dense):  # type: ignore[misc]
+        def __dir__(self) -> list[str]:
+            raise RuntimeError("no names")
+
+    class Holder(library.layers.Dense):  # type: ignore[misc]
+        def __init__(self, units: int) -> None:
+            super().__init__(units)
+            self.__dict__["impostor"] = Impostor()
+
+    class Bottomless(library.layers.Dense):  # type: ignore[misc]
+        def __init__(self, units: int) -> None:
+            super().__init__(units)
+            value: list[Any] = []
+            for _ in range(3000):
+                value = [value]
+            self.__dict__["value"] = value
+
+    return {cls.__name__: cls for cls in (Unlisted, Holder, Bottomless)}
+
+
+@pytest.mark.parametrize("name", ["Unlisted", "Holder", "Bottomless"])
+def test_code_that_raises_where_keras_lets_it_through(library: Any, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.weights.h5"
+    chain(library, library.layers.Dense(4)).save_weights(path)
+    model = chain(library, _odd_layers(library)[name](4))
+    assert len(describe(model, "legacy").variables) == len(describe(model, "keras-3").variables) == 2
+    prediction = kwload.check(model, path).prediction
+    assert prediction is not None
+    if name == "Bottomless" and library.__name__ == "keras":  # tf_keras does not look into lists in lists
+        assert prediction.error is not None and prediction.error.type == "RecursionError"
+        with pytest.raises(RecursionError):
+            model.load_weights(path)
+
+
+def test_objects_that_lie_deep_in_one_another(library: Any, tmp_path: Path) -> None:
+    """Each layer holds the next one: the walk needs no room on Python's stack for that, Keras does."""
+
+    class Link(library.layers.Layer):  # type: ignore[misc]
+        pass
+
+    top = link = Link(name="top")
+    for i in range(1500):
+        link.__dict__["below"] = link = Link(name=f"link_{i}")
+    found = describe(chain(library, library.layers.Dense(4), top), "keras-3")
+    assert sum(group[2] == "Link" for group in found.groups) == 1501
 
 
 def test_the_replay_is_of_three_files() -> None:

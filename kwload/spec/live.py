@@ -17,7 +17,7 @@ Two descriptions exist, one a family of layouts:
 
 import enum
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import (
     BuiltinFunctionType,
@@ -462,6 +462,13 @@ class Class:
     orders: dict[tuple[str, ...], tuple[tuple[str, int], ...]] = field(default_factory=dict)
 
 
+_Step: TypeAlias = Generator[Any, int, int]
+"""The walk of one object or container, which yields the walks of what is in it and returns its node."""
+
+_TOO_DEEP: Final = 1000
+"""Keras comes to the end of Python's stack in containers that lie in one another so deep, whatever they hold."""
+
+
 class Walk:
     """One walk over a model; see the module's docstring."""
 
@@ -483,18 +490,33 @@ class Walk:
         self.seen: dict[int, int] = {}
         self.alive: list[Any] = []  # lists made by properties: their ids must stay theirs
         self.skipped: list[tuple[Any, int, str, str]] = []  # containers that this Keras does not look into
+        self.raised = False  # code of the user's own did, where Keras would let that through
 
     def run(self, model: Any) -> None:
         """Fills the result's groups, nodes, variables, owners and objects.
 
         What Keras never comes to gets a group too, that no edge leads to: it is neither saved nor loaded.
         """
-        self.object(model, "", None)
+        self.follow(self.object(model, "", None))
         while self.skipped:
             self.unsaved(*self.skipped.pop(0))
         self.result.nodes.extend((row, tuple(edges)) for row, edges in zip(self.rows, self.edges, strict=True))
 
-    def object(self, obj: Any, path: str, parent: str | None, attribute: str = "") -> int:
+    @staticmethod
+    def follow(first: _Step) -> int:
+        """The node of a walk, with all that is below it: a model may be deeper than Python's stack."""
+        steps, node = [first], None
+        while steps:
+            try:
+                steps.append(steps[-1].send(node) if node is not None else next(steps[-1]))
+                node = None
+            except StopIteration as end:
+                steps.pop()
+                node = int(end.value)
+        assert node is not None
+        return node
+
+    def object(self, obj: Any, path: str, parent: str | None, attribute: str = "") -> _Step:
         """The node of *obj*, walked when it is new; *parent* is None for the model itself."""
         known = self.seen.get(id(obj))
         if known is not None:
@@ -508,6 +530,7 @@ class Walk:
         self.rows.append(len(self.result.groups))
         edges: list[Edge] = []
         self.edges.append(edges)
+        group = len(self.result.groups)
         layer = self.group(obj, cls, plan, path, parent, attribute)
         prefix = f"{path}/" if path else ""
         if plan.layers_first:
@@ -515,30 +538,34 @@ class Walk:
                 layers = obj.layers
             except Exception:  # noqa: BLE001 - Keras would raise here; the plan has no edge for that
                 layers = ()
-            self.child("layers", layers, f"{prefix}layers", layer, edges)
+            below = self.child("layers", layers, f"{prefix}layers", layer)
+            if below is not None:
+                edges.append(("layers", (yield below)))
         kinds = self.kinds
         for name, value in self.attributes(obj, plan):
             kind = kinds.get(type(value))
             if kind is None or kind == _PROXY:
                 kind = self.kind(value)
-            if kind:
-                self.child(name, value, prefix + name, layer, edges)
+            if kind and (below := self.child(name, value, prefix + name, layer)) is not None:
+                edges.append((name, (yield below)))
+        if self.raised:
+            self.raised = False
+            self.result.groups[group] = _with_flag(self.result.groups[group], _OWN_LOAD)
         return node
 
-    def child(self, name: str, value: Any, path: str, layer: str, edges: list[Edge]) -> None:
-        """Adds the edge to *value*, when Keras would follow it."""
+    def child(self, name: str, value: Any, path: str, layer: str) -> _Step | None:
+        """The walk of *value*, when Keras would follow it."""
         kind = self.kind(value)
         if kind == _SAVED:
-            edges.append((name, self.object(value, path, layer, name)))
-            return
+            return self.object(value, path, layer, name)
         if not kind:
-            return
+            return None
         lost = kind == _SET and self.nested
-        if not lost and self.holds(value, kind, set()):
-            edges.append((name, self.container(value, kind, path, layer)))
+        found = self.container(value, kind, path, layer) if not lost and self.holds(value, kind) else None
         if lost or (not self.nested and any(self.kind(item) in (_DICT, _SEQUENCE) for item in _items(value, kind))):
             self.alive.append(value)
             self.skipped.append((value, kind, path, layer))
+        return found
 
     def group(self, obj: Any, cls: type, plan: Class, path: str, parent: str | None, attribute: str) -> str:
         """Adds the object's group; the layer path of what is below it."""
@@ -564,7 +591,7 @@ class Walk:
         self.result.owners.extend([obj] * len(variables))
         return layer
 
-    def container(self, value: Any, kind: int, path: str, layer: str) -> int:
+    def container(self, value: Any, kind: int, path: str, layer: str) -> _Step:
         """The node of a list, tuple, dict or set, walked when it is new."""
         known = self.seen.get(id(value))
         if known is not None:
@@ -585,10 +612,10 @@ class Walk:
                     edges.append((plan.snake, self.seen[id(item)]))
                     continue  # tf_keras: what was visited does not count
                 name = _unique(plan.snake, used)
-                edges.append((plan.snake, self.object(item, f"{path}/{name}", layer, name)))
+                edges.append((plan.snake, (yield self.object(item, f"{path}/{name}", layer, name))))
             elif self.nested and item_kind in (_DICT, _SEQUENCE):
                 name = _unique("container", used)
-                edges.append((None, self.container(item, item_kind, f"{path}/{name}", layer)))
+                edges.append((None, (yield self.container(item, item_kind, f"{path}/{name}", layer))))
         return node
 
     def unsaved(self, value: Any, kind: int, path: str, layer: str) -> None:
@@ -604,28 +631,29 @@ class Walk:
                 item_kind = self.kind(item)
                 if item_kind == _SAVED and id(item) not in self.seen:
                     name = _unique(self.to_snake_case(type(item).__name__), used)
-                    self.object(item, f"{path}/{name}", layer, name)
+                    self.follow(self.object(item, f"{path}/{name}", layer, name))
                 elif item_kind in (_DICT, _SEQUENCE):
                     todo.append((item, item_kind, f"{path}/{_unique('container', used)}"))
 
-    def holds(self, value: Any, kind: int, open_: set[int]) -> bool:
+    def holds(self, value: Any, kind: int) -> bool:
         """Whether a container holds, at any depth that Keras looks into, something that it saves."""
-        if id(value) in self.seen:
-            return True
-        if id(value) in open_:
-            return False
-        open_.add(id(value))
-        kinds = self.kinds
-        nested = []
-        for item in _items(value, kind):
-            item_kind = kinds.get(type(item))
-            if item_kind is None or item_kind == _PROXY:
-                item_kind = self.kind(item)
-            if item_kind == _SAVED:
+        todo, known, kinds = [(value, kind, 0)], set(), self.kinds
+        while todo:
+            value, kind, depth = todo.pop()
+            if id(value) in self.seen or depth > _TOO_DEEP:
                 return True
-            if item_kind in (_DICT, _SEQUENCE):
-                nested.append((item, item_kind))
-        return self.nested and any(self.holds(item, item_kind, open_) for item, item_kind in nested)
+            if id(value) in known:
+                continue
+            known.add(id(value))
+            for item in _items(value, kind):
+                item_kind = kinds.get(type(item))
+                if item_kind is None or item_kind == _PROXY:
+                    item_kind = self.kind(item)
+                if item_kind == _SAVED:
+                    return True
+                if self.nested and item_kind in (_DICT, _SEQUENCE):
+                    todo.append((item, item_kind, depth + 1))
+        return False
 
     def kind(self, value: Any) -> int:
         """What *value* is to Keras's ``isinstance`` tests."""
@@ -634,14 +662,18 @@ class Walk:
         if known is not None and known != _PROXY:
             return known
         kind = _OTHER
-        if isinstance(value, self.saved_types):
-            kind = _SAVED
-        elif isinstance(value, dict):
-            kind = _DICT
-        elif isinstance(value, (list, tuple)):
-            kind = _SEQUENCE
-        elif isinstance(value, set):
-            kind = _SET
+        try:
+            if isinstance(value, self.saved_types):
+                kind = _SAVED
+            elif isinstance(value, dict):
+                kind = _DICT
+            elif isinstance(value, (list, tuple)):
+                kind = _SEQUENCE
+            elif isinstance(value, set):
+                kind = _SET
+        except Exception:  # noqa: BLE001 - what a value says of its class is code, too
+            self.raised = True
+            return _OTHER
         if known is None:  # a proxy answers for what it wraps, each one anew
             proxy = any("__class__" in base.__dict__ for base in cls.__mro__ if base is not object)
             self.kinds[cls] = _PROXY if proxy else kind
@@ -650,8 +682,11 @@ class Walk:
     def attributes(self, obj: Any, plan: Class) -> Iterable[tuple[str, Any]]:
         """``(name, value)`` of the attributes that may matter, in Keras's order."""
         if plan.literal:
-            order = tuple((name, _BY_GETATTR) for name in self.ordered(self.allowed(dir(obj), plan.skip)))
             own: dict[str, Any] = {}
+            try:
+                order = tuple((name, _BY_GETATTR) for name in self.ordered(self.allowed(dir(obj), plan.skip)))
+            except Exception:  # noqa: BLE001 - a `__dir__` of the user's own
+                self.raised, order = True, ()
         else:
             own = obj.__dict__
             key = (*own, "", *own.get("_modules", ())) if plan.torch else tuple(own)
@@ -733,6 +768,11 @@ class Walk:
                 if (described and not (ours and name in self.barren)) or (not described and self.kind(raw)):
                     computed.append(name)
         return tuple(computed), frozenset(shadowing)
+
+
+def _with_flag(group: Group, flag: int) -> Group:
+    path, name, class_name, flags, variables = group
+    return path, name, class_name, flags | flag, variables
 
 
 def _inherited(cls: type, name: str) -> object:
@@ -954,9 +994,10 @@ def _raw_variables(value: Any, variable_type: type) -> list[Any]:
     found, todo, seen = [], [value], set()
     while todo:
         item = todo.pop()
-        if isinstance(item, variable_type):
+        cls = type(item)  # what the object says of its class may be code that raises
+        if issubclass(cls, variable_type):
             found.append(item)
-        elif isinstance(item, (list, tuple, set, dict)) and id(item) not in seen:
+        elif issubclass(cls, (list, tuple, set, dict)) and id(item) not in seen:
             seen.add(id(item))
             todo.extend(item.values() if isinstance(item, dict) else item)
     return found

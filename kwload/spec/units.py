@@ -77,12 +77,13 @@ def _facts(keras: Keras, layer: Any) -> list[Any]:
     filters = int(layer.filters) if name == "Conv1D" else 0
     first = name in _CONVOLUTIONS and layer.data_format == "channels_first"
     after = name == "GRU" and bool(layer.reset_after)
-    weights = layer.weights
+    trainable, fixed = layer.trainable_weights, layer.non_trainable_weights
+    weights = [*trainable, *fixed] if keras.flavour == "tf_keras" else layer.weights
     own = _own(keras, layer) if model else (0, 0)
     return [
         name,
         True,
-        (len(layer.trainable_weights), len(layer.non_trainable_weights), *own),
+        (len(trainable), len(fixed), *own),
         (first, after),
         (int(window[0]), filters),
         tuple(int(length) for length in weights[0].shape) if weights and hasattr(weights[0], "shape") else None,
