@@ -15,7 +15,8 @@
  * hdf5_chunk   the bytes of a dataset: kw_hdf5_read
  * hdf5_filter  shuffle, deflate, fletcher32, LZF
  * hdf5_foreign whether libhdf5's decoders can be given a chunk
- * libhdf5      what is left: szip, nbit, scale-offset on a file image
+ * hdf5_single  that chunk as a file of its own
+ * libhdf5      what is left: szip, nbit, scale-offset, on such a file's image
  *
  * HDF5 File Format Specification v3.0; section numbers in the .c files.
  */

@@ -12,9 +12,7 @@
 #include <string.h>
 
 #include "read/hdf5_filter.h"
-#include "read/hdf5_foreign.h"
 #include "read/hdf5_index.h"
-#include "read/libhdf5.h"
 
 /* What reading one chunk needs. */
 typedef struct reader {
@@ -161,7 +159,7 @@ static int read_chunk(const reader *r, const kw_chunk *chunk, kw_filter_room *ro
     /* Chunks come by offset and may be a byte each: many small ones are one read. */
     if (!filtered && t.rank == 0) return kw_source_read(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
     if (load_chunk(r->source, chunk, room, err) != 0) return -1;
-    if (filtered && kw_filter_undo(r->info, 0, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
+    if (filtered && kw_filter_undo(r->info, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
     scatter(r, &t, room->data);
     return 0;
 }
@@ -178,8 +176,8 @@ static int check_budget(const reader *r, const kw_chunks *chunks, kw_error *err)
                    chunks->count, (unsigned long long)r->grid.chunk_len, (unsigned long long)r->dataset->nbytes);
 }
 
-/* All stored chunks, by our own filters; 0, or -1 with the first error by offset. */
-static int read_by_filters(const reader *r, const kw_chunks *chunks, kw_error *err) {
+/* All stored chunks; 0, or -1 with the first error by offset. */
+static int read_chunks(const reader *r, const kw_chunks *chunks, kw_error *err) {
     kw_filter_room room = KW_FILTER_ROOM_EMPTY;
     int result = chunks->count == r->grid.total ? 0 : fill(r->dataset, r->out, err);
     for (size_t i = 0; i < chunks->count && result == 0; i++) {
@@ -190,92 +188,9 @@ static int read_by_filters(const reader *r, const kw_chunks *chunks, kw_error *e
     return result;
 }
 
-/* True for what only says that something is not followed: it is not damage. */
-static bool is_harmless(const kw_fault *fault) {
-    return fault->code == KW_OK || fault->code == KW_LINK || fault->code == KW_EXTERNAL || fault->code == KW_VIRTUAL;
-}
-
-/* True when nothing is wrong with a dataset but that it is not read here: by a filter that is not built in. */
-static bool is_whole(const kw_dataset *dataset) {
-    if (is_harmless(&dataset->fault)) return true;
-    if (dataset->fault.code != KW_UNSUPPORTED || dataset->info == NULL) return false;
-    return kw_filter_find_unknown(dataset->info) != NULL;
-}
-
-/* True when the whole file was walked and nothing is wrong with it. */
-static bool is_sound(const kw_hdf5 *hdf5) {
-    if (hdf5->truncated || hdf5->interrupted || hdf5->fault.code != KW_OK) return false;
-    for (uint32_t i = 0; i < hdf5->node_count; i++) {
-        if (!is_harmless(&hdf5->nodes[i].fault)) return false;
-    }
-    for (uint32_t i = 0; i < hdf5->attr_count; i++) {
-        if (!is_harmless(&hdf5->attrs[i].fault)) return false;
-    }
-    for (uint32_t i = 0; i < hdf5->dataset_count; i++) {
-        if (!is_whole(&hdf5->datasets[i])) return false;
-    }
-    return true;
-}
-
-/* True when libhdf5 resolves the node's path by the same links. */
-static bool is_plain_path(const kw_hdf5 *hdf5, uint32_t node) {
-    for (; hdf5->nodes[node].parent != KW_NONE; node = hdf5->nodes[node].parent) {
-        const char *name = hdf5->nodes[node].name;
-        if (name[0] == '\0' || strcmp(name, ".") == 0 || strchr(name, '/') != NULL) return false;
-    }
-    return true;
-}
-
-/* 0 when libhdf5's decoder can be given the bytes of this chunk; else -1. */
-static int check_foreign_chunk(const reader *r, const kw_chunk *chunk, unsigned foreign, kw_filter_room *room,
-                               kw_error *err) {
-    uint64_t place[KW_RANK_MAX];
-    kw_grid_place(&r->grid, chunk->number, place);
-    if (!kw_chunk_is_filtered(r->dataset, &r->grid, place)) return 0;
-    bool left_out = chunk->mask >> foreign & 1;
-    unsigned first = left_out ? 0 : foreign + 1;
-    if (load_chunk(r->source, chunk, room, err) != 0) return -1;
-    if (kw_filter_undo(r->info, first, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
-    if (left_out) return 0;
-    kw_view stored = {room->data, room->len, chunk->off};
-    return kw_foreign_check(r->info, foreign, stored, r->grid.chunk_len, err);
-}
-
-static int check_foreign_chunks(const reader *r, const kw_chunks *chunks, unsigned foreign, kw_error *err) {
-    kw_filter_room room = KW_FILTER_ROOM_EMPTY;
-    int result = 0;
-    for (size_t i = 0; i < chunks->count && result == 0; i++) {
-        kw_chunk chunk = kw_chunks_get(chunks, &r->grid, i);
-        result = check_foreign_chunk(r, &chunk, foreign, &room, err);
-    }
-    kw_filter_room_free(&room);
-    return result;
-}
-
-/* The dataset by libhdf5, when nothing in the file can hurt it; 0, or -1. */
-static int read_by_library(kw_hdf5 *hdf5, const reader *r, const kw_chunks *chunks, unsigned foreign, kw_error *err) {
-    const kw_filter *filter = &r->info->filters[foreign];
-    const kw_node *node = &hdf5->nodes[r->dataset->node];
-    if (!kw_libhdf5_has_filter(filter->id)) return kw_filter_refuse(filter, r->info->index_at, err);
-    if (hdf5->more->library == NULL) {
-        if (!is_sound(hdf5)) {
-            return kw_fail(err, KW_UNSUPPORTED, r->info->index_at,
-                           "filter %u needs libhdf5, which is not given a file with damage", (unsigned)filter->id);
-        }
-        if (kw_libhdf5_open(hdf5->source, &hdf5->more->library, err) != 0) return -1;
-    }
-    if (!is_plain_path(hdf5, r->dataset->node)) {
-        return kw_fail(err, KW_UNSUPPORTED, node->address, "libhdf5 cannot find a dataset of this name");
-    }
-    if (check_foreign_chunks(r, chunks, foreign, err) != 0) return -1;
-    return kw_libhdf5_read(hdf5->more->library, node->path, r->dataset->shape, r->dataset->rank, r->info->element_len,
-                           r->out, err);
-}
-
 static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, kw_error *err) {
     reader r = {.source = hdf5->source, .dataset = dataset, .info = dataset->info, .out = out};
     kw_chunks chunks;
-    unsigned foreign = 0;
     int result = -1;
     if (r.info == NULL || r.info->element_len != kw_dtype_len((kw_dtype)dataset->dtype)) {
         return kw_fail(err, KW_CORRUPT, KW_NOWHERE, "chunk layout does not fit the dataset's type");
@@ -284,11 +199,7 @@ static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, 
     set_strides(r.grid.rank, r.grid.chunk, r.info->element_len, r.chunk_strides);
     set_strides(r.grid.rank, r.grid.shape, r.info->element_len, r.out_strides);
     if (kw_chunks_find(hdf5, dataset, &r.grid, &chunks, err) != 0) return -1;
-    if (check_budget(&r, &chunks, err) != 0) goto done;
-    if (chunks.count > 0 && kw_foreign_find(r.info, &foreign, err) != 0) goto done;
-    result = chunks.count > 0 && foreign < r.info->filter_count ? read_by_library(hdf5, &r, &chunks, foreign, err)
-                                                                : read_by_filters(&r, &chunks, err);
-done:
+    if (check_budget(&r, &chunks, err) == 0) result = read_chunks(&r, &chunks, err);
     kw_chunks_free(&chunks);
     return result;
 }

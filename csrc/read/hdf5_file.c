@@ -17,7 +17,6 @@
 #include "read/hdf5_checksum.h"
 #include "read/hdf5_shared.h"
 #include "read/hdf5_tree.h"
-#include "read/libhdf5.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -192,7 +191,6 @@ int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {
 void kw_hdf5_free(kw_hdf5 *hdf5) {
     if (hdf5 == NULL) return;
     if (hdf5->more != NULL) {
-        kw_libhdf5_close(hdf5->more->library);
         kw_ledger_free(&hdf5->more->ledger);
         kw_block_free(&hdf5->more->spare);
         free(hdf5->more->families);

@@ -18,7 +18,9 @@
 #include <emmintrin.h>
 #endif
 
+#include "read/hdf5_foreign.h"
 #include "read/inflate.h"
+#include "read/libhdf5.h"
 
 enum { FLETCHER_LEN = 4, LZF_EXPANSION_MAX = 88, NAME_SHOWN_MAX = 32 };
 
@@ -60,7 +62,8 @@ static void turn(kw_filter_room *room, size_t len) {
     room->len = len;
 }
 
-bool kw_filter_is_foreign(uint16_t id) {
+/* True for nbit, scale-offset and szip, which libhdf5 decodes. */
+static bool is_foreign(uint16_t id) {
     return id == KW_FILTER_SZIP || id == KW_FILTER_NBIT || id == KW_FILTER_SCALE_OFFSET;
 }
 
@@ -69,7 +72,7 @@ const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info) {
         uint16_t id = info->filters[i].id;
         bool own = id == KW_FILTER_DEFLATE || id == KW_FILTER_SHUFFLE || id == KW_FILTER_FLETCHER32 ||
                    id == KW_FILTER_LZF;
-        if (!own && !kw_filter_is_foreign(id)) return &info->filters[i];
+        if (!own && !is_foreign(id)) return &info->filters[i];
     }
     return NULL;
 }
@@ -250,6 +253,20 @@ static int undo_compression(uint16_t id, step before, uint64_t at, kw_filter_roo
     return 0;
 }
 
+/* Undoes what libhdf5 decodes: how much comes out must be known, which it is not behind a compressor. */
+static int undo_foreign(const struct kw_layout_info *info, const kw_filter *filter, step before, uint64_t at,
+                        kw_filter_room *room, kw_error *err) {
+    kw_view in = {room->data, room->len, at};
+    if (!before.exact || before.len > SIZE_MAX || !kw_libhdf5_has_filter(filter->id)) {
+        return kw_filter_refuse(filter, at, err);
+    }
+    if (kw_foreign_check(filter, info->element_len, in, before.len, err) != 0) return -1;
+    if (reserve(&room->spare, &room->spare_capacity, (size_t)before.len, err) != 0) return -1;
+    if (kw_libhdf5_decode(filter, in, room->spare, (size_t)before.len, err) != 0) return -1;
+    turn(room, (size_t)before.len);
+    return 0;
+}
+
 /* What each filter had before it, as far as the chunk's size tells. */
 static void plan_steps(const struct kw_layout_info *info, uint32_t mask, uint64_t chunk_len, step *steps) {
     step now = {chunk_len, true};
@@ -264,11 +281,11 @@ static void plan_steps(const struct kw_layout_info *info, uint32_t mask, uint64_
     }
 }
 
-int kw_filter_undo(const struct kw_layout_info *info, unsigned first, uint32_t mask, uint64_t chunk_len, uint64_t at,
+int kw_filter_undo(const struct kw_layout_info *info, uint32_t mask, uint64_t chunk_len, uint64_t at,
                    kw_filter_room *room, kw_error *err) {
     step steps[KW_FILTERS_MAX];
     plan_steps(info, mask, chunk_len, steps);
-    for (unsigned i = info->filter_count; i > first; i--) {
+    for (unsigned i = info->filter_count; i > 0; i--) {
         const kw_filter *filter = &info->filters[i - 1];
         int result;
         if (mask >> (i - 1) & 1) continue;
@@ -283,12 +300,17 @@ int kw_filter_undo(const struct kw_layout_info *info, unsigned first, uint32_t m
         case KW_FILTER_LZF:
             result = undo_compression(filter->id, steps[i - 1], at, room, err);
             break;
+        case KW_FILTER_SZIP:
+        case KW_FILTER_NBIT:
+        case KW_FILTER_SCALE_OFFSET:
+            result = undo_foreign(info, filter, steps[i - 1], at, room, err);
+            break;
         default:
             result = kw_filter_refuse(filter, at, err);
         }
         if (result != 0) return -1;
     }
-    if (first == 0 && room->len != chunk_len) {
+    if (room->len != chunk_len) {
         return kw_fail(err, KW_CORRUPT, at, "chunk gives %zu bytes, %llu declared", room->len,
                        (unsigned long long)chunk_len);
     }

@@ -32,16 +32,12 @@ typedef struct kw_filter_room {
 int kw_filter_room_reserve(kw_filter_room *room, size_t len, kw_error *err);
 void kw_filter_room_free(kw_filter_room *room);
 
-/* Undoes the filters of `info` from the last down to `first`, but for those
- * whose bit is set in `mask`, on the bytes in `room`, which came from `at` of
- * the source.  With `first` 0 exactly `chunk_len` bytes are left.
- * 0, or -1: KW_CORRUPT, KW_CHECKSUM, KW_UNSUPPORTED naming the filter and what
- * to do, KW_MEMORY. */
-int kw_filter_undo(const struct kw_layout_info *info, unsigned first, uint32_t mask, uint64_t chunk_len, uint64_t at,
+/* Undoes the filters of `info` from the last to the first, but for those whose
+ * bit is set in `mask`, on the bytes in `room`, which came from `at` of the
+ * source: exactly `chunk_len` bytes are left.  0, or -1: KW_CORRUPT,
+ * KW_CHECKSUM, KW_UNSUPPORTED naming the filter and what to do, KW_MEMORY. */
+int kw_filter_undo(const struct kw_layout_info *info, uint32_t mask, uint64_t chunk_len, uint64_t at,
                    kw_filter_room *room, kw_error *err);
-
-/* True for nbit, scale-offset and szip, which libhdf5 decodes. */
-bool kw_filter_is_foreign(uint16_t id);
 
 /* The first filter that neither this library nor libhdf5 undoes; NULL when there is none. */
 const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info);

@@ -15,26 +15,7 @@
 #include "read/hdf5_foreign.h"
 
 #include "read/hdf5_filter.h"
-
-/* True for a filter that may come after a foreign one: it is undone here, to see
- * what the foreign one is given. */
-static bool is_transparent(uint16_t id) {
-    return id == KW_FILTER_SHUFFLE || id == KW_FILTER_DEFLATE || id == KW_FILTER_FLETCHER32;
-}
-
-int kw_foreign_find(const struct kw_layout_info *info, unsigned *index, kw_error *err) {
-    unsigned found = 0;
-    while (found < info->filter_count && !kw_filter_is_foreign(info->filters[found].id)) found++;
-    *index = found;
-    if (found == info->filter_count) return 0;
-    /* Before it only shuffle keeps the chunk's length, which the check relies on. */
-    for (unsigned i = 0; i < info->filter_count; i++) {
-        uint16_t id = info->filters[i].id;
-        bool fits = i < found ? id == KW_FILTER_SHUFFLE : i == found || is_transparent(id);
-        if (!fits) return kw_filter_refuse(&info->filters[found], info->index_at, err);
-    }
-    return 0;
-}
+#include "read/hdf5_single.h"
 
 /* The u32 at the beginning, little-endian. */
 static uint32_t first_u32(kw_view view) {
@@ -91,16 +72,15 @@ static int check_scale_offset(const kw_filter *filter, uint64_t size, kw_view st
     return 0;
 }
 
-int kw_foreign_check(const struct kw_layout_info *info, unsigned index, kw_view stored, uint64_t chunk_len,
-                     kw_error *err) {
-    const kw_filter *filter = &info->filters[index];
+int kw_foreign_check(const kw_filter *filter, uint64_t element_len, kw_view stored, uint64_t chunk_len, kw_error *err) {
+    if (filter->value_count > KW_SINGLE_VALUES_MAX) return kw_filter_refuse(filter, stored.off, err);
     switch (filter->id) {
     case KW_FILTER_SZIP:
         return check_szip(filter, stored, chunk_len, err);
     case KW_FILTER_NBIT:
-        return check_nbit(filter, info->element_len, stored, chunk_len, err);
+        return check_nbit(filter, element_len, stored, chunk_len, err);
     case KW_FILTER_SCALE_OFFSET:
-        return check_scale_offset(filter, info->element_len, stored, chunk_len, err);
+        return check_scale_offset(filter, element_len, stored, chunk_len, err);
     default:
         return kw_filter_refuse(filter, stored.off, err);
     }

@@ -7,14 +7,9 @@
 
 #include "read/hdf5_layout.h"
 
-/* The one filter of the pipeline that libhdf5 must decode: its position in
- * *index, info->filter_count when there is none.  KW_UNSUPPORTED when it is
- * together with filters that cannot be checked through it. */
-int kw_foreign_find(const struct kw_layout_info *info, unsigned *index, kw_error *err);
-
-/* `stored`: what the foreign filter gave when a chunk of `chunk_len` bytes was
- * written.  0 when decoding it stays within bounds; else KW_CORRUPT or KW_UNSUPPORTED. */
-int kw_foreign_check(const struct kw_layout_info *info, unsigned index, kw_view stored, uint64_t chunk_len,
-                     kw_error *err);
+/* `stored`: what the filter gave when `chunk_len` bytes, in elements of
+ * `element_len`, were written.  0 when decoding it stays within bounds and gives
+ * as many; else KW_CORRUPT or KW_UNSUPPORTED. */
+int kw_foreign_check(const kw_filter *filter, uint64_t element_len, kw_view stored, uint64_t chunk_len, kw_error *err);
 
 #endif

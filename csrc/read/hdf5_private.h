@@ -35,7 +35,6 @@ struct kw_hdf5_private {
     kw_block spare;          /* memory that the next B-tree walk takes */
     uint64_t spent;          /* bytes kept of what was read: see kw_hdf5_spend */
     uint32_t status_flags;   /* superblock: 1 open for writing, 4 open for SWMR writing */
-    struct kw_libhdf5 *library; /* opened by hdf5_chunk when first needed; kw_hdf5_free closes it (read/libhdf5.h) */
 };
 
 /* Claims [off, off + len) in `ledger` (NULL: not claimed) and reads it into

@@ -1,7 +1,8 @@
-/* libhdf5.c -- a dataset decoded by libhdf5 from an image of the file.
+/* libhdf5.c -- a chunk decoded by libhdf5, from a file that was made for it.
  *
- *     source --> bytes in memory --> file image (callbacks hand over the same
- *     bytes, nothing is copied) --> core driver, read-only --> H5Dread
+ *     stored bytes --> hdf5_single: an HDF5 file of this one chunk --> file image
+ *     (callbacks hand over the same bytes, nothing is copied) --> core driver,
+ *     read-only --> H5Dread
  *
  * HDF5 Reference Manual: H5Pset_file_image_callbacks, H5Pset_fapl_core.
  */
@@ -12,13 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct kw_libhdf5 {
-    kw_source *source;
-    const uint8_t *bytes;
-    uint8_t *owned; /* the bytes, when the source had none in memory */
+#include "read/hdf5_single.h"
+
+/* A file in memory, as the callbacks see it. */
+typedef struct image {
+    uint8_t *bytes;
     size_t len;
-    hid_t file;
-};
+} image;
 
 /* What a call must leave as it found it. */
 typedef struct settings {
@@ -52,9 +53,9 @@ static void leave(settings before) {
 /* The image callbacks: whenever libhdf5 wants memory for the image, it gets the
  * image; copying it onto itself and freeing it do nothing. */
 static void *image_malloc(size_t size, H5FD_file_image_op_t op, void *udata) {
-    const kw_libhdf5 *library = udata;
+    const image *im = udata;
     (void)op;
-    return size == library->len ? (void *)(uintptr_t)library->bytes : NULL;
+    return size == im->len ? im->bytes : NULL;
 }
 
 static void *image_memcpy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *udata) {
@@ -62,13 +63,13 @@ static void *image_memcpy(void *to, const void *from, size_t size, H5FD_file_ima
     return to == from ? to : NULL;
 }
 
-static void *image_realloc(void *image, size_t size, H5FD_file_image_op_t op, void *udata) {
-    (void)image, (void)size, (void)op, (void)udata;
+static void *image_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *udata) {
+    (void)bytes, (void)size, (void)op, (void)udata;
     return NULL;
 }
 
-static herr_t image_free(void *image, H5FD_file_image_op_t op, void *udata) {
-    (void)image, (void)op, (void)udata;
+static herr_t image_free(void *bytes, H5FD_file_image_op_t op, void *udata) {
+    (void)bytes, (void)op, (void)udata;
     return 0;
 }
 
@@ -81,101 +82,44 @@ static herr_t udata_free(void *udata) {
 
 /* Opens the image; a negative number when libhdf5 does not take it.  The name
  * must be one of a kind: by it the driver knows whether a file is open already. */
-static hid_t open_image(kw_libhdf5 *library) {
+static hid_t open_image(image *im) {
     enum { INCREMENT = 1 << 16 };
     H5FD_file_image_callbacks_t callbacks = {image_malloc, image_memcpy, image_realloc, image_free,
-                                             udata_copy,   udata_free,   library};
+                                             udata_copy,   udata_free,   im};
     char name[64];
     hid_t file = -1, access = H5Pcreate(H5P_FILE_ACCESS);
-    (void)snprintf(name, sizeof name, "kwload image at %p", (const void *)library);
+    (void)snprintf(name, sizeof name, "kwload image at %p", (const void *)im);
     if (access >= 0 && H5Pset_fapl_core(access, INCREMENT, 0) >= 0 &&
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
         H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
-        H5Pset_file_image(access, (void *)(uintptr_t)library->bytes, library->len) >= 0) {
+        H5Pset_file_image(access, im->bytes, im->len) >= 0) {
         file = H5Fopen(name, H5F_ACC_RDONLY, access);
     }
     if (access >= 0) (void)H5Pclose(access);
     return file;
 }
 
-/* Brings all bytes of the source into memory; 0, or -1. */
-static int load(kw_libhdf5 *library, kw_error *err) {
-    uint64_t size = kw_source_size(library->source);
-    library->len = (size_t)size;
-    library->bytes = kw_source_memory(library->source);
-    if (library->bytes != NULL) return 0;
-    if (size > SIZE_MAX || (library->owned = malloc(library->len + 1)) == NULL) return kw_fail_memory(err);
-    library->bytes = library->owned;
-    return kw_source_pread(library->source, 0, library->owned, library->len, err);
-}
-
-int kw_libhdf5_open(kw_source *source, kw_libhdf5 **out, kw_error *err) {
-    kw_libhdf5 *library = calloc(1, sizeof *library);
-    if (library == NULL) return kw_fail_memory(err);
-    library->file = -1;
-    library->source = kw_source_retain(source);
-    if (load(library, err) != 0) goto failed;
-    settings before = enter();
-    library->file = open_image(library);
-    leave(before);
-    if (library->file < 0) {
-        (void)kw_fail(err, KW_UNSUPPORTED, 0, "libhdf5 does not open the file");
-        goto failed;
-    }
-    *out = library;
-    return 0;
-failed:
-    kw_libhdf5_close(library);
-    return -1;
-}
-
-void kw_libhdf5_close(kw_libhdf5 *library) {
-    if (library == NULL) return;
-    if (library->file >= 0) {
-        settings before = enter();
-        (void)H5Fclose(library->file);
-        leave(before);
-    }
-    kw_source_release(library->source);
-    free(library->owned);
-    free(library);
-}
-
-/* True when the dataset has this shape and elements of this length: then
- * H5Dread writes as many bytes as the caller has room for. */
-static bool is_as_expected(hid_t space, hid_t type, const uint64_t *shape, unsigned rank, uint64_t element_len) {
-    hsize_t found[H5S_MAX_RANK];
-    int found_rank = H5Sget_simple_extent_ndims(space);
-    if (found_rank < 0 || (unsigned)found_rank != rank || H5Tget_size(type) != element_len) return false;
-    if (H5Tdetect_class(type, H5T_VLEN) != 0 || H5Tis_variable_str(type) != 0) return false;
-    if (H5Sget_simple_extent_dims(space, found, NULL) != found_rank) return false;
-    for (unsigned d = 0; d < rank; d++) {
-        if (found[d] != shape[d]) return false;
-    }
-    return true;
-}
-
-int kw_libhdf5_read(kw_libhdf5 *library, const char *path, const uint64_t *shape, unsigned rank, uint64_t element_len,
-                    void *out, kw_error *err) {
-    settings before = enter();
-    hid_t dataset = H5Dopen2(library->file, path, H5P_DEFAULT), space = -1, type = -1;
-    int result = -1;
-    if (dataset >= 0) {
-        space = H5Dget_space(dataset);
-        type = H5Dget_type(dataset);
-    }
-    if (space < 0 || type < 0 || !is_as_expected(space, type, shape, rank, element_len)) {
-        (void)kw_fail(err, KW_UNSUPPORTED, KW_NOWHERE, "libhdf5 finds another dataset at this path");
-    } else if (H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) {
-        (void)kw_fail(err, KW_CORRUPT, KW_NOWHERE, "libhdf5 cannot decode the dataset");
-    } else {
-        result = 0;
-    }
-    if (type >= 0) (void)H5Tclose(type);
-    if (space >= 0) (void)H5Sclose(space);
+/* Reads the only dataset of the image; false when it does not decode. */
+static bool read_image(image *im, uint8_t *out) {
+    hid_t file = open_image(im), dataset = -1;
+    bool read = false;
+    if (file >= 0) dataset = H5Dopen2(file, KW_SINGLE_NAME, H5P_DEFAULT);
+    if (dataset >= 0) read = H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
     if (dataset >= 0) (void)H5Dclose(dataset);
+    if (file >= 0) (void)H5Fclose(file);
+    return read;
+}
+
+int kw_libhdf5_decode(const kw_filter *filter, kw_view stored, uint8_t *out, size_t out_len, kw_error *err) {
+    image im;
+    if (kw_single_make(filter->id, filter->values, filter->value_count, stored, out_len, &im.bytes, &im.len, err) != 0) {
+        return -1;
+    }
+    settings before = enter();
+    bool read = read_image(&im, out);
     leave(before);
-    return result;
+    free(im.bytes);
+    return read ? 0 : kw_fail(err, KW_CORRUPT, stored.off, "libhdf5 cannot decode the chunk");
 }
 
 bool kw_libhdf5_has_filter(int id) {

@@ -540,7 +540,7 @@ static void test_unknown_filter(void) {
     }
 }
 
-/* libhdf5 is still given a file that has, beside what only it decodes, a filter that nobody here knows. */
+/* What only libhdf5 decodes is read also beside a filter that nobody here knows. */
 static void test_unknown_beside_foreign(void) {
     static const hsize_t dims[1] = {64};
     int16_t values[64], got[64];
