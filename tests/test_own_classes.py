@@ -70,3 +70,26 @@ def test_another_input_is_no_change_of_a_class(family: Family, tmp_path: Path) -
     path = family.save(build(family, SAME), tmp_path)
     finding = only(kwload.check(build(family, {"w": (7,), "b": (7,)}), path), "KW307")
     assert "its code, its arguments or its input" in str(finding.notes)
+
+
+@pytest.mark.parametrize("name", ["keras", "tf_keras"])
+def test_weights_named_by_the_model_above_their_layer_are_in_their_places(name: str, tmp_path: Path) -> None:
+    family = Family(name, "legacy")
+    keras = family.keras
+
+    class Inner(keras.Model):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__(name="inner")
+            self.d = keras.layers.Dense(4, name="d")
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(name="scale", shape=(4,))
+            self.d.build(shape)  # tf_keras calls these weights inner/kernel and inner/bias
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.d(x) * self.scale
+
+    path = family.save(family.sequential(Inner(), keras.layers.Dense(2, name="out")), tmp_path)
+    report = kwload.check(family.sequential(Inner(), keras.layers.Dense(2, name="out")), path)
+    assert not report.findings and report.prediction is not None and report.prediction.outcome == "loads", str(report)

@@ -281,13 +281,23 @@ static uint32_t find_moved_owner(const weight *from, const weight *to, uint32_t 
     return KW_NONE;
 }
 
-/* The first weight whose layer's given name is that of another layer of the model; KW_NONE. */
-static uint32_t find_crossed_name(const weight *from, const weight *to, uint32_t count, uint64_t *scratch) {
-    for (uint32_t i = 0; i < count; i++) scratch[i] = to[i].given;
-    qsort(scratch, count, sizeof *scratch, compare_numbers);
+/* The first weight whose layer's given name is that of another layer of the model; KW_NONE.  A name above the model's,
+ * where the file knows nothing of that one, is only shorter: "inner/kernel" of a layer "d" that `build` of tf_keras has
+ * built outside of its own name. */
+static uint32_t find_crossed_name(const weight *from, const weight *to, uint32_t count, uint64_t seed,
+                                  uint64_t *scratch) {
+    uint64_t *wanted = scratch, *saved = scratch + count;
+    for (uint32_t i = 0; i < count; i++) {
+        wanted[i] = to[i].given;
+        saved[i] = from[i].given;
+    }
+    qsort(wanted, count, sizeof *wanted, compare_numbers);
+    qsort(saved, count, sizeof *saved, compare_numbers);
     for (uint32_t i = 0; i < count; i++) {
         if (from[i].given == 0 || to[i].given == 0 || from[i].given == to[i].given) continue;
-        if (bsearch(&from[i].given, scratch, count, sizeof *scratch, compare_numbers) != NULL) return i;
+        if (bsearch(&from[i].given, wanted, count, sizeof *wanted, compare_numbers) == NULL) continue;
+        bool known = bsearch(&to[i].given, saved, count, sizeof *saved, compare_numbers) != NULL;
+        if (known || !lies_in(to[i].path, from[i].given, seed)) return i;
     }
     return KW_NONE;
 }
@@ -352,7 +362,7 @@ int kw_order_differs(kw_join *join, uint32_t file_group, uint32_t model_group, u
         const weight *have = weights, *want = weights + count;
         *at = find_moved_name(have, want, count, scratch);
         if (*at == KW_NONE) *at = find_moved_owner(have, want, count, owners, owners + count, scratch);
-        uint32_t crossed = find_crossed_name(have, want, count, scratch);
+        uint32_t crossed = find_crossed_name(have, want, count, join->seed, scratch);
         if (crossed < *at) *at = crossed; /* KW_NONE is the largest */
         if (*at == KW_NONE) *at = find_moved_rank(have, want, count, ranks, ranks + count);
         if (*at == KW_NONE) *at = find_elsewhere(join, have, want, count);
