@@ -97,9 +97,9 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     Raises TypeError for something that is no model or no file, ValueError for an option that names no layer. Whatever
     is wrong with the file itself becomes a failure or a finding.
     """
-    from kwload.spec import live, other
+    from kwload.spec import described, live, other
 
-    if not live.is_model(model):
+    if not described.is_model(model):
         raise TypeError(f"expected a Keras model, not {type(model).__name__}")
     asked = other.parse(call.keras) if call.keras is not None else None
     target, name = core_source(source)

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import numpy as np
 
 from kwload import conversions
-from kwload.spec.live import Flag, Model
+from kwload.spec.described import Flag, Model
 
 if TYPE_CHECKING:
     from kwload import _core

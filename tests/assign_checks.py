@@ -16,7 +16,8 @@ import ml_dtypes
 import numpy as np
 
 from kwload import assign, conversions
-from kwload.spec.live import Flag, describe, keras_of
+from kwload.spec.described import Flag, keras_of
+from kwload.spec.live import describe
 
 Check = Callable[[Any], None]
 CHECKS: dict[str, Check] = {}

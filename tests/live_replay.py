@@ -11,7 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kwload.spec.live import Flag, Model, describe, keras_of
+from kwload.spec.described import Flag, Model, keras_of
+from kwload.spec.live import describe
 
 TOP_LEVEL = "top_level_model_weights"
 Absent = Callable[[str], bool]

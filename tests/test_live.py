@@ -15,8 +15,9 @@ from live_grid import models
 from live_replay import check_legacy, check_walk, untouched
 
 import kwload
-from kwload.spec import live
-from kwload.spec.live import Flag, describe, is_model, keras_of
+from kwload.spec import described, walk
+from kwload.spec.described import Flag, is_model, keras_of
+from kwload.spec.live import describe
 
 TESTS = Path(__file__).parent
 
@@ -80,7 +81,7 @@ def test_walk_is_that_of_keras_on_other_backends(backend: str, tmp_path: Path) -
 def test_the_replay_notices_a_walk_that_differs(keras: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = dict(models(keras))["MultiHeadAttention"]()
     check_walk(model, tmp_path)
-    monkeypatch.setattr(live, "_BARREN_KERAS3", live._BARREN_KERAS3 | {"query_dense"})
+    monkeypatch.setattr(walk, "_BARREN_KERAS3", walk._BARREN_KERAS3 | {"query_dense"})
     with pytest.raises(AssertionError):
         check_walk(model, tmp_path)
 
@@ -108,7 +109,7 @@ def test_describing_changes_nothing(library: Any, layout: str) -> None:
 
 def test_describing_uses_up_no_automatic_name(keras: Any) -> None:
     model = dict(models(keras))["fitted"]()
-    live._SKIPPED.clear()
+    walk._SKIPPED.clear()
     first = keras.layers.Layer().name
     describe(model, "keras-3")
     assert keras.layers.Layer().name == f"layer_{int(first.partition('_')[2] or 0) + 1}"
@@ -137,7 +138,7 @@ def test_keras_of_a_model(library: Any) -> None:
     ],
 )
 def test_version_numbers(text: str, numbers: tuple[int, int, int]) -> None:
-    assert live._numbers(text) == numbers
+    assert described.numbers(text) == numbers
 
 
 @pytest.mark.parametrize("target", [None, 3, "model.keras", {"class_name": "Sequential"}])

@@ -572,7 +572,7 @@ def test_thousands_of_wrong_tensors(tmp_path: Path) -> None:
 
     from kwload import _core
     from kwload.report.build import build_report
-    from kwload.spec.live import Keras, Model
+    from kwload.spec.described import Keras, Model
 
     count, path = 4_000, tmp_path / "wide.h5"
     with h5py.File(path, "w") as file:

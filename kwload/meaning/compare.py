@@ -71,7 +71,7 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
         The opened file.
     model : keras.Model
         The live model.
-    described : spec.live.Model
+    described : spec.described.Model
         Its description.
     plan : _core.Plan
         The join of the two.

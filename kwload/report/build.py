@@ -80,7 +80,7 @@ def build_report(
         The file as the user gave it (a description such as ``"<bytes>"`` when it was no path).
     file : _core.File
         The opened file, damaged or not.
-    model : spec.live.Model, optional
+    model : spec.described.Model, optional
         The model; its ``groups`` are those that the plan was made from.
     plan : _core.Plan, optional
         The join; None when the file holds nothing that could be joined, or when there is no model.

@@ -1,6 +1,6 @@
 """What the builder of a report reads: the surfaces of the core's and the model's objects, as far as it needs.
 
-`_core.File`, `_core.Plan`, `_core.CoreError` and `spec.live.Model` have these attributes; so have those that tests
+`_core.File`, `_core.Plan`, `_core.CoreError` and `spec.described.Model` have these attributes; so have those that tests
 make by hand.
 """
 

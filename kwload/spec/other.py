@@ -19,7 +19,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kwload.spec import live, unsure
+from kwload.spec import unsure
+from kwload.spec.described import V3_LAYOUTS, Flag, Group, Keras, Model, Node
+from kwload.spec.walk import Class, Walk
 
 _LATEST: Final = 99
 """The patch, or minor version, of a version that does not name one."""
@@ -31,7 +33,7 @@ _EXPECTED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(live.Keras):
+class Asked(Keras):
     """A Keras that a call asks about.
 
     Attributes
@@ -52,7 +54,7 @@ class Asked(live.Keras):
         """The numbers that were given."""
         return tuple(own for own in self.version if own != _LATEST)
 
-    def is_it(self, keras: live.Keras) -> bool:
+    def is_it(self, keras: Keras) -> bool:
         """Whether *keras* is one of the versions that were asked for."""
         return self.flavour == keras.flavour and keras.version[: len(self.exact)] == self.exact
 
@@ -66,14 +68,14 @@ class There:
     keras : Asked
         Which Keras.
     groups, nodes : list of tuple
-        As in :class:`kwload.spec.live.Model`; the groups begin with those of the live model's description.
+        As in :class:`kwload.spec.described.Model`; the groups begin with those of the live model's description.
     unsure : str or None
         Why it is not known, as the end of a sentence.
     """
 
     keras: Asked
-    groups: list[live.Group]
-    nodes: list[live.Node]
+    groups: list[Group]
+    nodes: list[Node]
     unsure: str | None = None
 
 
@@ -110,14 +112,14 @@ def parse(text: str) -> Asked:
     return Asked(flavour, (major, minor, patch), "", "tensorflow", f"{name} {'.'.join(given)}")
 
 
-def describe(model: Any, described: live.Model, layout: str, keras: Asked, *, by_name: bool = False) -> There | None:
+def describe(model: Any, described: Model, layout: str, keras: Asked, *, by_name: bool = False) -> There | None:
     """What *model* is in *keras*, for files of this layout; None when it is the model's own.
 
     Parameters
     ----------
     model : keras.Model or tf_keras.Model
         The live model.
-    described : live.Model
+    described : Model
         What :func:`kwload.spec.live.describe` says of it, for the same layout.
     layout : str
         The layout of the file.
@@ -128,10 +130,10 @@ def describe(model: Any, described: live.Model, layout: str, keras: Asked, *, by
     """
     if keras.is_it(described.keras):
         return None
-    if layout in live.V3_LAYOUTS and _reads_v3(keras):
+    if layout in V3_LAYOUTS and _reads_v3(keras):
         return _describe_graph(model, described, keras)
     reason = unsure.of_version(keras)
-    if reason is None and layout not in live.V3_LAYOUTS:
+    if reason is None and layout not in V3_LAYOUTS:
         reason = unsure.of_lists(model, described, keras)
     if reason is None and by_name:
         reason = unsure.of_names(described, keras)
@@ -150,10 +152,10 @@ _ATTENTION: Final = ("query_dense", "key_dense", "value_dense", "output_dense")
 _LISTED_TWICE: Final = "_layer_checkpoint_dependencies"
 
 
-class _Walk(live.Walk):
+class _Walk(Walk):
     """The walk over the live objects, by the rules of another Keras."""
 
-    def __init__(self, own: live.Keras, asked: Asked, result: live.Model) -> None:
+    def __init__(self, own: Keras, asked: Asked, result: Model) -> None:
         super().__init__(own, result)
         self.asked = asked
         self.nested = asked.flavour == "keras" and asked.version >= (3, 15)
@@ -164,13 +166,13 @@ class _Walk(live.Walk):
             return sorted(names, key=_private_last) if version >= (3, 0, 2) else sorted(names)
         return sorted(names, reverse=version >= (2, 15))
 
-    def class_of(self, obj: Any) -> live.Class:
+    def class_of(self, obj: Any) -> Class:
         plan = super().class_of(obj)
         first = self.asked.flavour == "keras" and self.asked.version >= (3, 0, 3)
         plan.layers_first = first and unsure.is_graph(type(obj))
         return plan
 
-    def attributes(self, obj: Any, plan: live.Class) -> Iterable[tuple[str, Any]]:
+    def attributes(self, obj: Any, plan: Class) -> Iterable[tuple[str, Any]]:
         found = super().attributes(obj, plan)
         if unsure.is_built_in(type(obj), "MultiHeadAttention"):
             return self._attention(dict(found))
@@ -198,8 +200,8 @@ def _listed_twice(model: Any) -> list[Any]:
     return [entry for layer in model.layers for entry in ((layer, layer) if layer.weights else (layer,))]
 
 
-def _describe_graph(model: Any, described: live.Model, keras: Asked) -> There:
-    result = live.Model(described.keras, described.built)
+def _describe_graph(model: Any, described: Model, keras: Asked) -> There:
+    result = Model(described.keras, described.built)
     _Walk(described.keras, keras, result).run(model)
     rows = {id(obj): row for row, obj in enumerate(described.objects)}
     groups, places = list(described.groups), []
@@ -215,9 +217,9 @@ def _describe_graph(model: Any, described: live.Model, keras: Asked) -> There:
     return There(keras, groups, nodes, unsure.of_graph(model, result, keras))
 
 
-def _without_state(group: live.Group) -> live.Group:
+def _without_state(group: Group) -> Group:
     """The state of optimizers is never loaded where their variables are others, and Keras 3 loads none of metrics."""
     path, name, class_name, flags, variables = group
-    if flags & (live.Flag.OPTIMIZER | live.Flag.METRIC):
-        flags |= int(live.Flag.NOT_LOADABLE)
+    if flags & (Flag.OPTIMIZER | Flag.METRIC):
+        flags |= int(Flag.NOT_LOADABLE)
     return path, name, class_name, flags, variables

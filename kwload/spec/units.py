@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from kwload.spec.live import Keras
+from kwload.spec.described import Keras
 
 Unit: TypeAlias = tuple[
     str,

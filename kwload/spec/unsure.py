@@ -11,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from kwload.spec import live
+from kwload.spec.described import PACKAGES, Keras, Model, is_model, package_of, types_of
+from kwload.spec.walk import skipped_of, words
 
 if TYPE_CHECKING:
     from kwload.spec.other import Asked
@@ -20,12 +22,12 @@ _GRAPHS: Final = frozenset({"Sequential", "Functional"})
 
 def is_graph(cls: type) -> bool:
     """Whether it is Sequential or Functional, or a subclass."""
-    return any(live.package_of(base) in live.PACKAGES and base.__name__ in _GRAPHS for base in cls.__mro__)
+    return any(package_of(base) in PACKAGES and base.__name__ in _GRAPHS for base in cls.__mro__)
 
 
 def is_built_in(cls: type, name: str) -> bool:
     """Whether it is the built-in class *name*, or a subclass."""
-    return any(live.package_of(base) in live.PACKAGES and base.__name__ == name for base in cls.__mro__)
+    return any(package_of(base) in PACKAGES and base.__name__ == name for base in cls.__mro__)
 
 
 _NEVER: Final[tuple[int, ...]] = (100,)
@@ -38,7 +40,7 @@ _SINCE_KERAS3: Final = {"STFTSpectrogram": (3, 7), "RMSNormalization": (3, 9), "
 # to have them so.
 _SINCE_KERAS2: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(
-        live.words(
+        words(
             """
         Dense Embedding Conv1D Conv2D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv1D SeparableConv2D
         DepthwiseConv2D BatchNormalization PReLU RNN SimpleRNN SimpleRNNCell LSTM LSTMCell GRU GRUCell StackedRNNCells
@@ -48,7 +50,7 @@ _SINCE_KERAS2: Final[dict[str, tuple[int, ...]]] = {
         (2, 1, 5),
     ),
     **dict.fromkeys(
-        live.words(
+        words(
             """
         MultiHeadAttention EinsumDense Attention AdditiveAttention LayerNormalization Normalization Conv1DTranspose
         ConvLSTM1D ConvLSTM1DCell ConvLSTM3D ConvLSTM3DCell ConvLSTMCell TextVectorization StringLookup IntegerLookup
@@ -82,7 +84,7 @@ def of_version(keras: Asked) -> str | None:
     return f"{keras.said} gives layers other variables, or converts them by rules that kwload does not know"
 
 
-def of_graph(model: Any, walked: live.Model, keras: Asked) -> str | None:
+def of_graph(model: Any, walked: Model, keras: Asked) -> str | None:
     """Of the V3 layouts: the objects that the walk found, by their paths."""
     reason = _of_layers(walked, keras)
     if reason is not None or walked.keras.flavour == keras.flavour:
@@ -96,7 +98,7 @@ def of_graph(model: Any, walked: live.Model, keras: Asked) -> str | None:
     return None
 
 
-def of_lists(model: Any, described: live.Model, keras: Asked) -> str | None:
+def of_lists(model: Any, described: Model, keras: Asked) -> str | None:
     """Of the legacy layouts: layers in order, each with its variables in order."""
     reason = _of_layers(described, keras)
     if reason is not None or described.keras.flavour == keras.flavour:
@@ -118,7 +120,7 @@ def of_lists(model: Any, described: live.Model, keras: Asked) -> str | None:
     return None
 
 
-def of_names(described: live.Model, keras: Asked) -> str | None:
+def of_names(described: Model, keras: Asked) -> str | None:
     """Of a legacy file whose layers are matched by name."""
     if _automatic(described.keras) == _automatic(keras):
         return None
@@ -131,7 +133,7 @@ def of_names(described: live.Model, keras: Asked) -> str | None:
 _NAMED_BY_KERAS: Final = re.compile(r"(model|functional)(_\d+)?")
 
 
-def _automatic(keras: live.Keras) -> str:
+def _automatic(keras: Keras) -> str:
     """What it calls the first Functional model that gets no name."""
     if keras.flavour != "keras":
         return "model"
@@ -146,14 +148,14 @@ def _reason_variables(layer: str, keras: Asked) -> str:
     return f"kwload does not know the variables that {layer} has in {keras.said}"
 
 
-def _of_layers(described: live.Model, keras: Asked) -> str | None:
+def _of_layers(described: Model, keras: Asked) -> str | None:
     """Why some layer with variables is not known to have the same ones in *keras*."""
     seen: set[int] = set()
     for owner in described.owners:
         if id(owner) in seen:
             continue
         seen.add(id(owner))
-        metric = isinstance(owner, live.types_of(described.keras, ("metrics.base_metric", "Metric")))
+        metric = isinstance(owner, types_of(described.keras, ("metrics.base_metric", "Metric")))
         if metric or not isinstance(owner, _kinds(described.keras)):
             continue
         reason = _of_layer(owner, described.keras, keras)
@@ -162,12 +164,12 @@ def _of_layers(described: live.Model, keras: Asked) -> str | None:
     return None
 
 
-def _kinds(keras: live.Keras) -> tuple[type, ...]:
-    return live.types_of(keras, ("layers.layer", "Layer"), ("engine.base_layer", "Layer"))
+def _kinds(keras: Keras) -> tuple[type, ...]:
+    return types_of(keras, ("layers.layer", "Layer"), ("engine.base_layer", "Layer"))
 
 
-def _of_layer(layer: Any, own: live.Keras, keras: Asked) -> str | None:
-    cls = next((base for base in type(layer).__mro__ if live.package_of(base) in live.PACKAGES), None)
+def _of_layer(layer: Any, own: Keras, keras: Asked) -> str | None:
+    cls = next((base for base in type(layer).__mro__ if package_of(base) in PACKAGES), None)
     name = cls.__name__ if cls is not None else ""
     if own.flavour == "keras" == keras.flavour:
         since = _SINCE_KERAS3.get(name, (3, 0))
@@ -214,26 +216,26 @@ def _is_odd(layer: Any) -> bool:
 
 
 def _is_users(cls: type) -> bool:
-    return live.package_of(cls) not in live.PACKAGES
+    return package_of(cls) not in PACKAGES
 
 
 def _lists_layers(obj: Any) -> bool:
     """Whether Keras numbers the layers of this object by its list ``layers``, which attributes make."""
-    return _is_users(type(obj)) and live.is_model(obj) and not is_graph(type(obj))
+    return _is_users(type(obj)) and is_model(obj) and not is_graph(type(obj))
 
 
-def _is_frozen_in_part(keras: live.Keras, layer: Any) -> bool:
+def _is_frozen_in_part(keras: Keras, layer: Any) -> bool:
     """Whether some of its variables are frozen that would be trained otherwise, and others never are."""
     never = "_non_trainable_variables" if keras.flavour == "keras" else "_non_trainable_weights"
     inner = list(layer._flatten_layers())
     return any(not one.trainable for one in inner) and any(getattr(one, never) for one in inner)
 
 
-def _same_order(keras: live.Keras, layer: Any) -> bool:
+def _same_order(keras: Keras, layer: Any) -> bool:
     """Whether the layers in its attributes come in the order in which its class lists them: then every Keras does."""
     kinds = _kinds(keras)
     found: dict[int, None] = {}
-    skipped = live.skipped_of(keras, "Layer" if keras.flavour == "keras" else "")
+    skipped = skipped_of(keras, "Layer" if keras.flavour == "keras" else "")
     for name, value in vars(layer).items():
         if name in skipped:
             continue

@@ -25,8 +25,23 @@ FUNCTIONAL: Final = Class("Functional", ("models.Functional",), (), frozenset(),
 """What has no public name and is in every functional model."""
 
 _NAMESPACES: Final = frozenset(
-    "layers models initializers regularizers constraints optimizers losses metrics activations ops random utils"
-    " quantizers dtype_policies saving".split()
+    {
+        "activations",
+        "constraints",
+        "dtype_policies",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "models",
+        "ops",
+        "optimizers",
+        "quantizers",
+        "random",
+        "regularizers",
+        "saving",
+        "utils",
+    }
 )
 """What of ``keras.*`` can be imported in every release."""
 
