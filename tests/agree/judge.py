@@ -77,6 +77,8 @@ def scan(path: Path) -> Stored:
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             sources = [io.BytesIO(archive.read(name)) for name in archive.namelist() if name.endswith(".h5")]
+            if "config.json" in archive.namelist():
+                _scan_config(archive.read("config.json"), stored)
     for source in sources:
         try:
             with h5py.File(source, "r") as file:
@@ -84,6 +86,19 @@ def scan(path: Path) -> Stored:
         except (OSError, RuntimeError):
             continue
     return stored
+
+
+def _scan_config(config: bytes, stored: Stored) -> None:
+    """The names of all layers that a configuration records."""
+    try:
+        todo = [json.loads(config)]
+    except ValueError:
+        return
+    for item in todo:
+        if isinstance(item, dict) and "class_name" in item:
+            told = [at for at in (item, item.get("config")) if isinstance(at, dict)]
+            stored.names.update(str(at["name"]) for at in told if "name" in at)
+        todo += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
 
 
 def _scan(file: h5py.File, stored: Stored) -> None:
