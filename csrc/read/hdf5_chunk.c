@@ -11,14 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/work.h"
 #include "read/hdf5_filter.h"
 #include "read/hdf5_index.h"
+
+/* Undoing filters is worth a second thread from so many bytes on, in chunks of so many on average. */
+enum { THREADED_MIN = 1 << 19, THREADED_CHUNK_MIN = 1 << 12 };
 
 /* What reading one chunk needs. */
 typedef struct reader {
     kw_source *source;
     const kw_dataset *dataset;
     const struct kw_layout_info *info;
+    const kw_chunks *chunks;
+    int (*read)(kw_source *source, uint64_t off, void *out, size_t len, kw_error *err);
     uint8_t *out;
     kw_grid grid;
     uint64_t chunk_strides[KW_RANK_MAX]; /* bytes from one element to the next along a dimension */
@@ -144,10 +150,10 @@ static void scatter(const reader *r, const target *t, const uint8_t *chunk) {
 }
 
 /* Brings the stored bytes of a chunk into the room; 0, or -1. */
-static int load_chunk(kw_source *source, const kw_chunk *chunk, kw_filter_room *room, kw_error *err) {
+static int load_chunk(const reader *r, const kw_chunk *chunk, kw_filter_room *room, kw_error *err) {
     if (kw_filter_room_reserve(room, (size_t)chunk->len, err) != 0) return -1;
     room->len = (size_t)chunk->len;
-    return kw_source_read(source, chunk->off, room->data, room->len, err);
+    return r->read(r->source, chunk->off, room->data, room->len, err);
 }
 
 /* One chunk into its place in r->out; 0, or -1. */
@@ -156,13 +162,22 @@ static int read_chunk(const reader *r, const kw_chunk *chunk, kw_filter_room *ro
     kw_grid_place(&r->grid, chunk->number, place);
     bool filtered = kw_chunk_is_filtered(r->dataset, &r->grid, place);
     target t = target_of(r, place);
-    /* Chunks come by offset and may be a byte each: many small ones are one read. */
-    if (!filtered && t.rank == 0) return kw_source_read(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
-    if (load_chunk(r->source, chunk, room, err) != 0) return -1;
+    if (!filtered && t.rank == 0) return r->read(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
+    if (load_chunk(r, chunk, room, err) != 0) return -1;
     if (filtered && kw_filter_undo(r->info, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
     scatter(r, &t, room->data);
     return 0;
 }
+
+/* kw_work.step */
+static int read_step(void *context, size_t index, void *own, kw_error *err) {
+    const reader *r = context;
+    kw_chunk chunk = kw_chunks_get(r->chunks, &r->grid, index);
+    return read_chunk(r, &chunk, own, err);
+}
+
+/* kw_work.end */
+static void free_room(void *own) { kw_filter_room_free(own); }
 
 /* Chunks may be greater than the part of them inside the shape, but when undoing
  * filters would give many times the dataset, that is what the file is for. */
@@ -177,15 +192,16 @@ static int check_budget(const reader *r, const kw_chunks *chunks, kw_error *err)
 }
 
 /* All stored chunks; 0, or -1 with the first error by offset. */
-static int read_chunks(const reader *r, const kw_chunks *chunks, kw_error *err) {
-    kw_filter_room room = KW_FILTER_ROOM_EMPTY;
-    int result = chunks->count == r->grid.total ? 0 : fill(r->dataset, r->out, err);
-    for (size_t i = 0; i < chunks->count && result == 0; i++) {
-        kw_chunk chunk = kw_chunks_get(chunks, &r->grid, i);
-        result = read_chunk(r, &chunk, &room, err);
-    }
-    kw_filter_room_free(&room);
-    return result;
+static int read_chunks(reader *r, kw_error *err) {
+    const kw_chunks *chunks = r->chunks;
+    kw_work work = {.count = chunks->count, .step = read_step, .end = free_room, .context = r};
+    uint64_t nbytes = r->dataset->nbytes;
+    bool spread = r->info->filter_count > 0 && nbytes >= THREADED_MIN && nbytes / THREADED_CHUNK_MIN >= chunks->count;
+    work.own_len = sizeof(kw_filter_room);
+    /* Chunks come by offset and may be a byte each: by one thread many small ones are one read. */
+    r->read = spread ? kw_source_pread : kw_source_read;
+    if (chunks->count != r->grid.total && fill(r->dataset, r->out, err) != 0) return -1;
+    return kw_work_run(&work, spread ? kw_work_cores() : 1, err);
 }
 
 static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, kw_error *err) {
@@ -199,7 +215,8 @@ static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, 
     set_strides(r.grid.rank, r.grid.chunk, r.info->element_len, r.chunk_strides);
     set_strides(r.grid.rank, r.grid.shape, r.info->element_len, r.out_strides);
     if (kw_chunks_find(hdf5, dataset, &r.grid, &chunks, err) != 0) return -1;
-    if (check_budget(&r, &chunks, err) == 0) result = read_chunks(&r, &chunks, err);
+    r.chunks = &chunks;
+    if (check_budget(&r, &chunks, err) == 0) result = read_chunks(&r, err);
     kw_chunks_free(&chunks);
     return result;
 }

@@ -10,10 +10,10 @@
  * Parts are added, and opened as HDF5, by whoever finds them; the table is made
  * from all of them at once.
  */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/crc.h"
+#include "base/work.h"
 #include "read/archive.h"
 #include "read/build.h"
 #include "read/detect.h"
@@ -24,7 +24,7 @@
 
 #define INFLATE_LIMIT ((uint64_t)4 << 30)
 
-enum { VERIFY_BLOCK = 1 << 20, VERIFY_SHARE = 4 << 20, THREADS_MAX = 64 };
+enum { STRETCH_LEN = 4 << 20, BLOCK_LEN = 1 << 20 };
 
 void kw_file_free(kw_file *file) {
     if (file == NULL) return;
@@ -137,57 +137,42 @@ int kw_file_read(kw_file *file, uint32_t tensor, void *out, kw_error *err) {
 
 /* ---- verifying ---- */
 
-/* What one thread takes: a stretch of a part and its CRC-32. */
-typedef struct stretch {
+/* A source and the CRC-32 of each stretch of it. */
+typedef struct sums {
     kw_source *source;
-    uint64_t off, len;
-    uint32_t crc;
-    int result;
-    kw_error err;
-} stretch;
+    uint32_t *crcs;
+} sums;
 
-static void *sum_stretch(void *context) {
-    stretch *s = context;
-    uint8_t *block = malloc(VERIFY_BLOCK);
-    s->result = block == NULL ? kw_fail_memory(&s->err) : 0;
-    for (uint64_t done = 0; s->result == 0 && done < s->len;) {
-        size_t len = s->len - done < VERIFY_BLOCK ? (size_t)(s->len - done) : VERIFY_BLOCK;
-        s->result = kw_source_pread(s->source, s->off + done, block, len, &s->err);
-        if (s->result == 0) s->crc = kw_crc32(s->crc, block, len);
-        done += len;
-    }
-    free(block);
-    return NULL;
+static uint64_t stretch_len(const sums *s, size_t index) {
+    uint64_t left = kw_source_size(s->source) - (uint64_t)index * STRETCH_LEN;
+    return left < STRETCH_LEN ? left : STRETCH_LEN;
 }
 
-/* Sums `count` stretches, all but the first on threads of their own where the system gives them. */
-static void sum_stretches(stretch *stretches, size_t count) {
-    pthread_t threads[THREADS_MAX];
-    bool started[THREADS_MAX] = {false};
-    for (size_t i = 1; i < count; i++) started[i] = pthread_create(&threads[i], NULL, sum_stretch, &stretches[i]) == 0;
-    for (size_t i = 0; i < count; i++)
-        if (!started[i]) sum_stretch(&stretches[i]);
-    for (size_t i = 1; i < count; i++)
-        if (started[i]) (void)pthread_join(threads[i], NULL);
+/* kw_work.step */
+static int sum_stretch(void *context, size_t index, void *own, kw_error *err) {
+    const sums *s = context;
+    uint64_t len = stretch_len(s, index), at = (uint64_t)index * STRETCH_LEN;
+    s->crcs[index] = 0;
+    for (uint64_t done = 0; done < len;) {
+        size_t more = len - done < BLOCK_LEN ? (size_t)(len - done) : BLOCK_LEN;
+        if (kw_source_pread(s->source, at + done, own, more, err) < 0) return -1;
+        s->crcs[index] = kw_crc32(s->crcs[index], own, more);
+        done += more;
+    }
+    return 0;
 }
 
 /* The CRC-32 of all bytes of a source.  0 and *crc, or -1 with the first error by offset. */
 static int sum_source(kw_source *source, int threads, uint32_t *crc, kw_error *err) {
-    stretch stretches[THREADS_MAX] = {0};
-    uint64_t size = kw_source_size(source), most = size / VERIFY_SHARE + 1;
-    size_t count = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : (size_t)threads;
-    if (count > most) count = (size_t)most;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t off = size / count * i;
-        stretches[i] = (stretch){.source = source, .off = off, .len = i + 1 < count ? size / count : size - off};
-    }
-    sum_stretches(stretches, count);
+    uint64_t size = kw_source_size(source);
+    size_t count = (size_t)(size / STRETCH_LEN + (size % STRETCH_LEN != 0));
+    sums s = {.source = source, .crcs = malloc((count + 1) * sizeof *s.crcs)};
+    kw_work work = {.count = count, .step = sum_stretch, .context = &s, .own_len = BLOCK_LEN};
+    int result = s.crcs == NULL ? kw_fail_memory(err) : kw_work_run(&work, threads, err);
     *crc = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (stretches[i].result < 0) return *err = stretches[i].err, -1;
-        *crc = kw_crc32_join(*crc, stretches[i].crc, stretches[i].len);
-    }
-    return 0;
+    for (size_t i = 0; result == 0 && i < count; i++) *crc = kw_crc32_join(*crc, s.crcs[i], stretch_len(&s, i));
+    free(s.crcs);
+    return result;
 }
 
 int kw_file_verify(kw_file *file, int threads, kw_error *err) {

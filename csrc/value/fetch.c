@@ -12,15 +12,14 @@
  */
 #include "value/fetch.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crc.h"
 #include "base/view.h"
+#include "base/work.h"
 
-enum { STRETCH_LEN = 4 << 20, PIECE_LEN = 256 << 10, THREADS_MAX = 64 };
+enum { STRETCH_LEN = 4 << 20, PIECE_LEN = 256 << 10 };
 
 /* A run of bytes of the source; `out` is NULL for a gap, and for what is only looked at. */
 typedef struct segment {
@@ -41,16 +40,7 @@ typedef struct job {
     uint32_t *crcs; /* one a stretch, or NULL */
     kw_scan *scans; /* one a stretch, of the tensor that it begins inside of; NULL when nothing is looked at */
     bool hidden;    /* some bytes are read that nobody keeps */
-    atomic_size_t next;
-    atomic_bool failed;
 } job;
-
-typedef struct worker {
-    job *job;
-    pthread_t thread;
-    kw_error err;
-    size_t failed_at; /* stretch */
-} worker;
 
 static int compare_extents(const void *a, const void *b) {
     const kw_extent *x = a, *y = b;
@@ -144,8 +134,10 @@ static int read_piece(const job *j, uint64_t off, size_t len, uint8_t *out, uint
     return 0;
 }
 
-/* Reads one stretch of the row; 0, or -1 with the first error in it. */
-static int read_stretch(const job *j, size_t index, uint8_t *scratch, kw_error *err) {
+/* Reads one stretch of the row (kw_work.step); 0, or -1 with the first error in it. */
+static int read_stretch(void *context, size_t index, void *own, kw_error *err) {
+    const job *j = context;
+    uint8_t *scratch = own;
     uint64_t at = stretch_start(j, index), end = stretch_start(j, index + 1);
     uint32_t crc = 0;
     if (at >= end) return 0;
@@ -166,49 +158,6 @@ static int read_stretch(const job *j, size_t index, uint8_t *scratch, kw_error *
     }
     if (j->crcs != NULL) j->crcs[index] = crc;
     return 0;
-}
-
-/* Takes stretches until none is left.  They are taken in order and always
- * finished, so the first error by offset is found whoever meets another. */
-static void *work(void *argument) {
-    worker *w = argument;
-    job *j = w->job;
-    bool needed = j->hidden && j->memory == NULL;
-    uint8_t *scratch = needed ? malloc(PIECE_LEN) : NULL;
-    w->failed_at = SIZE_MAX;
-    while (!atomic_load(&j->failed)) {
-        size_t index = atomic_fetch_add(&j->next, 1);
-        if (index >= j->stretch_count) break;
-        bool ready = scratch != NULL || !needed;
-        if ((ready ? read_stretch(j, index, scratch, &w->err) : kw_fail_memory(&w->err)) != 0) {
-            w->failed_at = index;
-            atomic_store(&j->failed, true);
-        }
-    }
-    free(scratch);
-    return NULL;
-}
-
-/* Runs the job on up to `threads` threads, this one included; 0, or -1. */
-static int run(job *j, int threads, kw_error *err) {
-    worker workers[THREADS_MAX];
-    size_t limit = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : (size_t)threads;
-    size_t count = j->stretch_count < limit ? j->stretch_count : limit, started = 1;
-    const worker *first = &workers[0];
-    /* A thread that cannot be had leaves its share to the others. */
-    for (; started < count; started++) {
-        workers[started].job = j;
-        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0) break;
-    }
-    workers[0].job = j;
-    (void)work(&workers[0]);
-    for (size_t i = 1; i < started; i++) {
-        (void)pthread_join(workers[i].thread, NULL);
-        if (workers[i].failed_at < first->failed_at) first = &workers[i];
-    }
-    if (first->failed_at == SIZE_MAX) return 0;
-    *err = first->err;
-    return -1;
 }
 
 /* The CRC-32 of the whole row from those of its stretches. */
@@ -267,7 +216,9 @@ int kw_fetch(kw_source *source, kw_extent *extents, size_t count, int threads, u
     if (check_extents(source, extents, count, err) != 0) return -1;
     if (lay_out(&j, extents, count, crc != NULL, err) != 0) goto done;
     if (make_room(&j, crc != NULL, scans, err) != 0) goto done;
-    if (run(&j, threads, err) != 0) goto done;
+    kw_work work = {.count = j.stretch_count, .step = read_stretch, .context = &j};
+    if (j.hidden && j.memory == NULL) work.own_len = PIECE_LEN;
+    if (kw_work_run(&work, threads, err) != 0) goto done;
     if (crc != NULL && read_shared(&j, extents, count, err) != 0) goto done;
     if (crc != NULL) *crc = join_crcs(&j);
     if (scans) join_scans(&j);

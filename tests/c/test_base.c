@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "base/table.h"
+#include "base/work.h"
 #include "check.h"
 
 static void test_error_keeps_code_place_and_detail(void) {
@@ -208,7 +209,41 @@ static void test_blocks_of_every_size(void) {
     kw_memory_free(NULL, 9000001);
 }
 
+/* What the steps below do, and what was done. */
+typedef struct steps {
+    size_t fails_from; /* SIZE_MAX: none */
+    uint8_t done[1000];
+} steps;
+
+static int take_step(void *context, size_t index, void *own, kw_error *err) {
+    steps *s = context;
+    if (own != NULL) *(void **)own = own;
+    if (index >= s->fails_from) return kw_fail(err, KW_CORRUPT, index, "step");
+    s->done[index]++;
+    return 0;
+}
+
+static void end_steps(void *own) { CHECK(*(void **)own == NULL || *(void **)own == own); }
+
+static void test_work_is_done_once_and_fails_with_the_first(void) {
+    for (int threads = 0; threads <= 8; threads++) {
+        steps s = {.fails_from = SIZE_MAX};
+        kw_error err = {0};
+        kw_work work = {.count = 1000, .step = take_step, .end = end_steps, .context = &s, .own_len = sizeof(void *)};
+        CHECK_EQ(kw_work_run(&work, threads, &err), 0);
+        for (size_t i = 0; i < 1000; i++) CHECK_EQ(s.done[i], 1);
+        s = (steps){.fails_from = 400};
+        CHECK_EQ(kw_work_run(&work, threads, &err), -1);
+        CHECK_EQ(err.at, 400);
+        for (size_t i = 0; i < 400; i++) CHECK_EQ(s.done[i], 1);
+        work.count = work.own_len = 0;
+        CHECK_EQ(kw_work_run(&work, threads, &err), 0);
+    }
+    CHECK(kw_work_cores() >= 1);
+}
+
 int main(void) {
+    RUN(test_work_is_done_once_and_fails_with_the_first);
     RUN(test_error_keeps_code_place_and_detail);
     RUN(test_error_cuts_between_characters);
     RUN(test_arena_gives_zeroed_aligned_memory);
