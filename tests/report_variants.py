@@ -54,6 +54,16 @@ def _counts() -> Iterator[tuple[str, Report]]:
         "KW306-statistics",
         report(file(half, layout="legacy"), model(norm), lacks, path="w.h5", pairs=[], prediction=stops),
     )
+    parts: dict[str, tuple[int, ...]] = {}
+    for name, width in (("stem", 4), ("extra", 8), ("proj", 8)):
+        parts |= {f"{name}/kernel": (width, 8), f"{name}/bias": (8,)}
+    inner = Layer("inner", "inner", "Functional", parts)
+    short = replace(inner, shapes={name: shape for name, shape in parts.items() if "extra" not in name})
+    more = raw(306, file_group=0, group=0, a=4, b=6)
+    yield (
+        "KW306-nested",
+        report(file(short, layout="legacy"), model(inner), more, path="w.h5", pairs=[], prediction=stops),
+    )
     lstm = Layer("lstm", "lstm", "LSTM", {"kernel": (3, 8), "recurrent_kernel": (2, 8), "bias": (8,)})
     gates = {
         f"lstm_{kind}_{gate}": shape

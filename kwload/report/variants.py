@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kwload.report import custom, order
+from kwload.report import custom, nested, order
 from kwload.report.context import Context, Wanted, entry, finding, listed, named, shape_text
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw, TensorFacts
@@ -81,7 +81,7 @@ def _single(context: Context, raw: Raw, reason: Reason) -> Finding:
         expected=raw.b,
         found=raw.a,
         cause=reason.cause,
-        body=_side_by_side(context, raw),
+        body=[*_side_by_side(context, raw), *nested.differences(context, raw)],
         notes=custom.class_changed(context, raw) or ([f"the class in the model is {escape(kind)}"] if kind else []),
         help=[*_help(reason, quote(_built_as(context, raw.model_group))), *load_the_rest(context)],
     )
