@@ -19,7 +19,6 @@ from kwload.report.context import LEGACY, Context, named, shape_text
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 
-
 _MOST: Final = 2000
 """Weights of one layer that are compared: the time grows with their square."""
 
