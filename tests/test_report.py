@@ -68,8 +68,9 @@ def test_the_text_is_the_golden_one(name: str) -> None:
 
 
 def case_of(code: str) -> tuple[str, Finding]:
-    """The case that a code is shown by, and the finding: the one named after it, else the first that has it."""
-    for name in sorted(CASES, key=lambda name: name != code):
+    """The case that a code is shown by, and the finding: the one named after it, else the first that has it, of those
+    whose names begin with it where there are some."""
+    for name in sorted(CASES, key=lambda name: (name != code, not name.startswith(code))):
         for finding in CASES[name].findings:
             if finding.code == code:
                 return name, finding

@@ -96,12 +96,16 @@ def _prediction(foreseen: Forecast, reader: Reader) -> Prediction:
     )
 
 
+_WIDTH: Final = 96
+"""Characters of an error's text with that of its cause; of a longer one only the cause is shown."""
+
+
 def _error(error: RaisedError) -> PredictedError:
     """The error with its innermost cause, which is what a person needs of it."""
     root = error.root
     said = error.said
     if root is not error and root.said:
-        said = f"{said} … {root.said}" if len(said) + len(root.said) < 150 else f"… {root.said}"
+        said = f"{said} … {root.said}" if len(said) + len(root.said) < _WIDTH else f"… {root.said}"
     return PredictedError(
         error.type, error.prefix[:200], said if said.endswith((".", "}")) or not said else f"{said.rstrip()}…"
     )
@@ -290,6 +294,11 @@ def _version(context: Context, found: Sequence[Difference], reader: Reader) -> F
     )
 
 
+def _cut(name: str, most: int = 32) -> str:
+    """A key that a line has room for."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
+
+
 def lines(found: Sequence[Difference]) -> list[str]:
     """What the reader does not know, a line for each class and each Keras that does."""
     grouped: dict[tuple[str, str, str], list[Difference]] = {}
@@ -300,7 +309,7 @@ def lines(found: Sequence[Difference]) -> list[str]:
     for (kind, name, known_to), items in grouped.items():
         known = f"known to {known_to}" if known_to else "known to no Keras 2 or 3"
         if kind == "key":
-            what = f"{escape(name, 60)}: {named([item.name for item in items], 3)}"
+            what = f"{escape(name, 60)}: {named([_cut(item.name) for item in items], 3)}"
         elif kind == "module":
             what = f"{escape(name, 60)} in the module {quote(items[0].where, 80)}"
         elif kind == "policy":
