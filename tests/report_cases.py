@@ -553,6 +553,8 @@ def _others() -> Iterator[tuple[str, Report]]:
     yield "KW320", report(file(A), model(A), raw(320), options=by_name, prediction=option)
     spoken = report(file(A), model(A), raw(320, "warning"), options=by_name, prediction=option)
     yield "KW320-names", spoken
+    old = model(A, flavour="tf_keras")
+    yield "KW320-unread", report(file(A), old, raw(320, "warning", a=2), options=by_name)
     yield "KW310-none", report(file(A, B), model(), raw(310), pairs=[], prediction=nothing)
     gapped = FakeFile(**{**vars(file(A)), "groups": (("layers/dense", "a", NAMED, (("0", 0), ("2", 1)), None),)})
     yield (

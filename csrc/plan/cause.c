@@ -80,10 +80,11 @@ static int find_options(kw_join *join, kw_error *err) {
     bool skip = join->legacy && reader.flavour == KW_FLAVOUR_TF_KERAS && reader.skip_mismatch && !reader.by_name;
     bool named = reader.flavour == KW_FLAVOUR_KERAS3 && reader.by_name && !legacy;
     bool refused = skip || join->names_missing;
-    if (!refused && !named && !join->names_ignored) return 0;
+    bool unread = reader.flavour == KW_FLAVOUR_TF_KERAS && reader.by_name && join->v3 && !legacy;
+    if (!refused && !named && !unread && !join->names_ignored) return 0;
     kw_finding *finding = kw_join_add(join, KW_OPTION, refused ? KW_ERROR : KW_WARNING, err);
     if (finding == NULL) return -1;
-    finding->a = join->names_ignored;
+    finding->a = join->names_ignored ? 1 : unread ? 2 : 0;
     return 0;
 }
 

@@ -150,7 +150,7 @@ typedef enum kw_severity { KW_NOTE, KW_WARNING, KW_ERROR } kw_severity;
  *                 model_tensor are of the first, the other converted variables are related; a: layers, b: variables;
  *                 axis: bits KW_VERSION_*. A note: the Keras that is asked about converts them too
  *   KW_OPTION     an error: the option has no effect, or the call is refused; a warning: Keras 3 refuses by_name here, or
- *                 (a: 1) tf_keras does not look at it
+ *                 (a: 1, nor does kwload; 2) tf_keras does not look at it
  *   KW_UNSUPPORTED   file_tensor is not of numbers, which model_tensor wants
  */
 /* What `model.quantize` calls it. */

@@ -196,6 +196,9 @@ def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     elif by_name and raws[0].a:
         headline = f"{context.keras} does not look at `by_name=True` here: it matches by place"
         note = "the file does not record the names of its layers, so kwload matches by place too"
+        if raws[0].a == 2:
+            note = "kwload takes it here: the file records the names of its layers"
+            help_ = f"{help_}  matches by place, as {context.keras} does with this file"
     elif by_name:
         headline = f"{context.keras} takes `by_name=True` for legacy .h5 files only"
         note = "kwload takes it here too: the file records the names of its layers"

@@ -833,6 +833,18 @@ static void test_options(void)
     CHECK_EQ(plan->source_group[1], 2);
     CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
     kw_plan_free(plan);
+    rules.flavour = KW_FLAVOUR_TF_KERAS;
+    rules.version = 22100;
+    plan = make_plan(file, model, &rules); /* tf_keras goes by the places, without a word */
+    CHECK_EQ(plan->finding_count, 1);
+    CHECK_EQ(plan->findings[0].code, KW_OPTION);
+    CHECK_EQ(plan->findings[0].severity, KW_WARNING);
+    CHECK_EQ(plan->findings[0].a, 2);
+    CHECK_EQ(plan->source_group[1], 2);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS_WRONG);
+    kw_plan_free(plan);
+    rules.flavour = KW_FLAVOUR_KERAS3;
+    rules.version = 31501;
     file->groups[1].flags = 0;
     plan = make_plan(file, model, &rules);
     CHECK(find(plan, KW_OPTION) != NULL && find(plan, KW_OPTION)->severity == KW_ERROR);
