@@ -11,6 +11,7 @@
  * hdf5_heap, hdf5_fractal  local and global heap; fractal heap
  * hdf5_type    datatypes and dataspaces
  * hdf5_block, hdf5_addresses, hdf5_checksum  loading a block; a hash of addresses; lookup3
+ * hdf5_extents which bytes datasets claim
  * hdf5_index   where the chunks of a dataset lie, all indexes
  * hdf5_chunk   the bytes of a dataset: kw_hdf5_read
  * hdf5_filter  shuffle, deflate, fletcher32, LZF
@@ -81,6 +82,7 @@ typedef struct kw_dataset {
     const char *filter_text; /* "shuffle, deflate"; NULL without filters */
     uint64_t nbytes;
     uint64_t off; /* contiguous and compact: in the source */
+    uint64_t shared_at; /* contiguous: the first byte that something else claims too, or KW_NOWHERE */
     kw_fault fault;
     struct kw_layout_info *info; /* chunk index, filters, fill value: hdf5_chunk.c's */
 } kw_dataset;

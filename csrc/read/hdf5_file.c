@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "read/hdf5_checksum.h"
+#include "read/hdf5_extents.h"
 #include "read/hdf5_shared.h"
 #include "read/hdf5_tree.h"
 
@@ -166,7 +167,7 @@ static int read_file(kw_hdf5 *hdf5, kw_error *err) {
     else if (hdf5->node_count == 1) hdf5->fault = hdf5->nodes[0].fault;
     if (hdf5->fault.code == KW_INTERRUPTED) hdf5->interrupted = true;
     free_walk(&walk);
-    return result;
+    return result == 0 ? kw_extents_claim(hdf5, err) : result;
 }
 
 int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {

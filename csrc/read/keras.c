@@ -653,6 +653,14 @@ static int read_facts(reader *r, uint32_t node, kw_error *err) {
 
 /* Faults of single links and groups; those of datasets stay with their tensor. */
 static int blame_nodes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
+    for (uint32_t i = 0; i < hdf5->dataset_count; i++) {
+        const kw_dataset *dataset = &hdf5->datasets[i];
+        if (dataset->shared_at != KW_NOWHERE &&
+            kw_build_fault(build, KW_OVERLAP, dataset->shared_at, hdf5->nodes[dataset->node].path, 0, 0, err,
+                           "its %llu bytes at %llu are not its own", (unsigned long long)dataset->nbytes,
+                           (unsigned long long)dataset->off) < 0)
+            return -1;
+    }
     for (uint32_t i = 0; i < hdf5->node_count; i++) {
         const kw_node *node = &hdf5->nodes[i];
         if (node->fault.code != KW_OK) {

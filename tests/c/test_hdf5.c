@@ -364,6 +364,27 @@ static void test_level_of_tree(void) {
     free(im.bytes);
 }
 
+/* Values that share bytes with other values, or with a structure. */
+static void test_shared_values(void) {
+    static const float values[6] = {1, 2, 3, 4, 5, 6};
+    static const uint64_t shape[] = {6};
+    enum { SECOND_OFF = 20 };
+    for (int i = 0; i < 3; i++) {
+        image im = image_start(0);
+        uint64_t data = image_data(&im, values, sizeof values), free_data = image_data(&im, values, sizeof values);
+        uint64_t first = image_dataset(&im, 1, shape, data, sizeof values);
+        const uint64_t places[] = {data + SECOND_OFF, first, free_data};
+        uint64_t second = image_dataset(&im, 1, shape, places[i], sizeof values);
+        image_finish(&im, image_group(&im, (image_link[]){{"a", first, NULL}, {"b", second, NULL}}, 2, NULL));
+        opened o = open_bytes(im.bytes, im.len);
+        CHECK_EQ(dataset_of(o.hdf5, "a").shared_at, KW_NOWHERE);
+        CHECK_EQ(dataset_of(o.hdf5, "b").shared_at, i < 2 ? places[i] : KW_NOWHERE);
+        CHECK_EQ(dataset_of(o.hdf5, "b").fault.code, KW_OK);
+        close_file(&o);
+        free(im.bytes);
+    }
+}
+
 static void test_continuation_to_itself(void) {
     image im = image_start(0), b = {0};
     messages m = {0};
@@ -683,6 +704,7 @@ int main(void) {
     RUN(test_claimed_twice);
     RUN(test_deep_tree);
     RUN(test_level_of_tree);
+    RUN(test_shared_values);
     RUN(test_continuation_to_itself);
     RUN(test_sizes);
     RUN(test_attribute);

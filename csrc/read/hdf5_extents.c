@@ -1,0 +1,24 @@
+/* hdf5_extents.c -- values that overlap.
+ *
+ *     ledger   |superblock|header|....kernel....|..bias..|
+ *     another             |......other......|               shares bytes: KW_OVERLAP
+ *
+ * libhdf5 allots each byte once, so a file with an overlap was made or changed by
+ * something else.  Chunks are claimed when they are looked for (read/hdf5_index.h).
+ */
+#include "read/hdf5_extents.h"
+
+#include "read/hdf5_private.h"
+
+int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err) {
+    for (uint32_t i = 0; i < hdf5->dataset_count; i++) {
+        kw_dataset *dataset = &hdf5->datasets[i];
+        kw_error cause = {0};
+        dataset->shared_at = KW_NOWHERE;
+        if (dataset->storage != KW_STORAGE_CONTIGUOUS || dataset->fault.code != KW_OK) continue;
+        if (kw_ledger_claim(&hdf5->more->ledger, dataset->off, dataset->nbytes, &cause) == 0) continue;
+        if (cause.code == KW_MEMORY) return kw_fail_memory(err);
+        dataset->shared_at = cause.at;
+    }
+    return 0;
+}
