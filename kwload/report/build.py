@@ -58,6 +58,9 @@ _COMPLETE: Final = {
 }
 
 
+_UNREAD: Final = "what it reads is damaged, or could not be read"
+
+
 def build_report(
     *,
     path: str | os.PathLike[str] | bytes,
@@ -261,6 +264,8 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         return Prediction(context.keras, "raises", bad)
     if context.writer is not None and context.file.content == "hdf5" and _opens_hdf5(context):
         return Prediction(context.keras, "raises", PredictedError("BlockingIOError", "", ""))
+    if errors and outcome != "raises":  # how Keras ends on bytes that cannot be read depends on the place
+        return Prediction(context.keras, "unknown", reason=_UNREAD)
     right = {pair[1]: pair[0] for pair in plan.pairs}
     wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(

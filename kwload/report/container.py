@@ -236,7 +236,7 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
         "path": quote(context.path),
         "where": f" in {quote(path)}{_at(at)}" if path else _at(at),
         "detail": escape(text) or "no more is known",
-        "member": quote(path or _member(text)) if path or _member(text) else "a member of the archive",
+        "member": quote(path or _member(text)) if path or _member(text) else _summed(text),
         "shard": quote(path) if path else "a shard",
         "what": quote(path) if path else "a part of the file",
         "sizes": "bytes are missing",
@@ -270,7 +270,16 @@ def _member(text: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
+def _summed(text: str) -> str:
+    """What a checksum that bears no name is of: HDF5 keeps them too, of chunks and of its own structure."""
+    if text.startswith("fletcher32"):
+        return "a tensor's chunk"
+    return "the file's structure" if text.startswith(("checksum of", "fractal heap")) else "a member of the archive"
+
+
 def _checksum_notes(context: Context, text: str) -> list[str]:
+    if not _member(text) and _summed(text) != "a member of the archive":
+        return [escape(text)]
     touched = f"any of its {plural(len(context.tensors), 'tensor')} may be touched"
     said = [escape(text)] if text and text != _member(text) else []
     return [*said, f"{touched}: HDF5 inside has no checksum of its own"]
