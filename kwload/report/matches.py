@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from kwload.report import heads, shapes
 from kwload.report.context import (
@@ -13,12 +14,13 @@ from kwload.report.context import (
     count_of,
     entry,
     finding,
+    is_path,
     listed,
     named,
     shape_text,
     typed,
 )
-from kwload.report.escape import escape, quote
+from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.rules import Pair, as_dict, holds, option_of, part_rule, rule_of
@@ -280,7 +282,10 @@ def not_saved(context: Context, raws: list[Raw]) -> Iterator[Finding]:
 def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     """Not one variable finds a tensor; by name, the rule that would match them all."""
     by_name = bool(context.options.by_name)
-    body, help_ = _proposal(context) if by_name else ([], [])
+    old = context.file.layout == "keras-0"
+    body, help_ = _proposal(context) if by_name or old else ([], [])
+    if old and not body:
+        help_ = ["build the model with the layers of the file, in their order: then they can be mapped to each other"]
     in_file = [context.file_layer(row) for row in range(len(context.groups)) if context.file_tensors(row)]
     in_model = [context.layer(row) for row, rows in enumerate(context.rows_of) if rows]
     wanted = context.plan.wanted if context.plan is not None else len(context.variables)
@@ -307,8 +312,16 @@ def nothing_matched(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         expected=len(in_model) if by_name else wanted,
         found=0,
         body=body,
+        notes=["Keras 0.x wrote it: layers have no names in it, and no Keras since 1.0 reads it"] if old else [],
         help=help_,
     )
+
+
+_ZIPPED: Final = (
+    "mapping=dict(zip(sorted({{t.layer for t in kwload.open({path}).tensors}}, key=lambda n: int(n[6:])), "
+    "[x.name for x in model.layers if x.weights]))"
+)
+"""The option that maps all layers of a file without names, in order."""
 
 
 def _proposal(context: Context) -> tuple[list[str], list[str]]:
@@ -326,7 +339,11 @@ def _proposal(context: Context) -> tuple[list[str], list[str]]:
     if rule is not None:
         body.append(rule.said)
     option = rule.option if rule is not None else option_of(context, rows)
-    return body, [f"{context.load()}  loads them by order", *([context.again(option)] if option is not None else [])]
+    mapped = [context.again(option)] if option is not None else []
+    if context.file.layout == "keras-0":  # what has no names is not matched by order alone
+        calls = mapped or [context.again(_ZIPPED.format(path=literal(context.path)))]
+        return body, [f"{call}  loads them by order" for call in calls] if is_path(context.path) else []
+    return body, [f"{context.load()}  loads them by order", *mapped]
 
 
 def _skips(context: Context) -> str | None:
@@ -345,7 +362,8 @@ def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     wanted = max(raws[0].b, len(fits))
     every = "both layers" if wanted == 2 else f"all {plural(wanted, 'layer')}"
     which = every if len(fits) == wanted else f"{len(fits):,} of {plural(wanted, 'layer')}"
-    misfits = [pair for pair in pairs if pair not in fits]
+    fitting = set(fits)
+    misfits = [pair for pair in pairs if pair not in fitting]
     skip = f"skip={name_list([context.selectable(new) for _, new in misfits])}" if misfits else ""
     options = [rule.option, *([skip] if skip and len(misfits) <= 4 else [])]
     yield finding(
