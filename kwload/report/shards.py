@@ -71,15 +71,15 @@ def _of_another(context: Context, shard: str, faults: Sequence[Fault]) -> dict[s
     for _, _, detail, owner, absent, _ in faults:
         if absent and detail.endswith(_ABSENT):
             owners.setdefault(detail.removesuffix(_ABSENT), owner)
-    held: dict[str, list[str]] = {}
+    held: dict[str, dict[str, None]] = {}
     for row, tensor in enumerate(context.tensors):
         if row in context.group_of_tensor or os.path.basename(tensor.file) != shard:
             continue
         place = tensor.path.rpartition("/vars/")[0]
         owner = owners.get(place, shard)
-        if owner != shard and place not in held.setdefault(owner, []):
-            held[owner].append(place)
-    return held
+        if owner != shard:
+            held.setdefault(owner, {})[place] = None
+    return {owner: list(places) for owner, places in held.items()}
 
 
 def _lost_layers(context: Context) -> list[str]:
