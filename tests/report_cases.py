@@ -563,6 +563,8 @@ def _others() -> Iterator[tuple[str, Report]]:
     )
     cell = predicts("raises", error_type="ValueError", error_prefix="Layer '", error_group=1)
     yield "KW406", report(file(A, B), model(A, B, flavour="tf_keras"), prediction=cell)
+    old = replace(file(A, B), layout="tf-2.12")
+    yield "KW406-tf-2.12", report(old, model(A, B, flavour="tf_keras"), prediction=cell)
     yield from _meanings()
     yield "KW404", report(file(A), model(A), raw(404, "note", file_group=0, group=0))
 

@@ -93,3 +93,30 @@ def test_weights_named_by_the_model_above_their_layer_are_in_their_places(name: 
     path = family.save(family.sequential(Inner(), keras.layers.Dense(2, name="out")), tmp_path)
     report = kwload.check(family.sequential(Inner(), keras.layers.Dense(2, name="out")), path)
     assert not report.findings and report.prediction is not None and report.prediction.outcome == "loads", str(report)
+
+
+@pytest.mark.parametrize("name", ["keras", "tf_keras"])
+def test_an_argument_that_the_class_no_longer_takes_in_an_h5_file(name: str, tmp_path: Path) -> None:
+    keras = Family(name, "legacy-model").keras
+
+    def scale(old: bool) -> Any:
+        class Scale(keras.layers.Layer):  # type: ignore[misc, name-defined]
+            def get_config(self) -> Any:
+                return {**super().get_config(), **({"initial_value": 2.0} if old else {})}
+
+            def call(self, x: Any) -> Any:
+                return x
+
+        return Scale
+
+    path = tmp_path / "model.h5"
+    keras.Sequential([keras.layers.Input((4,)), scale(True)(name="scale")]).save(path)
+    running = f"{'tf_keras ' if name == 'tf_keras' else ''}{keras.__version__}"
+    report = kwload.check_model(path, custom_objects={"Scale": scale(False)}, keras=running)
+    finding = only(report, "KW403")
+    assert finding.layer == "scale" and finding.found == ["initial_value"]
+    with pytest.raises(TypeError) as raised:
+        keras.models.load_model(path, custom_objects={"Scale": scale(False)})
+    assert report.prediction is not None and report.prediction.error is not None
+    assert report.prediction.error.type == "TypeError"
+    assert str(raised.value).startswith(report.prediction.error.message)

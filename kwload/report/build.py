@@ -349,9 +349,20 @@ def _refuses(context: Context, prediction: Prediction) -> Finding:
         406,
         "warning",
         headline=CATALOGUE[406].say(reader=context.keras, error=said),
-        notes=[f"{prediction.assigned:,} variables are overwritten by then"] if prediction.assigned > 1 else [],
+        notes=[
+            *_of_tf_2_12(context),
+            *([f"{prediction.assigned:,} variables are overwritten by then"] if prediction.assigned > 1 else []),
+        ],
         help=[f"{context.again()}  loads it"],
     )
+
+
+def _of_tf_2_12(context: Context) -> list[str]:
+    """Why Keras does not find the layers of a file that tf.keras 2.12 to 2.14 wrote."""
+    if context.file.layout != "tf-2.12":
+        return []
+    said = "the layers of a model lie in `_layer_checkpoint_dependencies`, where later ones look for `layers`"
+    return [f"tf.keras 2.12 to 2.14 wrote it: {said}"]
 
 
 def _differs(context: Context, prediction: Prediction, plan: PlanFacts) -> Finding:
@@ -364,6 +375,7 @@ def _differs(context: Context, prediction: Prediction, plan: PlanFacts) -> Findi
         406,
         "warning",
         headline=f"{context.keras} itself would {does}, though the file fits the model",
+        notes=_of_tf_2_12(context),
         help=[f"{context.again()}  loads it"],
     )
 
