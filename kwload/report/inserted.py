@@ -212,7 +212,8 @@ def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
     by_name = {context.file_layer(row): [tensor.shape for tensor in context.file_tensors(row)] for row in layers}
     groups = [row for row, rows in enumerate(context.rows_of) if rows]
     wanted = {context.layer(row): [context.variables[i].shape for i in context.rows_of[row]] for row in groups}
-    rest = [name for name in wanted if name not in new]
+    added = set(new)
+    rest = [name for name in wanted if name not in added]
     if not rest or any(name not in by_name for name in rest):
         return []
     left = f", and leaves {named(new)} as initialised" if new else ""
