@@ -605,12 +605,18 @@ def test_thousands_of_wrong_tensors(tmp_path: Path) -> None:
         [(0, (("layers", 7),))],
         [(5, ())],
     ],
-    ids=["no name below an object", "no name above an object", "a model without group", "no such node", "no such group"],
+    ids=[
+        "no name below an object",
+        "no name above an object",
+        "a model without group",
+        "no such node",
+        "no such group",
+    ],
 )
 def test_a_graph_that_the_walk_cannot_follow_is_refused(nodes: list[Any]) -> None:
     from kwload import _core
 
     groups = [("", "net", "Model", 0, ()), ("layers/dense", "dense", "Dense", 0, ())]
-    with pytest.raises(ValueError, match="node|edge"):
+    with pytest.raises(ValueError, match=r"node|edge"):
         _core.Spec("keras-3", groups, nodes)
     assert _core.Spec("keras-3", groups, [(0, (("layers", 1),)), (-1, (("dense", 2),)), (1, ())])
