@@ -162,3 +162,21 @@ def test_of_two_directions_one_has_a_name(flavour: str, tmp_path: Path) -> None:
     assert report.prediction.outcome == "loads_wrong"
     report = kwload.check(build("mine", None), path)
     assert report.ok and not report.warnings
+
+
+@pytest.mark.keras
+@every_flavour
+def test_a_removed_layer_that_no_shape_shows(flavour: str, tmp_path: Path) -> None:
+    keras = importlib.import_module(flavour)
+    path = tmp_path / "model.keras"
+
+    def build(*names: str) -> Any:
+        return rows(keras, *(keras.layers.Dense(4, name=name) for name in names))
+
+    save(build("fc0", "fc1", "fc2", "head"), path)
+    model = build("fc1", "fc2", "head")
+    for skip in (False, True):
+        report = kwload.check(model, path, skip_mismatch=skip)
+        assert [finding.code for finding in report.errors] == ["KW305"]
+        assert report.prediction.outcome == "loads_wrong"
+    assert real_load(model, path, skip_mismatch=True) is None

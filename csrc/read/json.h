@@ -1,7 +1,7 @@
 /* json.h -- JSON, one token at a time, without recursion.
  *
- * For shard maps and the few keys of metadata.json; the architecture
- * (config.json) is kept as text and never parsed here.
+ * For shard maps, the few keys of metadata.json and the names of layers in
+ * config.json, which else is kept as text.
  *
  *     kw_json json = kw_json_of(view);
  *     while ((token = kw_json_next(&json, err)) > KW_JSON_END) ...
