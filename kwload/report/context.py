@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from kwload import select
 from kwload.report.codes import CATALOGUE, Entry
@@ -299,6 +299,23 @@ def finding(
         keras=keras,
         help=tuple(help)[:4],
         related=tuple(related),
+    )
+
+
+def other_shape(
+    number: int, severity: Severity, tensor: TensorFacts, variable: Wanted, *, headline: str, **more: Any
+) -> Finding:
+    """A finding about a variable whose shape is not that of its tensor; *more* as in :func:`finding`."""
+    return finding(
+        number,
+        severity,
+        headline=headline,
+        layer=variable.layer,
+        variable=variable.name,
+        path=tensor.path,
+        expected=list(variable.shape),
+        found=list(tensor.shape),
+        **more,
     )
 
 

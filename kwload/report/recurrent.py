@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from kwload.report import shapes
-from kwload.report.context import Context, Wanted, entry, finding, named, shape_text
+from kwload.report.context import Context, Wanted, entry, named, other_shape, shape_text
 from kwload.report.escape import quote
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
@@ -81,15 +81,12 @@ def _variant(
         units, _ = _sizes(context, first.model_tensor)
         headline = f"{quote(variable.path)}: the file holds a {old}, the model has a {new}"
         cause = f"with {units:,} units, a bias {shape_text(tensor.shape)} is that of a {old}"
-    return finding(
+    return other_shape(
         314,
         severity_of(first),
+        tensor,
+        variable,
         headline=headline,
-        layer=variable.layer,
-        variable=variable.name,
-        path=tensor.path,
-        expected=list(variable.shape),
-        found=list(tensor.shape),
         body=shapes.side_by_side(tensor, variable, marked=not cudnn),
         related=[context.variables[row].path for row in dict.fromkeys(rows) if row != first.model_tensor],
         cause=cause,

@@ -20,10 +20,10 @@ from kwload.report.context import (
     Context,
     Wanted,
     entry,
-    finding,
     is_path,
     listed,
     named,
+    other_shape,
     shape_text,
     typed,
 )
@@ -101,15 +101,12 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         if matched and matched + 1 + len(related) == context.plan.wanted:
             rest = "variable fits" if matched == 1 else "variables fit"
             notes.append(f"the other {matched:,} {rest}")
-    return finding(
+    return other_shape(
         307,
         severity_of(raw),
+        tensor,
+        variable,
         headline=entry(307).say(variable=quote(variable.path)),
-        layer=variable.layer,
-        variable=variable.name,
-        path=tensor.path,
-        expected=list(variable.shape),
-        found=list(tensor.shape),
         body=side_by_side(tensor, variable, axes),
         notes=notes,
         help=heads_changed.help if heads_changed else _help(context, tensor, variable, None if scaled else axes),
@@ -295,15 +292,12 @@ def _transposed(context: Context, raw: Raw, tensor: TensorFacts, variable: Wante
     convention = _convention(order)
     notes += [convention] if convention else []
     lines = [_turned(context, raw, row) for row in related]
-    return finding(
+    return other_shape(
         308,
         "error",
+        tensor,
+        variable,
         headline=headline,
-        layer=variable.layer,
-        variable=variable.name,
-        path=tensor.path,
-        expected=list(variable.shape),
-        found=list(tensor.shape),
         body=[*side_by_side(tensor, variable, marked=False), *listed(lines, 4)],
         notes=notes,
         help=[*(_all_at_once(context) or _transpose(context, tensor, variable, order)), *load_the_rest(context)],
@@ -348,15 +342,12 @@ def _doubtful(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted,
     """Kernels that look the same either way, in a file with others that are transposed."""
     paths = [context.variables[row].path for row in (raw.model_tensor, *related)]
     many = len(paths) > 1
-    return finding(
+    return other_shape(
         308,
         "warning",
+        tensor,
+        variable,
         headline=f"{named(paths, 3)} may be transposed too: {'their shapes do' if many else 'its shape does'} not say",
-        layer=variable.layer,
-        variable=variable.name,
-        path=tensor.path,
-        expected=list(variable.shape),
-        found=list(tensor.shape),
         body=listed(
             [
                 f"{escape(context.variables[row].path)}: {shape_text(context.variables[row].shape)}"
