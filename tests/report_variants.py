@@ -30,6 +30,7 @@ def cases() -> Iterator[tuple[str, Report]]:
     yield from _counts()
     yield from _heads()
     yield from _widths()
+    yield from _unreached()
     yield from _attention()
     yield from _transposed()
     yield from _recurrent()
@@ -144,6 +145,17 @@ def _attention() -> Iterator[tuple[str, Report]]:
     apart = raw(307, **rows, related=[1, 2, 3, 4, 5, 6])
     stops = predicts("raises", **{**base.TOTAL, "a": 4})
     yield "KW307-attention", report(file(*net(2, 4)), model(*net(4, 2)), apart, pairs=[], prediction=stops)
+
+
+def _unreached() -> Iterator[tuple[str, Report]]:
+    stops = predicts("raises", **{**base.TOTAL, "a": 2}, assigned=2)
+    first = dense("first", "layers/dense", 8, 8)
+    held = [dense(name, f"layers/block/parts/container{end}/dense", 8, 8) for name, end in (("p", ""), ("q", "_1"))]
+    wanted = [dense(name, f"layers/block/{name}", 8, 8) for name in ("p", "q")]
+    apart = [*(raw(301, group=row) for row in (1, 2)), *(raw(302, "warning", file_group=row, a=2) for row in (1, 2))]
+    older = replace(model(first, *wanted), keras=base.FakeKeras("keras", (3, 8, 0)))
+    found = {"pairs": same(2), "unused": 4, "source_group": [0, -1, -1], "prediction": stops}
+    yield "KW405-lists", report(file(first, *held), older, *apart, **found)
 
 
 def _widths() -> Iterator[tuple[str, Report]]:

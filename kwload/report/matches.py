@@ -349,7 +349,10 @@ def _proposal(context: Context) -> tuple[list[str], list[str]]:
 def _skips(context: Context) -> str | None:
     outcome = context.plan.prediction.get("outcome") if context.plan is not None else None
     told = outcome in ("loads_nothing", "loads_part") and not context.options.own
-    return f"{context.keras_short} warns of a nested container, and leaves them as initialised" if told else None
+    model = context.model
+    warns = model is not None and model.keras.flavour == "keras" and tuple(model.keras.version) >= (3, 15, 0)
+    said = "warns of a nested container, and leaves them as initialised"
+    return f"{context.keras_short} {said if warns else 'leaves them as initialised, without a word'}" if told else None
 
 
 def prefixed(context: Context, raws: list[Raw]) -> Iterator[Finding]:

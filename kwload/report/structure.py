@@ -18,6 +18,7 @@ from kwload.report import (
     recurrent,
     replaced,
     shapes,
+    unreached,
     values,
     variants,
 )
@@ -60,9 +61,9 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
     unbuilt = any(raw.code == 311 and raw.model_group < 0 for raw in raws)
     unread = {raw.file_tensor for raw in raws if raw.code == 208}
-    head = replaced.head_changed(context) if not damaged else None
+    whole = (unreached.unreached(context) or replaced.head_changed(context)) if not damaged else None
     for raw in raws:
-        if head is not None and raw.code in replaced.CAUSES and raw.severity != "note":
+        if whole is not None and raw.code in replaced.CAUSES and raw.severity != "note":
             continue
         if raw.code == 302 and (unbuilt or raw.file_group in said):
             continue
@@ -71,7 +72,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
         if damaged and raw.code in _CONSEQUENCES:
             continue
         together[raw.code, raw.severity].append(raw)
-    found = [head] if head is not None else []
+    found = [whole] if whole is not None else []
     for (code, _), several in together.items():
         # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
         found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)
