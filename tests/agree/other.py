@@ -8,7 +8,6 @@ when a prediction is wrong, or is ``unknown`` where it need not be.
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -20,11 +19,11 @@ from typing import Any
 
 from agree.build import blank
 from agree.design import BLOCKS, CHANGES, CONTAINERS
-from agree.files import changed, layouts_of
+from agree.files import layouts_of
 from agree.grid import KERAS3_ONLY, VERSIONS, Case, Pairs, _options
-from agree.judge import Judge, Meta
+from agree.judge import Judge
 from agree.run import available, cache_folder, environment, newest, saves, work
-from agree.worker import Worker, folder_of
+from agree.worker import Worker
 from kwload import api
 
 MOST = 160
@@ -69,6 +68,7 @@ class Teller(Worker):
         judge = self.judge_of(job)
         if judge is None:
             return None
+        blank(judge.built)
         error, got = judge.load(job["options"])
         roles = {id(variable): role for role, variable in judge.roles}
         told = None if error is None else [type(error).__name__, str(error)]
@@ -80,6 +80,7 @@ class Teller(Worker):
         judge = self.judge_of(job)
         if judge is None:
             return []
+        blank(judge.built)
         call = api.Call(job["options"].get("by_name"), job["options"].get("skip_mismatch", False), keras=asked)
         examined = api.examine(judge.built.model, str(judge.path), call)
         alone = api.examine(judge.built.model, str(judge.path), api.Call(call.by_name, call.skip_mismatch))
@@ -110,24 +111,6 @@ class Teller(Worker):
             differ = [role for role in {*held, *real["held"]} if held.get(role) != real["held"].get(role)]
             return [f"predicted {len(held)} values, Keras left {len(real['held'])}: {sorted(differ)[:4]}"]
         return []
-
-    def judge_of(self, job: dict[str, Any]) -> Judge | None:
-        stored = job["file"]
-        folder = folder_of(self.cache, stored["version"], stored["key"], stored["layout"])
-        meta = json.loads((folder / "meta.json").read_text())
-        if not meta:
-            return None
-        key = job["model"]
-        if key not in self.models:
-            self.models = {key: self.build(key)}
-        built = self.models[key]
-        path = changed(folder / meta["path"], job["change"], self.cache / f"changed-{os.getpid()}")
-        if built is None or path is None:
-            return None
-        blank(built)
-        return Judge(
-            built, Meta(stored["key"], stored["layout"], stored["version"], meta["numbers"], meta["names"]), path
-        )
 
 
 def told(version: str, what: str, jobs: Path, records: Path, cache: Path) -> list[str]:

@@ -70,8 +70,8 @@ class Worker:
                     print(f"cannot save {key} {layout}: {error!r:.150}", file=sys.stderr)
             (folder / "meta.json").write_text(json.dumps(meta))
 
-    def judge(self, job: dict[str, Any]) -> str | None:
-        """The record of a case; None when there is no such case."""
+    def judge_of(self, job: dict[str, Any]) -> Judge | None:
+        """The model and the file of a case; None when there is no such case."""
         stored = job["file"]
         folder = folder_of(self.cache, stored["version"], stored["key"], stored["layout"])
         meta = json.loads((folder / "meta.json").read_text())
@@ -88,7 +88,12 @@ class Worker:
         if path is None:
             return None
         known = Meta(stored["key"], stored["layout"], stored["version"], meta["numbers"], meta["names"], meta["dtype"])
-        return Judge(built, known, path).run(job["case"], job["options"], job["change"]).to_json()
+        return Judge(built, known, path)
+
+    def judge(self, job: dict[str, Any]) -> str | None:
+        """The record of a case; None when there is no such case."""
+        judge = self.judge_of(job)
+        return judge.run(job["case"], job["options"], job["change"]).to_json() if judge is not None else None
 
 
 def main() -> None:
