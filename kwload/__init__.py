@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kwload.explaining.explain import explain
     from kwload.file import File
     from kwload.report.finding import Finding, Prediction, Report
+    from kwload.scanning import scan
 
 __all__ = [
     "Diff",
@@ -47,6 +48,7 @@ __all__ = [
     "explain",
     "load_weights",
     "open",
+    "scan",
 ]
 
 # Where each public name lives. Looked up at the first use: pytest loads the plugin, and with it this module, in every
@@ -64,6 +66,7 @@ _HOMES = {
     "explain": "kwload.explaining.explain",
     "load_weights": "kwload.api",
     "open": "kwload.api",
+    "scan": "kwload.scanning",
 }
 
 

@@ -82,7 +82,7 @@ class File:
     Raises CoreError for KW1xx, KW211 and KW213; a damaged or foreign file is opened, see ``faults`` and ``content``.
     """
 
-    def __new__(cls, source: Any, /, *, inflate_limit: int = 0) -> File: ...
+    def __new__(cls, source: Any, /, *, inflate_limit: int = 0, audit: bool = False) -> File: ...
     content: Final[str]
     layout: Final[str]
     size: Final[int]

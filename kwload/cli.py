@@ -67,6 +67,33 @@ def _inspect(path: str, *, as_tree: bool, as_json: bool) -> int:
     return exit_code(report)
 
 
+@main.command("scan")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=_FILE)
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option("--all", "everything", is_flag=True, help="The whole report, however long.")
+@click.option("--concise", is_flag=True, help="Verdict and headlines only.")
+@click.option("--json", "as_json", is_flag=True, help="JSON, one object a file and line.")
+def scan_command(paths: tuple[str, ...], strict: bool, everything: bool, concise: bool, as_json: bool) -> None:
+    """Whether weight files are whole and safe to open, whatever they would be loaded into.
+
+    Of a folder all weight files below it. libhdf5 is never called.
+    """
+    from kwload import scanning
+    from kwload.report.codes import exit_code
+
+    worst = 0
+    for number, path in enumerate(found for start in paths for found in scanning.files_of(start)):
+        report = scanning.scan(path)
+        if as_json:
+            _echo(report.to_json())
+        else:
+            if number and not concise:
+                _echo()
+            _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
+        worst = max(worst, exit_code(report, strict))
+    sys.exit(worst)
+
+
 @main.command("diff")
 @click.argument("a", type=_FILE)
 @click.argument("b", type=_FILE)

@@ -77,7 +77,8 @@
     X(604, BOMB, "declared-size-bomb")                                         \
     X(605, ALIAS, "alias-or-cycle")                                            \
     X(606, OVERLAP, "overlap")                                                 \
-    X(607, MEMBER, "zip-member")
+    X(607, MEMBER, "zip-member")                                               \
+    X(608, UNCLAIMED, "unclaimed-bytes")
 
 enum kw_code {
     KW_OK = 0,

@@ -201,6 +201,47 @@ int kw_ledger_claim(kw_ledger *ledger, uint64_t off, uint64_t len, kw_error *err
     return result;
 }
 
+/* The first bit of a page at or after `from` that is not set, or its end. */
+static uint64_t first_clear_bit(const uint64_t *bits, uint64_t from) {
+    for (uint64_t at = from; at < 1u << PAGE_SHIFT; at = (at | 63) + 1) {
+        uint64_t found = ~bits[at / 64] & mask_of(at % 64, 64);
+        if (found != 0) return at / 64 * 64 + (uint64_t)__builtin_ctzll(found);
+    }
+    return 1u << PAGE_SHIFT;
+}
+
+/* The largest block around `off` that is claimed whole, *claimed, or has no claims; its level.  LEVEL_COUNT for a page
+ * that has some. */
+static unsigned find_even_block(const kw_ledger *ledger, uint64_t off, bool *claimed) {
+    *claimed = false;
+    for (unsigned level = LEVEL_COUNT; level-- > 0;) {
+        const struct kw_ledger_page *page = find_page(ledger, off, level);
+        if (page == NULL) return level;
+        *claimed = page->full;
+        if (page->full) return level;
+    }
+    return LEVEL_COUNT;
+}
+
+uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, bool claimed) {
+    uint64_t page_len = 1u << PAGE_SHIFT;
+    while (off < end) {
+        bool all;
+        unsigned level = find_even_block(ledger, off, &all);
+        uint64_t len = level < LEVEL_COUNT ? (uint64_t)1 << shift_of(level) : page_len, start = off & ~(len - 1);
+        if (level < LEVEL_COUNT) {
+            if (all == claimed) return off;
+        } else {
+            const uint64_t *bits = find_page(ledger, off, 0)->bits;
+            uint64_t bit = claimed ? first_bit(bits, off - start, len) : first_clear_bit(bits, off - start);
+            if (bit < len) return start + bit < end ? start + bit : end;
+        }
+        if (len > UINT64_MAX - start) return end;
+        off = start + len;
+    }
+    return end;
+}
+
 bool kw_ledger_has(const kw_ledger *ledger, uint64_t off) {
     const struct kw_ledger_page *page = find_page(ledger, off, 0);
     if (page == NULL) return is_inside_full(ledger, off, 0);

@@ -27,6 +27,8 @@ typedef struct kw_ledger {
 /* Claims [off, off + len).  KW_ALIAS at the first byte that is taken already,
  * KW_CORRUPT when the end is past 2^64, KW_MEMORY; on failure nothing is claimed. */
 int kw_ledger_claim(kw_ledger *ledger, uint64_t off, uint64_t len, kw_error *err);
+/* The first byte of [off, end) that is claimed, or that is not; `end` when there is none. */
+uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, bool claimed);
 bool kw_ledger_has(const kw_ledger *ledger, uint64_t off);
 void kw_ledger_free(kw_ledger *ledger);
 

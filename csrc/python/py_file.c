@@ -19,11 +19,12 @@ kw_opened *kw_opened_of(PyObject *file) { return ((file_object *)file)->opened; 
 kw_file *kw_file_of(PyObject *file) { return ((file_object *)file)->opened->file; }
 
 static PyObject *file_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"", "inflate_limit", NULL};
+    static char *names[] = {"", "inflate_limit", "audit", NULL};
     PyObject *object;
     unsigned long long limit = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$K", names, &object, &limit)) return NULL;
-    kw_open_options options = {.inflate_limit = limit};
+    int audit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Kp", names, &object, &limit, &audit)) return NULL;
+    kw_open_options options = {.inflate_limit = limit, .audit = audit != 0};
     kw_opened *opened = kw_opened_new(kw_state_of_type(type), object, &options);
     if (opened == NULL) return NULL;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -281,7 +282,7 @@ static PyMethodDef file_methods[] = {
 };
 
 static PyType_Slot file_slots[] = {
-    {Py_tp_doc, "File(source, /, *, inflate_limit=0): an opened weight file."},
+    {Py_tp_doc, "File(source, /, *, inflate_limit=0, audit=False): an opened weight file."},
     {Py_tp_new, (void *)file_new},
     {Py_tp_dealloc, (void *)file_dealloc},
     {Py_tp_getset, file_getset},

@@ -13,6 +13,7 @@
 typedef struct kw_build {
     kw_file *file;
     uint64_t inflate_left; /* bytes that inflating may still produce */
+    bool audit;            /* kw_open_options.audit */
     size_t part_capacity, meta_capacity, fault_capacity;
 } kw_build;
 

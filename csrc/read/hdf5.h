@@ -122,4 +122,18 @@ const kw_attr *kw_hdf5_attr(const kw_hdf5 *hdf5, uint32_t node, const char *name
  * output of inflating is bounded by the declared chunk. */
 int kw_hdf5_read(kw_hdf5 *hdf5, uint32_t dataset, void *out, kw_error *err);
 
+/* What a second look at the whole file finds: see kw_hdf5_audit. */
+typedef struct kw_audit {
+    uint64_t unclaimed;                /* bytes up to the source's end that nothing claims */
+    uint64_t largest_off, largest_len; /* the longest run of them */
+} kw_audit;
+
+/* Looks at the chunks of a dataset, of which nothing is kept: the blocks of their
+ * index and they themselves share no byte with anything, and their filters, but for
+ * those that need libhdf5, can be undone.  Once only.  0, or -1 with what is wrong. */
+int kw_hdf5_audit_dataset(kw_hdf5 *hdf5, uint32_t dataset, kw_error *err);
+
+/* What nothing claims, when every dataset was looked at. */
+kw_audit kw_hdf5_audit(const kw_hdf5 *hdf5);
+
 #endif

@@ -162,10 +162,11 @@ static int read_chunk(const reader *r, const kw_chunk *chunk, kw_filter_room *ro
     kw_grid_place(&r->grid, chunk->number, place);
     bool filtered = kw_chunk_is_filtered(r->dataset, &r->grid, place);
     target t = target_of(r, place);
+    if (!filtered && r->out == NULL) return 0;
     if (!filtered && t.rank == 0) return r->read(r->source, chunk->off, r->out + t.to, (size_t)t.run, err);
     if (load_chunk(r, chunk, room, err) != 0) return -1;
     if (filtered && kw_filter_undo(r->info, chunk->mask, r->grid.chunk_len, chunk->off, room, err) != 0) return -1;
-    scatter(r, &t, room->data);
+    if (r->out != NULL) scatter(r, &t, room->data);
     return 0;
 }
 
@@ -200,10 +201,24 @@ static int read_chunks(reader *r, kw_error *err) {
     work.own_len = sizeof(kw_filter_room);
     /* Chunks come by offset and may be a byte each: by one thread many small ones are one read. */
     r->read = spread ? kw_source_pread : kw_source_read;
-    if (chunks->count != r->grid.total && fill(r->dataset, r->out, err) != 0) return -1;
+    if (r->out != NULL && chunks->count != r->grid.total && fill(r->dataset, r->out, err) != 0) return -1;
     return kw_work_run(&work, spread ? kw_work_cores() : 1, err);
 }
 
+/* 0 when no two chunks, nor a chunk and anything else, share bytes in the ledger. */
+static int claim_chunks(const reader *r, kw_ledger *ledger, kw_error *err) {
+    for (size_t i = 0; i < r->chunks->count; i++) {
+        kw_chunk chunk = kw_chunks_get(r->chunks, &r->grid, i);
+        kw_error cause = {0};
+        if (kw_ledger_claim(ledger, chunk.off, chunk.len, &cause) == 0) continue;
+        if (cause.code == KW_MEMORY) return kw_fail_memory(err);
+        return kw_fail(err, KW_OVERLAP, cause.at, "its chunk at %llu shares bytes with something else",
+                       (unsigned long long)chunk.off);
+    }
+    return 0;
+}
+
+/* The chunks into `out`; or, when that is NULL, claimed in the file's ledger and their filters undone, nothing kept. */
 static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, kw_error *err) {
     reader r = {.source = hdf5->source, .dataset = dataset, .info = dataset->info, .out = out};
     kw_chunks chunks;
@@ -214,9 +229,13 @@ static int read_chunked(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, 
     if (kw_grid_make(dataset, &r.grid, err) != 0) return -1;
     set_strides(r.grid.rank, r.grid.chunk, r.info->element_len, r.chunk_strides);
     set_strides(r.grid.rank, r.grid.shape, r.info->element_len, r.out_strides);
-    if (kw_chunks_find(hdf5, dataset, &r.grid, &chunks, err) != 0) return -1;
+    kw_ledger *ledger = out == NULL ? &hdf5->more->ledger : NULL;
+    if (kw_chunks_find(hdf5, dataset, &r.grid, ledger, &chunks, err) != 0) return -1;
     r.chunks = &chunks;
-    if (check_budget(&r, &chunks, err) == 0) result = read_chunks(&r, err);
+    if (ledger != NULL && claim_chunks(&r, ledger, err) != 0) goto done;
+    if (check_budget(&r, &chunks, err) != 0) goto done;
+    result = ledger != NULL && kw_filter_needs_library(r.info) ? 0 : read_chunks(&r, err);
+done:
     kw_chunks_free(&chunks);
     return result;
 }
@@ -235,6 +254,12 @@ static int read_stored(kw_hdf5 *hdf5, const kw_dataset *dataset, uint8_t *out, k
     default:
         return kw_fail(err, KW_UNSUPPORTED, KW_NOWHERE, "dataset without stored bytes");
     }
+}
+
+int kw_hdf5_audit_dataset(kw_hdf5 *hdf5, uint32_t dataset, kw_error *err) {
+    const kw_dataset *d = &hdf5->datasets[dataset];
+    bool chunked = d->storage == KW_STORAGE_CHUNKED && d->dtype != KW_DTYPE_NONE && d->nbytes > 0;
+    return d->fault.code == KW_OK && chunked ? read_chunked(hdf5, d, NULL, err) : 0;
 }
 
 int kw_hdf5_read(kw_hdf5 *hdf5, uint32_t dataset, void *out, kw_error *err) {

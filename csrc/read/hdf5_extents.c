@@ -22,3 +22,19 @@ int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err) {
     }
     return 0;
 }
+
+kw_audit kw_hdf5_audit(const kw_hdf5 *hdf5) {
+    const kw_ledger *ledger = &hdf5->more->ledger;
+    uint64_t end = kw_source_size(hdf5->source);
+    kw_audit audit = {0};
+    for (uint64_t at = hdf5->base; (at = kw_ledger_next(ledger, at, end, false)) < end;) {
+        uint64_t stop = kw_ledger_next(ledger, at, end, true), len = stop - at;
+        audit.unclaimed += len;
+        if (len > audit.largest_len) {
+            audit.largest_off = at;
+            audit.largest_len = len;
+        }
+        at = stop;
+    }
+    return audit;
+}

@@ -67,6 +67,13 @@ static bool is_foreign(uint16_t id) {
     return id == KW_FILTER_SZIP || id == KW_FILTER_NBIT || id == KW_FILTER_SCALE_OFFSET;
 }
 
+bool kw_filter_needs_library(const struct kw_layout_info *info) {
+    for (unsigned i = 0; i < info->filter_count; i++) {
+        if (is_foreign(info->filters[i].id)) return true;
+    }
+    return false;
+}
+
 const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info) {
     for (unsigned i = 0; i < info->filter_count; i++) {
         uint16_t id = info->filters[i].id;

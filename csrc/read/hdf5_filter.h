@@ -39,6 +39,9 @@ void kw_filter_room_free(kw_filter_room *room);
 int kw_filter_undo(const struct kw_layout_info *info, uint32_t mask, uint64_t chunk_len, uint64_t at,
                    kw_filter_room *room, kw_error *err);
 
+/* True when libhdf5 decodes one of the filters. */
+bool kw_filter_needs_library(const struct kw_layout_info *info);
+
 /* The first filter that neither this library nor libhdf5 undoes; NULL when there is none. */
 const kw_filter *kw_filter_find_unknown(const struct kw_layout_info *info);
 

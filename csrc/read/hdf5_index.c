@@ -32,7 +32,7 @@ typedef struct finder {
     const struct kw_layout_info *info;
     const kw_hdf5_sizes *sizes;
     const kw_grid *grid;
-    kw_ledger ledger;
+    kw_ledger *ledger;
     kw_chunk *items;
     size_t count, capacity;
     unsigned order[KW_RANK_MAX]; /* arrays: dimensions from the slowest on */
@@ -235,7 +235,7 @@ static int open_array_block(const finder *f, kw_view view, const char *signature
 static int load_array_block(finder *f, kw_block *block, uint64_t at, uint64_t len, const char *signature, kw_cursor *c,
                             kw_error *err) {
     kw_view view;
-    if (kw_block_load(f->hdf5, &f->ledger, block, at, len, &view, err) != 0) return -1;
+    if (kw_block_load(f->hdf5, f->ledger, block, at, len, &view, err) != 0) return -1;
     if (open_array_block(f, view, signature, c, err) != 0) return -1;
     if (kw_cursor_address(c, f->sizes) != f->info->index_at) {
         return kw_fail(err, KW_CORRUPT, at, "%s belongs to another array", signature);
@@ -260,7 +260,7 @@ static int add_page(finder *f, kw_block *block, uint64_t at, uint64_t index, uin
     kw_view view;
     uint64_t len;
     if (!kw_mul(count, f->element_len, &len) || !kw_add(len, CHECKSUM_LEN, &len)) len = UINT64_MAX;
-    if (kw_block_load(f->hdf5, &f->ledger, block, at, len, &view, err) != 0) return -1;
+    if (kw_block_load(f->hdf5, f->ledger, block, at, len, &view, err) != 0) return -1;
     if (kw_hdf5_checksum_verify(view, "page of chunk addresses", err) != 0) return -1;
     kw_cursor c = kw_cursor_of(view);
     return add_elements(f, &c, index, count, err);
@@ -321,7 +321,7 @@ static int find_fixed(finder *f, kw_error *err) {
         f->order[d] = d;
         if (!kw_mul(most, f->grid->max_counts[d], &most)) return kw_fail(err, KW_CORRUPT, at, "fixed array too great");
     }
-    if (kw_block_load(f->hdf5, &f->ledger, &block, at, len, &view, err) != 0) goto done;
+    if (kw_block_load(f->hdf5, f->ledger, &block, at, len, &view, err) != 0) goto done;
     if (open_array_block(f, view, "FAHD", &c, err) != 0) goto done;
     if (set_element_len(f, kw_cursor_u8(&c), at, err) != 0) goto done;
     unsigned page_bits = kw_cursor_u8(&c);
@@ -468,7 +468,7 @@ static int find_extensible(finder *f, kw_error *err) {
     int result = -1;
     len += (uint64_t)STATISTICS * f->sizes->length_len;
     if (!order_dimensions(f)) return kw_fail(err, KW_CORRUPT, at, "extensible array, but not one unlimited dimension");
-    if (kw_block_load(f->hdf5, &f->ledger, &block, at, len, &view, err) != 0) goto done;
+    if (kw_block_load(f->hdf5, f->ledger, &block, at, len, &view, err) != 0) goto done;
     if (open_array_block(f, view, "EAHD", &c, err) != 0) goto done;
     if (set_element_len(f, kw_cursor_u8(&c), at, err) != 0) goto done;
     if (!take_extensible(&c, &e)) {
@@ -553,7 +553,7 @@ static int find(finder *f, kw_chunks *out, kw_error *err) {
     uint64_t at = f->info->index_at;
     switch (f->info->index) {
     case KW_CHUNK_BTREE1:
-        return kw_btree1_walk(f->hdf5, &f->ledger, at, 1, 8 + 8 * ((size_t)f->grid->rank + 1), add_btree1, f, err);
+        return kw_btree1_walk(f->hdf5, f->ledger, at, 1, 8 + 8 * ((size_t)f->grid->rank + 1), add_btree1, f, err);
     case KW_CHUNK_SINGLE:
         return find_single(f, err);
     case KW_CHUNK_IMPLICIT:
@@ -563,20 +563,22 @@ static int find(finder *f, kw_chunks *out, kw_error *err) {
     case KW_CHUNK_EXTENSIBLE_ARRAY:
         return find_extensible(f, err);
     case KW_CHUNK_BTREE2:
-        return kw_btree2_walk(f->hdf5, &f->ledger, at, f->info->filter_count > 0 ? RECORD_FILTERED : RECORD_PLAIN, 0,
+        return kw_btree2_walk(f->hdf5, f->ledger, at, f->info->filter_count > 0 ? RECORD_FILTERED : RECORD_PLAIN, 0,
                               add_btree2, f, err);
     default:
         return kw_fail(err, KW_UNSUPPORTED, at, "chunk index of type %u", (unsigned)f->info->index);
     }
 }
 
-int kw_chunks_find(kw_hdf5 *hdf5, const kw_dataset *dataset, const kw_grid *grid, kw_chunks *out, kw_error *err) {
-    finder f = {.hdf5 = hdf5, .dataset = dataset, .info = dataset->info, .sizes = &hdf5->more->sizes, .grid = grid,
-                .ledger = KW_LEDGER_EMPTY};
+int kw_chunks_find(kw_hdf5 *hdf5, const kw_dataset *dataset, const kw_grid *grid, kw_ledger *ledger, kw_chunks *out,
+                   kw_error *err) {
+    kw_ledger own = KW_LEDGER_EMPTY;
+    finder f = {.hdf5 = hdf5, .dataset = dataset, .info = dataset->info, .sizes = &hdf5->more->sizes, .grid = grid};
+    f.ledger = ledger != NULL ? ledger : &own;
     *out = (kw_chunks){NULL, 0, KW_NOWHERE};
     if (f.info->index_at == KW_NOWHERE) return 0;
     int result = find(&f, out, err);
-    kw_ledger_free(&f.ledger);
+    kw_ledger_free(&own);
     if (result == 0) result = put_in_order(&f, err);
     if (result != 0) {
         free(f.items);

@@ -36,9 +36,11 @@ int kw_grid_make(const kw_dataset *dataset, kw_grid *grid, kw_error *err);
 /* The coordinates, in chunks, of chunk `number`. */
 void kw_grid_place(const kw_grid *grid, uint64_t number, uint64_t *place);
 
-/* Finds every chunk that is stored.  0 with *out to be freed by
+/* Finds every chunk that is stored; the blocks of the index are claimed in `ledger` (NULL: in one of the call's own).
+ * 0 with *out to be freed by
  * kw_chunks_free; or -1: KW_CORRUPT, KW_CHECKSUM, KW_TRUNCATED, KW_OVERLAP, KW_MEMORY, KW1xx. */
-int kw_chunks_find(kw_hdf5 *hdf5, const kw_dataset *dataset, const kw_grid *grid, kw_chunks *out, kw_error *err);
+int kw_chunks_find(kw_hdf5 *hdf5, const kw_dataset *dataset, const kw_grid *grid, kw_ledger *ledger, kw_chunks *out,
+                   kw_error *err);
 kw_chunk kw_chunks_get(const kw_chunks *chunks, const kw_grid *grid, size_t i);
 void kw_chunks_free(kw_chunks *chunks);
 

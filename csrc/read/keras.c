@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "read/audit.h"
 #include "read/hdf5.h"
 #include "read/hdf5_private.h"
 #include "read/layer_names.h"
@@ -715,7 +716,8 @@ int kw_keras_open_part(kw_build *build, kw_error *err) {
     char version[8];
     (void)snprintf(version, sizeof version, "%u", part->hdf5->superblock);
     if (kw_build_meta(build, "superblock", version, err) < 0) return -1;
-    return blame_hdf5(build, part, err);
+    if (blame_hdf5(build, part, err) < 0) return -1;
+    return build->audit ? kw_audit_part(build, part, err) : 0;
 }
 
 static int read_part(reader *r, const kw_part *part, kw_keras_kind kind, kw_error *err) {

@@ -108,6 +108,7 @@ int kw_file_open(kw_source *source, const kw_open_options *options, kw_file **ou
                                                                                     : INFLATE_LIMIT};
     kw_shards shards = {.arena = KW_ARENA_EMPTY, .kind = KW_KERAS_V3};
     int result = -1;
+    build.audit = options != NULL && options->audit;
     kw_file *file = build.file = calloc(1, sizeof *build.file);
     if (file == NULL) return kw_fail_memory(err);
     file->source = kw_source_retain(source);

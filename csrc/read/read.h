@@ -73,7 +73,7 @@ typedef struct kw_meta {
 typedef struct kw_container_fault {
     kw_fault fault;
     const char *path; /* of the group or member it belongs to; "" for the file */
-    uint64_t a, b;    /* KW_TRUNCATED: bytes present, bytes expected */
+    uint64_t a, b;    /* KW_TRUNCATED: bytes present, bytes expected; KW_UNCLAIMED: all of them, the longest run, at */
 } kw_container_fault;
 
 typedef struct kw_file {
@@ -96,6 +96,7 @@ typedef struct kw_file {
 
 typedef struct kw_open_options {
     uint64_t inflate_limit; /* bytes that all inflating together may produce; 0: the default */
+    bool audit;             /* a second look at all of the file: read/audit.h */
 } kw_open_options;
 
 /* Retains `source`.  Returns 0 with *out owned by the caller also for a damaged

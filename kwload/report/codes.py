@@ -567,6 +567,13 @@ _ENTRIES: Final = (
         "the archive has a member that is not accepted: {where}: {detail}",
         "A member's name leads out of the archive, occurs twice, or its sizes contradict each other.",
     ),
+    Entry(
+        608,
+        "unclaimed-bytes",
+        "file",
+        "{sizes} that no structure and no tensor claims",
+        "HDF5 leaves gaps where something was deleted or rounded up. What is hidden in them no reader of weights sees.",
+    ),
 )
 
 CATALOGUE: Final[dict[int, Entry]] = {entry.number: entry for entry in _ENTRIES}

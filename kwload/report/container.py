@@ -23,7 +23,7 @@ ContainerFault = tuple[int, int | None, str, str, int, int]
 _NOT_FOUND, _NOT_WEIGHTS, _TRUNCATED, _INTERRUPTED, _CORRUPT, _CHECKSUM = 105, 201, 202, 203, 204, 205
 _UNSUPPORTED, _CHANGED, _NO_WEIGHTS, _MEMORY, _SHARD = 208, 211, 212, 213, 214
 _MISSING_SHARD: Final = 207
-_LINK, _MEMBER = 601, 607
+_LINK, _MEMBER, _UNCLAIMED = 601, 607, 608
 
 LAYOUTS: Final = {
     "legacy": "legacy .h5 weights",
@@ -230,6 +230,8 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
     code, at, text, path, _, _ = faults[0]
     if code == _TRUNCATED:
         return _truncated(context, faults[0], rows)
+    if code == _UNCLAIMED:
+        return _unclaimed(faults)
     if code in (_NOT_FOUND, _NOT_WEIGHTS, _NO_WEIGHTS) or (code == _UNSUPPORTED and not context.tensors):
         return _instead(context, code, text)
     names = {
@@ -261,6 +263,19 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
         notes=notes,
         help=_remedy(context, code, text, path),
         related=lost,
+    )
+
+
+def _unclaimed(faults: Sequence[ContainerFault]) -> Finding:
+    total = sum(fault[4] for fault in faults)
+    _, at, _, path, _, longest = max(faults, key=lambda fault: fault[5])
+    return finding(
+        _UNCLAIMED,
+        "note",
+        headline=entry(_UNCLAIMED).say(sizes=plural(total, "byte")),
+        path=path or None,
+        found=total,
+        notes=[f"the longest run of them: {plural(longest, 'byte')}{_at(at)}"],
     )
 
 

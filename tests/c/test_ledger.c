@@ -58,6 +58,15 @@ static void check_against_flags(uint64_t seed) {
     uint64_t wrong = 0;
     for (uint64_t off = 0; off < LEN; off++) wrong += kw_ledger_has(&ledger, off) != (flags[off] != 0);
     CHECK_EQ(wrong, 0);
+    for (int claimed = 0; claimed < 2; claimed++) { /* every run of either kind, and only those */
+        uint64_t at = 0;
+        for (uint64_t expected = 0; at < LEN; expected = at) {
+            at = kw_ledger_next(&ledger, at, LEN, claimed);
+            while (expected < LEN && (flags[expected] != 0) != (claimed != 0)) expected++;
+            CHECK_EQ(at, expected);
+            at = kw_ledger_next(&ledger, at, LEN, !claimed);
+        }
+    }
     kw_ledger_free(&ledger);
     free(flags);
 }

@@ -1,0 +1,77 @@
+"""What a file is in itself: integrity and danger, without a model, for files that nobody vouches for.
+
+    PATH --> files --> _core.File(audit=True): structure, ledger, chunks, checksums --> one report a file
+
+libhdf5 is never called, and nothing of the values is kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from kwload import _core
+from kwload.report.build import build_report, path_report
+
+if TYPE_CHECKING:
+    from kwload.report.finding import Report
+
+_THREADS: Final = 2
+_NO_WEIGHTS: Final = frozenset(
+    {"unknown", "text", "json", "html", "git-lfs-pointer", "empty", "zeros", "zip", "gzip", "npy"}
+)
+
+
+def scan(path: str | os.PathLike[str]) -> Report:
+    """What is wrong with a weight file, or dangerous in it, whatever it would be loaded into.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file: ``.h5``, ``.weights.h5``, ``.keras``, a shard map.
+
+    Returns
+    -------
+    Report
+        Findings KW1xx, KW2xx and KW6xx: damage with code and byte offset, checksums of archives, of HDF5's metadata and
+        of chunks; links and storage that leave the file, names that occur twice, bytes that belong to two things or
+        to none, sizes that are declared and not there, members of an archive that are not what they say.
+
+    Notes
+    -----
+    Every structure is walked and every chunk inflated, a bounded part at a time; the size of what a file merely
+    declares is never allocated. What szip, nbit and scale-offset packed is located but not unpacked: only libhdf5
+    could, which is not made for files of strangers (HDF5's SECURITY.md).
+    """
+    try:
+        file = _core.File(os.fsencode(path), audit=True)
+    except _core.CoreError as error:
+        return path_report(path, error)
+    errors = []
+    try:
+        file.verify(threads=_THREADS)
+    except _core.CoreError as error:
+        errors.append(error)
+    return build_report(path=path, file=file, errors=errors)
+
+
+def files_of(path: str) -> Iterator[str]:
+    """The file itself; of a folder, all below it that hold weights by their first bytes, in order. Links to folders are
+    not followed."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            found = os.path.join(folder, name)
+            if os.path.isfile(found) and _holds_weights(found):
+                yield found
+
+
+def _holds_weights(path: str) -> bool:
+    try:
+        return _core.File(os.fsencode(path)).content not in _NO_WEIGHTS
+    except _core.CoreError:
+        return True  # which the report says

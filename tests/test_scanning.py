@@ -1,0 +1,92 @@
+"""The scan of files that nobody vouches for: what is found without a model, and what the command ends with."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import kwload
+from kwload import cli
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("layers/dense/vars")
+        group["0"] = np.ones((64, 32), "f4")
+        group.create_dataset("1", data=np.zeros(64, "f4"), chunks=(16,), compression="gzip", fletcher32=True)
+    return path
+
+
+def codes(path: Path) -> dict[str, str]:
+    return {finding.code: finding.severity for finding in kwload.scan(path).findings}
+
+
+def test_a_sound_file_has_no_errors(weights: Path) -> None:
+    assert set(codes(weights).values()) <= {"note"}
+
+
+def test_bytes_behind_the_end_are_counted(weights: Path) -> None:
+    before = {finding.code: finding.found for finding in kwload.scan(weights).findings}.get("KW608", 0)
+    with weights.open("ab") as file:
+        file.write(b"x" * 5000)
+    after = {finding.code: finding.found for finding in kwload.scan(weights).findings}
+    assert after["KW608"] == before + 5000
+
+
+def test_every_chunk_is_looked_at(weights: Path) -> None:
+    data = bytearray(weights.read_bytes())
+    with h5py.File(weights) as file:
+        chunk = file["layers/dense/vars/1"].id.get_chunk_info(2)
+    data[chunk.byte_offset + 3] ^= 1
+    weights.write_bytes(data)
+    assert codes(weights)["KW205"] == "error"
+
+
+def test_what_leaves_the_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        file["away"] = h5py.ExternalLink("other.h5", "/x")
+        file.create_dataset("storage", (2,), "f4", external=[("other.bin", 0, 8)])
+        layout = h5py.VirtualLayout((2,), "f4")
+        layout[:] = h5py.VirtualSource("other.h5", "x", (2,))
+        file.create_virtual_dataset("virtual", layout)
+    assert {code for code, severity in codes(path).items() if severity == "error"} == {"KW601", "KW602", "KW603"}
+
+
+def test_two_chunks_on_one_place_overlap(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "ab":
+            file.create_dataset(name, data=np.arange(8, dtype="f4"), chunks=(8,))
+        places = [file[name].id.get_chunk_info(0).byte_offset for name in "ab"]
+    data = path.read_bytes().replace(places[1].to_bytes(8, "little"), places[0].to_bytes(8, "little"))
+    path.write_bytes(data)
+    assert codes(path)["KW606"] == "error"
+
+
+def test_members_of_an_archive(tmp_path: Path, weights: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(weights, "model.weights.h5")
+        archive.writestr("../outside", b"x")
+    assert codes(path)["KW607"] == "error"
+
+
+def test_the_command_scans_folders_and_ends_with_the_worst(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "README.md").write_text("no weights")
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "cut.h5").write_bytes(weights.read_bytes()[:3000])
+    result = CliRunner().invoke(cli.main, ["scan", "--json", str(tmp_path)])
+    paths = [Path(json.loads(line)["path"]).name for line in result.output.splitlines()]
+    assert (sorted(paths), result.exit_code) == (["cut.h5", "model.weights.h5"], 3)
+    assert CliRunner().invoke(cli.main, ["scan", str(weights)]).exit_code == 0
+    assert CliRunner().invoke(cli.main, ["scan", str(tmp_path / "absent.h5")]).exit_code == 3
