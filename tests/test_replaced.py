@@ -201,3 +201,47 @@ def test_layers_that_replaced_one_are_named_beside_it(family: Family, tmp_path: 
     assert "made by Keras" not in str(finding.notes)
     alike = only(kwload.check(net(("x", 5), ("y", 5)), path), "KW305")
     assert "their names are not those in the file" in str(alike.notes)
+
+
+@each_plain
+def test_where_few_fit_of_many_the_line_names_those_that_do(family: Family, tmp_path: Path) -> None:
+    def net(turn: int) -> Any:
+        layers = family.keras.layers
+        middle = [layers.Dense(4 + (turn if i % 2 else -turn), name=f"m{i}") for i in range(8)]
+        return family.sequential(layers.Dense(5, name="first"), *middle, layers.Dense(3, name="last"), inputs=(6,))
+
+    path = family.save(net(1), tmp_path)
+    report = kwload.check(model := net(-1), path)
+    calls = {line for item in report.errors for line in item.help if "load the rest with" in line}
+    assert [line.endswith('only=["first"])') for line in calls] == [True]
+    assert run_help(calls.pop(), model).counts["matched"] == 2
+
+
+@pytest.mark.parametrize("kind", ["set", "list"])
+def test_layers_in_a_set_have_no_order(kind: str, tmp_path: Path) -> None:
+    keras = (family := Family("keras", "legacy")).keras
+
+    def net(names: tuple[str, ...]) -> Any:
+        class Block(keras.layers.Layer):  # type: ignore[misc, name-defined]
+            def __init__(self) -> None:
+                super().__init__(name="block")
+                made = [keras.layers.Dense(4, name=name) for name in names]
+                self.parts = set(made) if kind == "set" else made
+
+            def build(self, shape: Any) -> None:
+                for layer in self.parts:
+                    layer.build(shape)
+                self.built = True
+
+            def call(self, x: Any) -> Any:
+                return x
+
+        return family.sequential(Block(), keras.layers.Dense(2, name="out"), inputs=(4,))
+
+    made = [net(("p", "q")), net(("q", "p")), *(net(("p", "q")) for _ in range(20))]  # a set's order is arbitrary
+    orders = {tuple(weight.path for weight in model.weights): model for model in made}
+    if len(orders) < 2:
+        pytest.skip("all sets came in one order")
+    saved, other = list(orders.values())[:2]
+    finding = only(kwload.check(other, family.save(saved, tmp_path)), "KW313")
+    assert ("in the set `parts`" in str(finding.notes)) == (kind == "set")

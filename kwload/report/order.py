@@ -144,7 +144,7 @@ def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=in_model,
             found=in_file,
             body=[rows[0], *listed(rows[1:])],
-            notes=[_order_note(in_file, in_model)],
+            notes=[_order_note(in_file, in_model), *_in_a_set(context, raw.model_group, layer)],
             help=_as_saved(context, raw, in_file) or _order_help(layer, in_file, in_model),
         )
 
@@ -164,6 +164,23 @@ def _order_note(in_file: Sequence[str], in_model: Sequence[str]) -> str:
     if _same_kinds(in_file, in_model):
         return "the layers in it stood in another order, or `trainable` was set otherwise (frozen weights come last)"
     return "trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"
+
+
+def _in_a_set(context: Context, group: int, layer: str) -> list[str]:
+    """Said where a layer keeps others in a set, whose order is another in every process."""
+    objects = getattr(context.model, "objects", ())
+    held = getattr(objects[group], "__dict__", {}) if 0 <= group < len(objects) else {}
+    names = [name for name, value in held.items() if isinstance(value, (set, frozenset)) and _has_weights(value)]
+    named_ = next((name for name in names if not name.startswith("_")), None)
+    return (
+        [f"{quote(layer)} keeps layers in the set {quote(named_)}, which has no order: make it a list"]
+        if named_
+        else []
+    )
+
+
+def _has_weights(several: set[object] | frozenset[object]) -> bool:
+    return len(several) > 1 and all(hasattr(item, "weights") for item in several)
 
 
 def _order_help(layer: str, in_file: Sequence[str], in_model: Sequence[str]) -> list[str]:

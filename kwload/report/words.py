@@ -42,21 +42,35 @@ def name_list(names: Sequence[str]) -> str:
 _MOST_NAMES: Final = 6
 
 
+_LONGEST: Final = 240
+"""Characters of an option that is written out."""
+
+
 def load_the_rest(context: Context) -> list[str]:
-    """The call that loads what is left without all the layers that are in the way, when something is left."""
+    """The call that loads what is left without all the layers that are in the way, when something is left: the shorter
+    of what to skip and what to load, or ``skip_mismatch``."""
     names = context.in_the_way
     if not names:
         return []
-    if len(names) <= _MOST_NAMES:
-        if max(map(len, names)) > MOST_CHARS:
-            return []
-        option = f"skip={name_list(names)}"
-    else:
-        doubtful = any(raw.code == 308 and raw.severity != "error" for raw in context.raws)  # it would not be skipped
-        if context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch or doubtful:
-            return []
-        option = "skip_mismatch=True"
-    return [f"load the rest with {context.again(option)}"]
+    for option, some in (("skip", names), ("only", _not_in_the_way(context, names))):
+        if 0 < len(some) <= _MOST_NAMES:
+            said = f"{option}={name_list(some)}"
+            if len(said) <= _LONGEST and max(map(len, some)) <= MOST_CHARS:
+                return [f"load the rest with {context.again(said)}"]
+    doubtful = any(raw.code == 308 and raw.severity != "error" for raw in context.raws)  # it would not be skipped
+    other = context.model is None or context.model.keras.flavour != "keras" or context.options.skip_mismatch
+    return [] if doubtful or other else [f"load the rest with {context.again('skip_mismatch=True')}"]
+
+
+def _not_in_the_way(context: Context, names: Sequence[str]) -> list[str]:
+    """The other layers that are loaded, by the names that ``only`` takes; none where one of them holds a layer that is
+    in the way."""
+    plan = context.plan
+    groups = dict.fromkeys(context.variables[pair[1]].group for pair in (plan.pairs if plan is not None else ()))
+    kept = list(dict.fromkeys(context.selectable(group) for group in groups))
+    kept = [name for name in kept if name not in names]
+    inside = any(f"{name}/".startswith(f"{one}/") or f"{one}/".startswith(f"{name}/") for name in names for one in kept)
+    return [] if inside or len(kept) > _MOST_NAMES else kept
 
 
 def match_them(context: Context, pairs: Sequence[tuple[int, int]]) -> list[str]:
