@@ -16,7 +16,7 @@ ASAN = env PYTHONPATH=$(ASAN_BUILD) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OP
 # Older Keras of the grid; 3.0 walks trees with dm-tree.
 OLDER := 3.0.5 3.3.3 3.8.0
 
-.PHONY: help demo test check c-test lint extension agree asan fuzz bench clean
+.PHONY: help demo test check c-test lint extension agree asan sweep fuzz bench clean
 .NOTPARALLEL:
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make check   what needs no Keras, in under two minutes; compiler warnings are errors'
 	@echo 'make agree   how often kwload and five Keras agree, over a grid of files and models; writes tests/agree/README.md (an hour)'
 	@echo 'make asan    the C tests and what needs no Keras under AddressSanitizer and UBSan'
+	@echo 'make sweep   five million small changes of small files, read: nothing crashes, hangs or takes over 100 ms'
 	@echo 'make fuzz    every fuzz target for SECONDS=60 each (clang)'
 	@echo 'make bench   the speed claims, measured; writes the table of benchmarks/README.md'
 	@echo 'make clean   remove everything that was built, .venv too'
@@ -67,6 +68,12 @@ bench: $(VENV)/.test extension
 
 c-test: $(VENV)/.test
 	@$(C_TESTS) test
+	@$(C_TESTS) faults
+	@$(C_TESTS) EVERY=97 sweep
+
+sweep: $(VENV)/.test
+	@$(C_TESTS) sweep
+	@$(C_TESTS) KIND=lenient sweep
 
 lint: $(VENV)/.test
 	$(PY) -m ruff check .
