@@ -68,6 +68,7 @@ bench: $(VENV)/.test extension
 
 c-test: $(VENV)/.test
 	@$(C_TESTS) test
+	@$(C_TESTS) circles
 	@$(C_TESTS) faults
 	@$(C_TESTS) EVERY=97 sweep
 
