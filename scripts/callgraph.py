@@ -31,10 +31,10 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     stack: list[str] = []
     on_stack: set[str] = set()
     found: list[list[str]] = []
-    for root in graph:
+    for root, called in list(graph.items()):
         if root in order:
             continue
-        work = [(root, iter(graph[root]))]
+        work = [(root, iter(called))]
         order[root] = low[root] = len(order)
         stack.append(root)
         on_stack.add(root)

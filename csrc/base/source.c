@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/view.h"
@@ -58,6 +59,7 @@ struct kw_source {
     int fd;           /* file and folder, else -1 */
     char *path;       /* file and folder */
     struct timespec modified;
+    bool unsettled;      /* written to all the time while it was opened */
     const uint8_t *data; /* memory */
     kw_source_read_fn read;
     kw_source_free_fn release;
@@ -111,6 +113,24 @@ static int check_regular(const struct stat *st, kw_error *err) {
     return kw_fail(err, KW_NOT_REGULAR, KW_NOWHERE, "%s", what);
 }
 
+/* A file system's clock ticks every few milliseconds, and a write sets the time before it puts the bytes: what is written
+ * in the tick in which the file is opened leaves no trace in its time.  So a file that was written to just now is opened
+ * a little later.  0 with *settled false when it is written to all the time; -1. */
+static int settle(int fd, struct stat *st, bool *settled) {
+    enum { TICK_MS = 10, ROUNDS = 8 }; /* at most 100 ticks a second were ever usual */
+    for (int i = 0; i < ROUNDS; i++) {
+        struct timespec now;
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        /* Of another machine's clock, which may be ahead, nothing is known. */
+        int64_t age = (int64_t)(now.tv_sec - st->st_mtim.tv_sec) * 1000 + (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
+        *settled = age < -TICK_MS || age >= TICK_MS;
+        if (*settled) return 0;
+        (void)nanosleep(&(struct timespec){.tv_nsec = TICK_MS * 1000000L}, NULL);
+        if (fstat(fd, st) != 0) return -1;
+    }
+    return 0;
+}
+
 /* Opens the regular file `name` in the folder `dir`; takes `path`, which may be NULL after a failed allocation. */
 static int open_at(int dir, const char *name, char *path, kw_source **out, kw_error *err) {
     struct stat st;
@@ -126,7 +146,8 @@ static int open_at(int dir, const char *name, char *path, kw_source **out, kw_er
     /* It may have become another file since: no flag lets us wait for a pipe. */
     do fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (fd < 0 && errno == EINTR);
-    if (fd < 0 || fstat(fd, &st) != 0) {
+    bool settled = true;
+    if (fd < 0 || fstat(fd, &st) != 0 || (S_ISREG(st.st_mode) && settle(fd, &st, &settled) != 0)) {
         fail_open(dir, name, errno, err);
         goto done;
     }
@@ -139,6 +160,7 @@ static int open_at(int dir, const char *name, char *path, kw_source **out, kw_er
     source->fd = fd;
     source->path = path;
     source->modified = st.st_mtim;
+    source->unsettled = !settled;
     *out = source;
 done:
     if (source != NULL) return 0;
@@ -292,7 +314,7 @@ int kw_source_unchanged(kw_source *source, kw_error *err) {
     if ((uint64_t)st.st_size != whole->size)
         return kw_fail(err, KW_CHANGED, KW_NOWHERE, "size was %llu, is %llu", (unsigned long long)whole->size,
                        (unsigned long long)st.st_size);
-    if (st.st_mtim.tv_sec != whole->modified.tv_sec || st.st_mtim.tv_nsec != whole->modified.tv_nsec)
+    if (whole->unsettled || st.st_mtim.tv_sec != whole->modified.tv_sec || st.st_mtim.tv_nsec != whole->modified.tv_nsec)
         return kw_fail(err, KW_CHANGED, KW_NOWHERE, "written to since it was opened");
     return 0;
 }
