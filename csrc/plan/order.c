@@ -80,17 +80,15 @@ static bool is_part(const char *name) {
     return false;
 }
 
-/* True when the last component is made from one above it that Keras counted, as far as it can be seen:
- * "my_layer_1/my_layer_1_fc". */
-static bool is_derived(const char *path, const char *last) {
+/* What the last component has behind the name of one above it: "fc" of "my_layer_1/my_layer_1_fc", whose layer names
+ * those inside it after itself.  The whole of it where it is not made so. */
+static const char *find_own_part(const char *path, const char *last) {
     for (const char *at = path; at < last;) {
-        size_t len = strcspn(at, "/"), end = len;
-        while (end > 0 && at[end - 1] >= '0' && at[end - 1] <= '9') end--;
-        bool counted = end < len && end > 1 && at[end - 1] == '_';
-        if (counted && strncmp(last, at, len) == 0 && last[len] == '_') return true;
+        size_t len = strcspn(at, "/");
+        if (len > 0 && strncmp(last, at, len) == 0 && last[len] == '_' && last[len + 1] != '\0') return last + len + 1;
         at += len + 1;
     }
-    return false;
+    return last;
 }
 
 /* The hash of the last component of a prefix that a person chose, and of the prefix up to it, in *out; 0. */
@@ -99,9 +97,9 @@ static void find_given(kw_text prefix, uint64_t seed, weight *out, kw_arena *are
     out->given = out->place = 0;
     while (copy != NULL) {
         kw_text last = kw_name_last(copy);
-        bool made = is_part(last.data) || is_derived(copy, last.data);
-        if (!made && !kw_name_is_automatic(last.data, NULL)) {
-            out->given = kw_text_hash(last, seed);
+        const char *own = find_own_part(copy, last.data);
+        if (!is_part(own) && !kw_name_is_automatic(own, NULL)) {
+            out->given = kw_text_hash((kw_text){own, strlen(own)}, seed);
             out->place = kw_text_hash((kw_text){copy, strlen(copy)}, seed);
             return;
         }

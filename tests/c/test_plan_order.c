@@ -113,6 +113,24 @@ static const kw_unit UNITS[] = {
     {.kind = KW_UNIT_PLAIN, .span = 1, .trainable = 2, .rank = 1, .shape = SHAPE},
 };
 
+/* Names that a layer makes of its own for those inside it count by what is behind its name. */
+static void test_names_made_of_the_layer_around(void) {
+    static const char *const saved[] = {"my/my_one/bias:0", "my/my_two/bias:0"};
+    static const struct {
+        const char *names[2];
+        kw_outcome outcome;
+    } rows[] = {
+        {{"my_1/my_1_one/bias", "my_1/my_1_two/bias"}, KW_OUTCOME_LOADS},
+        {{"my_1/my_1_two/bias", "my_1/my_1_one/bias"}, KW_OUTCOME_LOADS_WRONG},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        builder *file = nested(saved, 2), *model = nested(rows[i].names, 2);
+        kw_plan *plan = make_plan(file, model, &H5_RULES);
+        CHECK_EQ(plan->prediction.outcome, rows[i].outcome);
+        release(plan, file, model);
+    }
+}
+
 /* tf_keras deals the weights of a nested model out and drops the rest; Keras 3 counts them. */
 static void test_dropped_weights(void)
 {
@@ -167,6 +185,7 @@ int main(void)
 {
     RUN(test_order_of_weights);
     RUN(test_names_inside_by_name);
+    RUN(test_names_made_of_the_layer_around);
     RUN(test_bare_names);
     RUN(test_dropped_weights);
     RUN(test_names_with_a_text);
