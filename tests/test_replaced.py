@@ -239,7 +239,7 @@ def test_layers_in_a_set_have_no_order(kind: str, tmp_path: Path) -> None:
         return family.sequential(Block(), keras.layers.Dense(2, name="out"), inputs=(4,))
 
     made = [net(("p", "q")), net(("q", "p")), *(net(("p", "q")) for _ in range(20))]  # a set's order is arbitrary
-    orders = {tuple(weight.path for weight in model.weights): model for model in made}
+    orders = {tuple(weight.path.split("/")[-2] for weight in model.weights): model for model in made}
     if len(orders) < 2:
         pytest.skip("all sets came in one order")
     saved, other = list(orders.values())[:2]
