@@ -264,6 +264,7 @@ static int undo_compression(uint16_t id, step before, uint64_t at, kw_filter_roo
 static int undo_foreign(const struct kw_layout_info *info, const kw_filter *filter, step before, uint64_t at,
                         kw_filter_room *room, kw_error *err) {
     kw_view in = {room->data, room->len, at};
+    if (kw_foreign_is_idle(filter)) return 0;
     if (!before.exact || before.len > SIZE_MAX || !kw_libhdf5_has_filter(filter->id)) {
         return kw_filter_refuse(filter, at, err);
     }

@@ -43,10 +43,9 @@ static int check_szip(const kw_filter *filter, kw_view stored, uint64_t chunk_le
 }
 
 static int check_nbit(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len, kw_error *err) {
-    enum { PLAIN = 1, ELEMENTS, CLASS, SIZE, ORDER, PRECISION, OFFSET, VALUES, ATOMIC = 1 };
+    enum { ELEMENTS = 2, CLASS, SIZE, ORDER, PRECISION, OFFSET, VALUES, ATOMIC = 1 };
     const uint32_t *v = filter->values;
     if (filter->value_count < CLASS || v[0] != filter->value_count) return damaged("nbit", stored.off, err);
-    if (v[PLAIN] != 0) return stored.len == chunk_len ? 0 : damaged("nbit", stored.off, err);
     if (filter->value_count != VALUES || v[CLASS] != ATOMIC) return kw_filter_refuse(filter, stored.off, err);
     bool fits = v[SIZE] == size && (uint64_t)v[ELEMENTS] * size == chunk_len && v[ORDER] <= 1 && v[PRECISION] >= 1 &&
                 (uint64_t)v[PRECISION] + v[OFFSET] <= 8 * size && holds(stored.len, v[ELEMENTS], v[PRECISION]);
@@ -70,6 +69,10 @@ static int check_scale_offset(const kw_filter *filter, uint64_t size, kw_view st
         return damaged("scale-offset", stored.off, err);
     }
     return 0;
+}
+
+bool kw_foreign_is_idle(const kw_filter *filter) {
+    return filter->id == KW_FILTER_NBIT && filter->value_count > 1 && filter->values[1] != 0;
 }
 
 int kw_foreign_check(const kw_filter *filter, uint64_t element_len, kw_view stored, uint64_t chunk_len, kw_error *err) {

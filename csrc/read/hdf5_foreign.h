@@ -7,6 +7,9 @@
 
 #include "read/hdf5_layout.h"
 
+/* True for nbit over a type without spare bits: it leaves all bytes as they are. */
+bool kw_foreign_is_idle(const kw_filter *filter);
+
 /* `stored`: what the filter gave when `chunk_len` bytes, in elements of
  * `element_len`, were written.  0 when decoding it stays within bounds and gives
  * as many; else KW_CORRUPT or KW_UNSUPPORTED. */

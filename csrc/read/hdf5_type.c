@@ -163,6 +163,7 @@ static const char *describe(kw_arena *arena, head h) {
 static uint8_t read_number(kw_cursor *c, head h, kw_type *out) {
     out->big_endian = h.bits & 1;
     switch (h.class_) {
+    case CLASS_BITS: h.bits &= 1; return read_integer(c, h); /* which h5py takes for unsigned */
     case CLASS_INTEGER: return read_integer(c, h);
     case CLASS_FLOAT: return read_float(c, h);
     case CLASS_COMPOUND: return read_complex(c, h, &out->big_endian);
