@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import zipfile
@@ -14,6 +15,7 @@ import pytest
 from real_files import CORPUS, corpus_files
 
 import kwload
+from kwload import _core
 
 h5py = pytest.importorskip("h5py")
 ml_dtypes = pytest.importorskip("ml_dtypes")
@@ -82,6 +84,23 @@ def test_a_shard_map_opens_as_one_file(corpus: Path) -> None:
 def test_an_archive_with_npz_weights_is_named(corpus: Path) -> None:
     with pytest.raises(kwload.WeightsFileError, match="npz"):
         kwload.open(corpus / "keras-made" / "k3_npz.keras")
+
+
+@pytest.mark.skipif(not ALL, reason="THE CORPUS IS ABSENT")
+def test_the_verdict_on_each_malformed_file() -> None:
+    """An audit names what is wrong; what is called sound is sound in all that a reader of weights looks at."""
+    rows = [line.split("\t") for line in (Path(__file__).parent / "malformed.tsv").read_text().splitlines()[1:]]
+    paths = corpus_files("hdf5-malformed")
+    assert {path.name for path in paths} == {name for name, _ in rows}
+    expected, found = dict(rows), {}
+    for path in paths:
+        try:
+            file = _core.File(os.fsencode(path), audit=True)
+            codes = {fault[0] for fault in file.faults} | {t.fault[0] for t in file.tensors if t.fault}
+        except _core.CoreError as error:
+            codes = {error.code}
+        found[path.name] = " ".join(map(str, sorted(codes - {608}))) or "sound"
+    assert found == expected
 
 
 # Runs in a child, so that a crash is one failed test and its peak memory can be told.

@@ -7,8 +7,8 @@
  *     enum       |base type|names ...|values ...|
  *   dataspace  |version|rank|flags|type or reserved| dimensions ... | maxima ... |
  *
- * Only what a weight can be is looked into, at most one level deep; the inside
- * of any other type is never needed.
+ * Only what a weight can be is understood, at most one level deep; of any other
+ * type no more is needed than that it is sound (hdf5_type_check.c).
  *
  * HDF5 File Format Specification v3.0, IV.A.2.b and IV.A.2.d.
  */
@@ -16,28 +16,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-enum {
-    CLASS_INTEGER = 0,
-    CLASS_FLOAT = 1,
-    CLASS_TIME = 2,
-    CLASS_STRING = 3,
-    CLASS_BITS = 4,
-    CLASS_OPAQUE = 5,
-    CLASS_COMPOUND = 6,
-    CLASS_REFERENCE = 7,
-    CLASS_ENUM = 8,
-    CLASS_VLEN = 9,
-    CLASS_ARRAY = 10,
-    CLASS_COMPLEX = 11,
-    CLASS_COUNT = 12
-};
-
-/* The first 8 bytes of every datatype. */
-typedef struct head {
-    uint8_t version, class_;
-    uint32_t bits, len;
-} head;
 
 /* The number types with a fixed layout of bits. */
 typedef struct float_form {
@@ -51,16 +29,16 @@ static const float_form float_forms[] = {
     {KW_DTYPE_FLOAT8_E4M3FN, 1, 3, 4, 3, 7},  {KW_DTYPE_FLOAT8_E5M2, 1, 2, 5, 2, 15},
 };
 
-static head read_head(kw_cursor *c) {
+kw_type_head kw_type_read_head(kw_cursor *c) {
     uint8_t first = kw_cursor_u8(c);
-    head h = {.version = (uint8_t)(first >> 4), .class_ = first & 15};
+    kw_type_head h = {.version = (uint8_t)(first >> 4), .class_ = first & 15};
     h.bits = (uint32_t)kw_cursor_uint(c, 3);
     h.len = kw_cursor_u32(c);
     return h;
 }
 
 /* The dtype of an integer whose properties the cursor is at, or NONE. */
-static uint8_t read_integer(kw_cursor *c, head h) {
+static uint8_t read_integer(kw_cursor *c, kw_type_head h) {
     static const uint8_t dtypes[2][4] = {{KW_DTYPE_UINT8, KW_DTYPE_UINT16, KW_DTYPE_UINT32, KW_DTYPE_UINT64},
                                          {KW_DTYPE_INT8, KW_DTYPE_INT16, KW_DTYPE_INT32, KW_DTYPE_INT64}};
     uint16_t offset = kw_cursor_u16(c), precision = kw_cursor_u16(c);
@@ -69,7 +47,7 @@ static uint8_t read_integer(kw_cursor *c, head h) {
 }
 
 /* The dtype of a float whose properties the cursor is at, or NONE. */
-static uint8_t read_float(kw_cursor *c, head h) {
+static uint8_t read_float(kw_cursor *c, kw_type_head h) {
     uint16_t offset = kw_cursor_u16(c), precision = kw_cursor_u16(c);
     uint8_t exponent_at = kw_cursor_u8(c), exponent_len = kw_cursor_u8(c);
     uint8_t mantissa_at = kw_cursor_u8(c), mantissa_len = kw_cursor_u8(c);
@@ -87,7 +65,7 @@ static uint8_t read_float(kw_cursor *c, head h) {
 }
 
 /* Takes a name that ends in NUL (padded to 8 bytes before version 3); NULL when it does not end. */
-static const char *read_name(kw_cursor *c, unsigned version) {
+const char *kw_type_read_name(kw_cursor *c, unsigned version) {
     size_t left = kw_cursor_left(c);
     const uint8_t *start = c->view.data + c->pos;
     const uint8_t *end = left > 0 ? memchr(start, 0, left) : NULL;
@@ -102,8 +80,8 @@ static const char *read_name(kw_cursor *c, unsigned version) {
 
 /* A base or member type that is a float; NONE otherwise. */
 static uint8_t read_float_type(kw_cursor *c, bool *big_endian) {
-    head h = read_head(c);
-    if (h.class_ != CLASS_FLOAT) return KW_DTYPE_NONE;
+    kw_type_head h = kw_type_read_head(c);
+    if (h.class_ != KW_CLASS_FLOAT) return KW_DTYPE_NONE;
     *big_endian = h.bits & 1;
     return read_float(c, h);
 }
@@ -114,12 +92,12 @@ static uint8_t complex_of(uint8_t part) {
 }
 
 /* h5py's complex number: a compound of the floats r and i; NONE for any other. */
-static uint8_t read_complex(kw_cursor *c, head h, bool *big_endian) {
+static uint8_t read_complex(kw_cursor *c, kw_type_head h, bool *big_endian) {
     static const char *const names[2] = {"r", "i"};
     uint8_t part = KW_DTYPE_NONE;
     if ((h.bits & 0xffff) != 2) return KW_DTYPE_NONE;
     for (unsigned i = 0; i < 2; i++) {
-        const char *name = read_name(c, h.version);
+        const char *name = kw_type_read_name(c, h.version);
         uint64_t offset = kw_cursor_uint(c, h.version < 3 ? 4 : kw_width_of(h.len));
         if (h.version == 1) kw_cursor_skip(c, 28); /* dimensions of the member: none */
         bool big = false;
@@ -135,44 +113,44 @@ static uint8_t read_complex(kw_cursor *c, head h, bool *big_endian) {
 }
 
 /* h5py's bool: an enum of FALSE = 0 and TRUE = 1 over one byte; NONE for any other. */
-static uint8_t read_bool(kw_cursor *c, head h) {
-    head base = read_head(c);
-    if (base.class_ != CLASS_INTEGER || base.len != 1 || (h.bits & 0xffff) != 2) return KW_DTYPE_NONE;
+static uint8_t read_bool(kw_cursor *c, kw_type_head h) {
+    kw_type_head base = kw_type_read_head(c);
+    if (base.class_ != KW_CLASS_INTEGER || base.len != 1 || (h.bits & 0xffff) != 2) return KW_DTYPE_NONE;
     kw_cursor_skip(c, 4);
-    const char *no = read_name(c, h.version), *yes = no != NULL ? read_name(c, h.version) : NULL;
+    const char *no = kw_type_read_name(c, h.version), *yes = no != NULL ? kw_type_read_name(c, h.version) : NULL;
     const uint8_t *values = kw_cursor_take(c, 2);
     if (yes == NULL || values == NULL || strcmp(no, "FALSE") != 0 || strcmp(yes, "TRUE") != 0) return KW_DTYPE_NONE;
     return values[0] == 0 && values[1] == 1 ? KW_DTYPE_BOOL : KW_DTYPE_NONE;
 }
 
 /* The type in words, for one that has no dtype; NULL when memory is short. */
-static const char *describe(kw_arena *arena, head h) {
-    static const char *const formats[CLASS_COUNT] = {
+static const char *describe(kw_arena *arena, kw_type_head h) {
+    static const char *const formats[KW_CLASS_COUNT] = {
         "integer of %u bytes", "float of %u bytes", "time",  "text of %u bytes", "bit field of %u bytes",
         "opaque of %u bytes",  "compound of %u",    "reference", "enum of %u",   "variable-length list",
         "array of %u bytes",   "complex of %u bytes"};
-    if (h.class_ == CLASS_VLEN && (h.bits & 15) == 1) return "variable-length text";
-    if (h.class_ == CLASS_TIME || h.class_ == CLASS_REFERENCE || h.class_ == CLASS_VLEN) return formats[h.class_];
-    bool counts = h.class_ == CLASS_COMPOUND || h.class_ == CLASS_ENUM;
+    if (h.class_ == KW_CLASS_VLEN && (h.bits & 15) == 1) return "variable-length text";
+    if (h.class_ == KW_CLASS_TIME || h.class_ == KW_CLASS_REFERENCE || h.class_ == KW_CLASS_VLEN) return formats[h.class_];
+    bool counts = h.class_ == KW_CLASS_COMPOUND || h.class_ == KW_CLASS_ENUM;
     char text[48];
     int len = snprintf(text, sizeof text, formats[h.class_], counts ? h.bits & 0xffff : h.len);
     return kw_arena_text(arena, text, (size_t)len);
 }
 
 /* The dtype of a number type whose properties the cursor is at; NONE for others. */
-static uint8_t read_number(kw_cursor *c, head h, kw_type *out) {
+static uint8_t read_number(kw_cursor *c, kw_type_head h, kw_type *out) {
     out->big_endian = h.bits & 1;
     switch (h.class_) {
-    case CLASS_BITS: h.bits &= 1; return read_integer(c, h); /* which h5py takes for unsigned */
-    case CLASS_INTEGER: return read_integer(c, h);
-    case CLASS_FLOAT: return read_float(c, h);
-    case CLASS_COMPOUND: return read_complex(c, h, &out->big_endian);
-    case CLASS_OPAQUE: /* h5py writes bfloat16 so: the type itself does not say */
+    case KW_CLASS_BITS: h.bits &= 1; return read_integer(c, h); /* which h5py takes for unsigned */
+    case KW_CLASS_INTEGER: return read_integer(c, h);
+    case KW_CLASS_FLOAT: return read_float(c, h);
+    case KW_CLASS_COMPOUND: return read_complex(c, h, &out->big_endian);
+    case KW_CLASS_OPAQUE: /* h5py writes bfloat16 so: the type itself does not say */
         out->opaque = true;
         out->big_endian = false;
         return h.len == 2 ? KW_DTYPE_BFLOAT16 : KW_DTYPE_NONE;
-    case CLASS_ENUM: out->big_endian = false; return read_bool(c, h);
-    case CLASS_COMPLEX: {
+    case KW_CLASS_ENUM: out->big_endian = false; return read_bool(c, h);
+    case KW_CLASS_COMPLEX: {
         uint8_t dtype = complex_of(read_float_type(c, &out->big_endian));
         return kw_dtype_len(dtype) == h.len ? dtype : KW_DTYPE_NONE;
     }
@@ -182,22 +160,23 @@ static uint8_t read_number(kw_cursor *c, head h, kw_type *out) {
 
 int kw_type_read(kw_view message, kw_arena *arena, kw_type *out, kw_error *err) {
     kw_cursor c = kw_cursor_of(message);
-    head h = read_head(&c);
+    kw_type_head h = kw_type_read_head(&c);
     *out = (kw_type){.len = h.len};
     if (c.short_) return kw_fail(err, KW_CORRUPT, message.off, "datatype is cut");
     if (h.version < 1 || h.version > 5) return kw_fail(err, KW_CORRUPT, message.off, "datatype version %u", h.version);
-    if (h.class_ >= CLASS_COUNT) return kw_fail(err, KW_UNSUPPORTED, message.off, "datatype class %u", h.class_);
+    if (h.class_ >= KW_CLASS_COUNT) return kw_fail(err, KW_UNSUPPORTED, message.off, "datatype class %u", h.class_);
     if (h.len == 0) return kw_fail(err, KW_CORRUPT, message.off + 4, "datatype of 0 bytes");
     out->kind = KW_TYPE_OTHER;
-    if (h.class_ == CLASS_STRING || (h.class_ == CLASS_VLEN && (h.bits & 15) == 1)) {
-        out->kind = h.class_ == CLASS_STRING ? KW_TYPE_TEXT : KW_TYPE_VLEN_TEXT;
-        out->padding = h.class_ == CLASS_STRING ? h.bits & 15 : KW_PADDING_NUL_ENDS;
+    if (h.class_ == KW_CLASS_STRING || (h.class_ == KW_CLASS_VLEN && (h.bits & 15) == 1)) {
+        out->kind = h.class_ == KW_CLASS_STRING ? KW_TYPE_TEXT : KW_TYPE_VLEN_TEXT;
+        out->padding = h.class_ == KW_CLASS_STRING ? h.bits & 15 : KW_PADDING_NUL_ENDS;
     } else {
         out->dtype = read_number(&c, h, out);
         if (c.short_) return kw_fail(err, KW_CORRUPT, message.off, "datatype is cut");
         if (out->dtype != KW_DTYPE_NONE) out->kind = KW_TYPE_NUMBER;
     }
     if (out->dtype != KW_DTYPE_NONE) return 0;
+    if (out->kind == KW_TYPE_OTHER && kw_type_check(message, err) != 0) return -1;
     out->text = describe(arena, h);
     return out->text != NULL ? 0 : kw_fail_memory(err);
 }

@@ -4,6 +4,36 @@
 
 #include "read/hdf5_private.h"
 
+/* Classes of datatypes, by the specification's numbers. */
+enum {
+    KW_CLASS_INTEGER = 0,
+    KW_CLASS_FLOAT = 1,
+    KW_CLASS_TIME = 2,
+    KW_CLASS_STRING = 3,
+    KW_CLASS_BITS = 4,
+    KW_CLASS_OPAQUE = 5,
+    KW_CLASS_COMPOUND = 6,
+    KW_CLASS_REFERENCE = 7,
+    KW_CLASS_ENUM = 8,
+    KW_CLASS_VLEN = 9,
+    KW_CLASS_ARRAY = 10,
+    KW_CLASS_COMPLEX = 11,
+    KW_CLASS_COUNT = 12
+};
+
+/* The first 8 bytes of every datatype. */
+typedef struct kw_type_head {
+    uint8_t version, class_;
+    uint32_t bits, len;
+} kw_type_head;
+kw_type_head kw_type_read_head(kw_cursor *c);
+
+/* A name, padded to 8 bytes before version 3; NULL, and the cursor short, when it does not end. */
+const char *kw_type_read_name(kw_cursor *c, unsigned version);
+
+/* Walks the whole of a datatype that is no number.  0, or -1 with KW_CORRUPT. */
+int kw_type_check(kw_view message, kw_error *err);
+
 /* What a datatype is to kwload. */
 typedef enum kw_type_kind { KW_TYPE_NUMBER, KW_TYPE_TEXT, KW_TYPE_VLEN_TEXT, KW_TYPE_OTHER } kw_type_kind;
 

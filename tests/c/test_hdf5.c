@@ -299,6 +299,47 @@ static void test_types(void) {
 
 /* ---- lies ---- */
 
+/* Types that hold others, as bytes: version << 4 | class, 24 bits, size, properties. */
+static void test_types_to_their_last_byte(void) {
+#define U32(n) (n), 0, 0, 0
+#define INT4 0x30, 0, 0, 0, U32(4), 0, 0, 32, 0
+#define FLOAT4 0x31, 0x20, 31, 0, U32(4), 0, 0, 32, 0, 23, 8, 0, 23, U32(127)
+    static const struct {
+        uint8_t bytes[64];
+        size_t len;
+        int code;
+    } rows[] = {
+#define ROW(code, ...) {{__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}), code}
+        ROW(KW_OK, 0x36, 2, 0, 0, U32(8), 'a', 0, 0, INT4, 'b', 0, 4, INT4),
+        ROW(KW_CORRUPT, 0x36, 2, 0, 0, U32(8), 'a', 0, 0, INT4, 'b', 0, 5, INT4), /* over the end */
+        ROW(KW_CORRUPT, 0x36, 2, 0, 0, U32(8), 'a', 0, 0, INT4),                  /* one member less */
+        ROW(KW_CORRUPT, 0x36, 0, 0, 0, U32(8)),
+        ROW(KW_OK, 0x3a, 0, 0, 0, U32(24), 2, U32(2), U32(3), INT4),
+        ROW(KW_CORRUPT, 0x3a, 0, 0, 0, U32(20), 2, U32(2), U32(3), INT4),
+        ROW(KW_CORRUPT, 0x3a, 0, 0, 0, U32(4), 0, INT4),
+        ROW(KW_OK, 0x38, 1, 0, 0, U32(4), INT4, 'x', 0, U32(7)),
+        ROW(KW_CORRUPT, 0x38, 1, 0, 0, U32(4), FLOAT4, 'x', 0, U32(7)),
+        ROW(KW_CORRUPT, 0x38, 9, 0, 0, U32(4), INT4, 'x', 0, U32(7)),
+        ROW(KW_OK, 0x39, 0, 0, 0, U32(16), INT4),
+        ROW(KW_CORRUPT, 0x39, 0, 0, 0, U32(16), 0x30, 0, 0, 0, U32(4), 8, 0, 32, 0), /* bits past its end */
+        ROW(KW_CORRUPT, 0x39, 0, 0, 0, U32(16), 0x3f, 0, 0, 0, U32(4)),
+        ROW(KW_CORRUPT, 0x39, 0, 0, 0, U32(16), 0x30, 0, 0, 0, U32(0), 0, 0, 0, 0),
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        image type = {0};
+        kw_fault fault = {0};
+        image_put(&type, rows[i].bytes, rows[i].len);
+        (void)dataset_of_type(type, rows[i].bytes[4], &fault);
+        if (!CHECK_EQ(fault.code, rows[i].code)) (void)fprintf(stderr, "    row %zu\n", i);
+    }
+    image deep = {0};
+    for (int i = 0; i < 40; i++) image_put(&deep, (const uint8_t[]){0x39, 0, 0, 0, U32(16)}, 8);
+    image_put(&deep, (const uint8_t[]){INT4}, 12);
+    kw_fault fault = {0};
+    (void)dataset_of_type(deep, 16, &fault);
+    CHECK_EQ(fault.code, KW_CORRUPT);
+}
+
 static void test_cycle(void) {
     image im = image_start(0);
     uint64_t offs[2], heap = image_heap(&im, (image_link[]){{"again", 0, NULL}}, 1, offs);
@@ -700,6 +741,7 @@ int main(void) {
     RUN(test_user_block);
     RUN(test_dense);
     RUN(test_types);
+    RUN(test_types_to_their_last_byte);
     RUN(test_cycle);
     RUN(test_claimed_twice);
     RUN(test_deep_tree);
