@@ -147,23 +147,47 @@ def test_a_file_of_two_dense_layers_into_convolutions_is_another_architecture(fa
 
 
 @each_plain
-def test_all_kernels_are_transposed_by_the_line_to_paste(family: Family, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ranks", [(2, 4), (4,)], ids=["all kernels", "convolutions only"])
+def test_the_line_to_paste_transposes_what_shapes_show_to_be_transposed(
+    family: Family, ranks: tuple[int, ...], tmp_path: Path
+) -> None:
     def net() -> Any:
         layers = family.keras.layers
         made = [layers.Conv2D(8, 3, name="c0"), layers.BatchNormalization(name="bn"), layers.Conv2D(8, 1, name="c1")]
         made += [layers.Conv2D(3, 3, name="c2"), layers.Flatten(), layers.Dense(4, name="d0")]
-        return family.sequential(*made, layers.Dense(4, name="d1"), inputs=(8, 8, 3))
+        return family.sequential(*made, layers.Dense(4, name="square"), inputs=(8, 8, 3))
 
     saved = net()
     path = family.save(saved, tmp_path)
-    rewrite(path, _pytorch)
+    rewrite(path, lambda name, value: _pytorch(name, value) if value.ndim in ranks else value)
     report = kwload.check(model := net(), path)
-    turned, (doubtful,) = only(report, "KW308"), report.warnings
+    turned = only(report, "KW308")
+    if 2 in ranks:
+        rest = run_help(report.warnings[0].help[1], net())
+        assert rest.counts["matched"] == 4 and not rest.warnings, "no square kernel is loaded as it is"
+    else:
+        assert not report.warnings, "a Dense kernel that is as it should be shows that the square one is"
     if family.named:
         exec(turned.help[0], {"model": model, "kwload": kwload})
-        assert same(values(model), values(saved))
-    rest = run_help(doubtful.help[1], net())
-    assert rest.counts["matched"] == 4 and not rest.warnings, "no square kernel is loaded as it is"
+        kernel = saved.get_layer("square").kernel.numpy()
+        assert same(values(model)[:-2], values(saved)[:-2])
+        assert same(model.get_layer("square").get_weights()[:1], [kernel.T if 2 in ranks else kernel])
+
+
+@each_plain
+def test_the_line_that_transposes_assigns_all_or_nothing(family: Family, tmp_path: Path) -> None:
+    def net(filters: int) -> Any:
+        layers = family.keras.layers
+        return family.sequential(layers.Conv2D(8, 3, name="c0"), layers.Conv2D(filters, 1, name="c1"), inputs=(8, 8, 3))
+
+    path = family.save(net(5), tmp_path)
+    rewrite(path, _pytorch)
+    line = only(kwload.check(net(5), path), "KW308").help[0]
+    if family.named:
+        before = values(other := net(6))
+        with pytest.raises((AssertionError, KeyError)):
+            exec(line, {"model": other, "kwload": kwload})
+        assert same(values(other), before)
 
 
 @each_plain

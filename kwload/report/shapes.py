@@ -342,6 +342,7 @@ def _doubtful(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted,
     """Kernels that look the same either way, in a file with others that are transposed."""
     paths = [context.variables[row].path for row in (raw.model_tensor, *related)]
     many = len(paths) > 1
+    loop = transposing.loop(context) is not None
     return other_shape(
         308,
         "warning",
@@ -355,9 +356,12 @@ def _doubtful(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted,
             ],
             6,
         ),
-        notes=["other kernels of the file are transposed; these look the same either way, and values cannot tell"],
+        notes=[
+            "other kernels of the file are transposed; these look the same either way, and values cannot tell",
+            *([f"the line above loads {'them as they stand' if many else 'it as it stands'} in the file"] * loop),
+        ],
         help=[
-            f"transpose {'them' if many else 'it'} too, unless you know that whatever wrote the file did not",
+            f"find out whether whatever wrote the file transposed {'them' if many else 'it'} too",
             *load_the_rest(context),
         ],
         related=paths[1:],

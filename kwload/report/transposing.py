@@ -40,35 +40,40 @@ def permutation(found: Sequence[int], expected: Sequence[int]) -> tuple[int, ...
 
 
 def loop(context: Context) -> str | None:
-    """The line that gives every layer its weights, kernels of each number of axes transposed alike, the square ones
-    too; None where a layer cannot be named so, where not all kernels of one number of axes are transposed, and where
-    there is one only."""
+    """The line that gives every layer its weights: tensors of another shape are transposed, those of one number of axes
+    alike, and all others are taken as they stand. It assigns nothing unless all fit.
+
+    None where a layer cannot be named so, and where there is one kernel only.
+    """
     if not is_path(context.path) or len(context.path) > MOST_CHARS or context.model is None or context.options.own:
         return None
     if any(raw.severity == "error" and raw.code != 308 for raw in context.raws):
         return None
     layers, turns = heads.model_layers(context), _turns(context)
     told = {row for raw in context.raws if raw.code == 308 for row in (raw.model_tensor, *raw.related)}
-    rows = {row for group in layers for row in context.rows_of[group] if len(context.variables[row].shape) in turns}
-    if len(rows) < 2 or not rows <= told or any("/" in context.layer(group) for group in layers):
+    if not turns or len(told) < 2 or any("/" in context.layer(group) for group in layers):
         return None
-    said = ", ".join(f"{rank}: {order}" for rank, order in sorted(turns.items()))
-    value = "file[t.path].transpose(turn.get(len(t.shape)))"
     if all(_is_in_order(context, group) for group in layers):
-        each = f"[x.set_weights([{value} for t in file.tensors if t.layer == x.name]) for x in model.layers]"
+        named = "[t for t in file.tensors if t.layer == x.name]"
+        each = f"x in model.layers for v, t in zip(x.weights, {named}, strict=True)"
     elif _are_named(context, layers):
-        each = f"[getattr(model.get_layer(t.layer), t.variable).assign({value}) for t in file.tensors]"
+        each = "t in file.tensors for v in [getattr(model.get_layer(t.layer), t.variable)]"
     else:
         return None
-    return f"file, turn = kwload.open({literal(context.path)}), {{{said}}}; {each}"
+    said = ", ".join(f"{rank}: {order}" for rank, order in sorted(turns.items()))
+    value = "file[t.path] if t.shape == v.shape else file[t.path].transpose(turn[len(t.shape)])"
+    return (
+        f"file, turn = kwload.open({literal(context.path)}), {{{said}}}; new = [(v, {value}) for {each}]; "
+        "assert all(v.shape == x.shape for v, x in new); [v.assign(x) for v, x in new]"
+    )
 
 
 def _turns(context: Context) -> dict[int, tuple[int, ...]]:
-    """Number of axes -> their order, of all kernels that are, or may be, transposed; none when one order is not
-    enough."""
+    """Number of axes -> their order, of the kernels whose shapes show that they are transposed; none when one order is
+    not enough."""
     shapes: dict[int, list[tuple[Sequence[int], Sequence[int]]]] = {}
     for raw in context.raws:
-        for row in (raw.model_tensor, *raw.related) if raw.code == 308 else ():
+        for row in (raw.model_tensor, *raw.related) if raw.code == 308 and raw.severity == "error" else ():
             tensor, shape = context.tensor(_tensor_of(context, row)), context.variables[row].shape
             if tensor is None:
                 return {}
