@@ -527,6 +527,46 @@ def test_the_file_of_another_model(family: Family, tmp_path: Path) -> None:
     agrees(model, path, report)
 
 
+def small(family: Family, kind: str, width: int = 8) -> Any:
+    layers = family.keras.layers
+    if kind == "dense":
+        return family.sequential(
+            layers.Flatten(), layers.Dense(width), layers.Dense(width), layers.Dense(5), inputs=(8, 8, 3)
+        )
+    convs = [layers.Conv2D(width, 3, padding="same") for _ in range(2)]
+    return family.sequential(*convs, layers.GlobalAveragePooling2D(), layers.Dense(3), inputs=(8, 8, 3))
+
+
+@each_keras
+@pytest.mark.parametrize("kinds", [("dense", "conv"), ("conv", "dense")])
+def test_the_file_of_another_small_model(family: Family, kinds: tuple[str, str], tmp_path: Path) -> None:
+    path = family.save(small(family, kinds[0]), tmp_path)
+    model = small(family, kinds[1])
+    report = kwload.check(model, path)
+    only(report, "KW322")
+    agrees(model, path, report)
+    again = small(family, kinds[0], 6)
+    assert "KW322" not in {finding.code for finding in kwload.check(again, path).findings}
+
+
+def pointwise(family: Family, width: int, blocks: int, *, residual: bool) -> Any:
+    """Nearly as many layers of the same ranks, with other windows."""
+    layers, made = family.keras.layers, []
+    for block in range(blocks):
+        made.append(layers.Conv2D(width + block, 1, padding="same", use_bias=residual))
+        middle = layers.Conv2D(width, 3, padding="same") if residual else layers.DepthwiseConv2D(3, padding="same")
+        made += [middle, layers.BatchNormalization(), layers.Conv2D(width, 3 if residual else 1, padding="same")]
+    return family.sequential(*made, layers.GlobalAveragePooling2D(), layers.Dense(9), inputs=(4, 4, 3))
+
+
+@each_keras
+def test_the_file_of_another_network_of_convolutions(family: Family, tmp_path: Path) -> None:
+    path = family.save(pointwise(family, 7, 9, residual=False), tmp_path)
+    only(kwload.check(pointwise(family, 24, 10, residual=True), path), "KW322")
+    other = kwload.check(pointwise(family, 24, 10, residual=False), path)
+    assert "KW322" not in {finding.code for finding in other.findings}
+
+
 @each_plain
 def test_one_change_is_not_another_model(family: Family, tmp_path: Path) -> None:
     layers = family.keras.layers
