@@ -104,7 +104,8 @@ enum {
     KW_GROUP_AUTO_NAME = 1u << 9,  /* model and file: the name is one Keras makes itself */
     KW_GROUP_NOT_LOADABLE = 1u << 10, /* model: object without load_own_variables */
     KW_GROUP_COUNTED = 1u << 11,      /* model: class loads its variables itself, when the file has as many */
-    KW_GROUP_CONFIG_NAME = 1u << 12   /* file: the name stands in config.json alone */
+    KW_GROUP_CONFIG_NAME = 1u << 12,  /* file: the name stands in config.json alone */
+    KW_GROUP_LINK = 1u << 13          /* file: a link stands where the group should */
 };
 
 /* What a layer of a model is to the code that converts saved weights, which goes by the name of its class. */

@@ -162,6 +162,9 @@ int kw_replay_legacy(kw_join *join, kw_error *err);
 void kw_predict_raise(kw_join *join, kw_raise raise, uint32_t group, uint32_t tensor, uint32_t a, uint32_t b);
 void kw_predict_unknown(kw_join *join, const char *reason);
 
+/* Keras comes to a link: what it raises, or with the outcome KW_OUTCOME_UNKNOWN that it follows it. */
+kw_raise kw_predict_link(kw_join *join);
+
 /* Keras reads a tensor of the file.  False with *raise when it raises; with the
  * outcome KW_OUTCOME_UNKNOWN when that cannot be told. */
 bool kw_predict_read(kw_join *join, uint32_t file_tensor, kw_raise *raise);

@@ -28,6 +28,11 @@ void kw_predict_unknown(kw_join *join, const char *reason) {
     prediction->error_group = prediction->error_tensor = KW_NONE;
 }
 
+kw_raise kw_predict_link(kw_join *join) {
+    if ((join->does & KW_DOES_SAFE_GROUPS) == 0) kw_predict_unknown(join, "it follows a link of the file");
+    return KW_RAISE_LINK;
+}
+
 bool kw_predict_read(kw_join *join, uint32_t file_tensor, kw_raise *raise) {
     const kw_tensor *tensor = &join->file->tensors[file_tensor];
     int code = tensor->fault.code;

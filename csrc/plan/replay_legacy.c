@@ -44,6 +44,7 @@ static bool read_weights(legacy_replay *replay, uint32_t file_group, uint32_t mo
         uint32_t tensor = join->file->slots[group->first + i].tensor;
         kw_raise raise = KW_RAISE_KEY;
         if (tensor != KW_NONE && kw_predict_read(join, tensor, &raise)) continue;
+        if (tensor == KW_NONE && group->fault.code == KW_LINK) raise = kw_predict_link(join);
         if (join->plan->prediction.outcome != KW_OUTCOME_UNKNOWN) {
             kw_predict_raise(join, raise, model_group, KW_NONE, 0, 0);
         }
@@ -154,12 +155,19 @@ static bool replay_order(legacy_replay *replay, const uint32_t *from, uint32_t f
     return true;
 }
 
+/* It asks for the group of a layer that is listed: there is none, or a link. */
+static void raise_absent(kw_join *join, uint32_t file_group) {
+    bool link = (join->file->groups[file_group].flags & KW_GROUP_LINK) != 0;
+    kw_raise raise = link ? kw_predict_link(join) : KW_RAISE_KEY;
+    if (join->plan->prediction.outcome != KW_OUTCOME_UNKNOWN) kw_predict_raise(join, raise, KW_NONE, KW_NONE, 0, 0);
+}
+
 /* One layer of the file to the model's layers of that name; false when it raises. */
 static bool replay_named(legacy_replay *replay, uint32_t file_group, uint32_t first, const uint32_t *next) {
     kw_join *join = replay->join;
     saved_layer saved;
     if ((join->file->groups[file_group].flags & KW_GROUP_ABSENT) != 0) {
-        kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
+        raise_absent(join, file_group);
         return false;
     }
     if (!read_weights(replay, file_group, KW_NONE, &saved)) return false;
@@ -258,7 +266,7 @@ static bool replay_top(legacy_replay *replay, uint32_t file_group, uint32_t mode
 static bool find_absent(kw_join *join) {
     for (uint32_t f = 0; f < join->file->group_count; f++) {
         if ((join->file->groups[f].flags & KW_GROUP_ABSENT) == 0) continue;
-        kw_predict_raise(join, KW_RAISE_KEY, KW_NONE, KW_NONE, 0, 0);
+        raise_absent(join, f);
         return false;
     }
     return true;

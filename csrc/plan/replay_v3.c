@@ -24,6 +24,7 @@ typedef struct v3_replay {
     uint32_t order, failed;
     uint32_t own_group; /* the first object that loads itself and has something to load */
     bool root_missing;
+    bool links; /* the file has links where groups should be */
 } v3_replay;
 
 /* H5IOStore.get: the group of a path, also where TensorFlow 2.13 put it; KW_NONE.
@@ -79,7 +80,28 @@ static bool load_variables(v3_replay *replay, uint32_t model_group, uint32_t fil
     }
     out->tensor = kw_join_variable(join, model_group, fit.at);
     out->raise = fit.kind != KW_FIT_SHAPE ? KW_RAISE_KEY : tf ? KW_RAISE_TF_SHAPE : KW_RAISE_SHAPE;
+    if (fit.kind == KW_FIT_KEYS && join->file->groups[file_group].fault.code == KW_LINK) {
+        out->raise = (uint8_t)kw_predict_link(join);
+    }
     return true;
+}
+
+/* True when a link stands at the path, or above it: H5IOStore.get comes to it. */
+static bool is_behind_link(const v3_replay *replay, uint32_t model_group, const char *path, int *result) {
+    kw_join *join = replay->join;
+    bool found = false;
+    if (!replay->links || (join->model->groups[model_group].flags & KW_GROUP_NOT_LOADABLE) != 0) return false;
+    kw_arena scratch = KW_ARENA_EMPTY;
+    size_t len = strlen(path);
+    char *part = kw_arena_text(&scratch, path, len);
+    if (part == NULL) *result = -1;
+    for (size_t end = len; part != NULL && !found; end--) {
+        uint32_t group = end == len || path[end] == '/' ? (part[end] = '\0', kw_join_find_path(join, part)) : KW_NONE;
+        found = group != KW_NONE && (join->file->groups[group].flags & KW_GROUP_LINK) != 0;
+        if (end <= 1) break;
+    }
+    kw_arena_free(&scratch);
+    return found;
 }
 
 /* A lookup table that weighs its words by tf-idf asks for the key "idf_weights" and nothing else. */
@@ -123,7 +145,13 @@ static kw_visit enter(void *context, uint32_t node, const char *path, bool in_li
     uint32_t group = join->graph->nodes[node].group;
     (void)in_list;
     uint32_t source = find_group(replay, path, &result);
+    bool link = is_behind_link(replay, group, path, &result);
     if (result < 0) return KW_VISIT_MEMORY;
+    if (link) { /* it is looked up outside of what catches errors */
+        kw_raise raise = kw_predict_link(join);
+        if (join->plan->prediction.outcome != KW_OUTCOME_UNKNOWN) kw_predict_raise(join, raise, group, KW_NONE, 0, 0);
+        return KW_VISIT_STOP;
+    }
     if (source != KW_NONE && join->file->groups[source].fault.code == KW_SHARD_MISSING) {
         kw_predict_raise(join, KW_RAISE_NO_SHARD, group, KW_NONE, 0, 0);
         return KW_VISIT_STOP;
@@ -170,6 +198,9 @@ int kw_replay_v3(kw_join *join, kw_error *err) {
     v3_replay replay = {.join = join, .own_group = KW_NONE};
     replay.failures = kw_arena_alloc(&join->work, join->graph->node_count * sizeof *replay.failures);
     if (replay.failures == NULL) return kw_fail_memory(err);
+    for (uint32_t g = 0; join->v3 && g < join->file->group_count; g++) {
+        replay.links = replay.links || (join->file->groups[g].flags & KW_GROUP_LINK) != 0;
+    }
     kw_walker walker = {.context = &replay, .enter = enter, .forgive = forgive};
     walker.retry = (join->does & KW_DOES_RETRY) != 0;
     walker.nested = (join->does & KW_DOES_NESTED) != 0;

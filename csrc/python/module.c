@@ -60,7 +60,8 @@ static PyObject *make_group_flags(void) {
                  {"own_load", KW_GROUP_OWN_LOAD},     {"not_built", KW_GROUP_NOT_BUILT},
                  {"no_count", KW_GROUP_NO_COUNT},     {"auto_name", KW_GROUP_AUTO_NAME},
                  {"not_loadable", KW_GROUP_NOT_LOADABLE}, {"counted", KW_GROUP_COUNTED},
-                 {"config_name", KW_GROUP_CONFIG_NAME}};
+                 {"config_name", KW_GROUP_CONFIG_NAME},
+                 {"link", KW_GROUP_LINK}};
     PyObject *dict = PyDict_New();
     for (size_t i = 0; dict != NULL && i < sizeof flags / sizeof *flags; i++) {
         put(&dict, flags[i].name, PyLong_FromUnsignedLong(flags[i].bit));

@@ -74,6 +74,16 @@ static bool is_dataset(const kw_hdf5 *hdf5, uint32_t node) {
     return node != KW_NONE && hdf5->nodes[node].dataset != KW_NONE;
 }
 
+/* True for a link that is not followed, wherever it leads: h5py finds its name also when it leads nowhere. */
+static bool is_link(const kw_hdf5 *hdf5, uint32_t node) {
+    if (node == KW_NONE) return false;
+    return hdf5->nodes[node].kind == KW_NODE_SOFT || hdf5->nodes[node].kind == KW_NODE_EXTERNAL;
+}
+
+static kw_fault link_fault(void) {
+    return (kw_fault){KW_LINK, KW_NOWHERE, "a link, not followed"};
+}
+
 /* The text of a scalar attribute; NULL when it is not there or something else. */
 static const char *attr_text(const kw_hdf5 *hdf5, uint32_t node, const char *name) {
     const kw_attr *attr = kw_hdf5_attr(hdf5, node, name);
@@ -298,6 +308,7 @@ static int read_weights(reader *r, uint32_t group, uint32_t node, kw_error *err)
         uint32_t weight = find(r->hdf5, node, list.texts[i]);
         const char *variable = is_dataset(r->hdf5, weight) ? variable_of(r, list.texts[i], err) : "";
         if (variable == NULL || add_slot(r, group, list.texts[i], weight, variable, err) < 0) return -1;
+        if (is_link(r->hdf5, weight)) r->groups[group].fault = link_fault();
     }
     return 0;
 }
@@ -315,6 +326,7 @@ static int read_legacy(reader *r, uint32_t root, kw_error *err) {
         bool there = is_group(r->hdf5, node);
         uint32_t group = add_layer(r, root, there ? node : KW_NONE, layers.texts[i], there ? 0 : KW_GROUP_ABSENT, err);
         if (group == KW_NONE || (there && read_weights(r, group, node, err) < 0)) return -1;
+        if (is_link(r->hdf5, node)) r->groups[group].flags |= KW_GROUP_LINK;
     }
     uint32_t top = find(r->hdf5, root, "top_level_model_weights");
     if (!is_group(r->hdf5, top)) return 0;
@@ -470,9 +482,22 @@ static int read_object(reader *r, uint32_t owner, uint32_t vars, kw_error *err) 
     for (uint32_t i = vars + 1; i < hdf5->nodes[vars].next; i = hdf5->nodes[i].next) {
         uint32_t node = resolve(hdf5, i);
         if (stray && is_dataset(hdf5, node)) r->mapped->strays[r->part - r->file->parts]++;
-        if (!stray && is_dataset(hdf5, node) && add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
+        bool link = is_link(hdf5, i); /* a key as well */
+        if (!stray && (link || is_dataset(hdf5, node)) &&
+            add_slot(r, row, hdf5->nodes[i].name, node, hdf5->nodes[i].name, err) < 0)
             return -1;
+        if (link) r->groups[row].fault = link_fault();
     }
+    return 0;
+}
+
+/* The group in whose place, or in that of whose `vars`, there is a link: a row that says so.  0, or -1. */
+static int read_link(reader *r, uint32_t link, kw_error *err) {
+    const kw_node *node = &r->hdf5->nodes[link], *parent = &r->hdf5->nodes[node->parent];
+    if (strcmp(parent->name, "vars") == 0) return 0; /* a variable */
+    uint32_t row = group_of_path(r, strcmp(node->name, "vars") == 0 ? parent->path : node->path, err);
+    if (row == KW_NONE) return -1;
+    r->groups[row].flags |= KW_GROUP_LINK;
     return 0;
 }
 
@@ -481,6 +506,7 @@ static int read_v3(reader *r, kw_error *err) {
     for (uint32_t i = 1; i < hdf5->node_count; i++) {
         const kw_node *node = &hdf5->nodes[i];
         uint32_t target = resolve(hdf5, i);
+        if (is_link(hdf5, i) && read_link(r, i, err) < 0) return -1;
         if (!is_group(hdf5, target)) continue;
         if (strcmp(node->name, "vars") == 0) {
             if (read_object(r, node->parent, target, err) < 0) return -1;

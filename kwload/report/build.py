@@ -118,7 +118,8 @@ def build_report(
         found.append(container.locked(context))
     damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
     if plan is not None and not _unread(file):
-        found += structure.structure_findings(context, values.judged(context), damaged=damaged)
+        lacking = damaged or container.has_links(context)
+        found += structure.structure_findings(context, values.judged(context), damaged=lacking)
         found += values.value_findings(context)
         if meaning is not None:
             from kwload.report.meaning import meaning_findings

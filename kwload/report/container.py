@@ -136,6 +136,12 @@ def container_findings(context: Context) -> list[Finding]:
     return found
 
 
+def has_links(context: Context) -> bool:
+    """Whether a link stands where a group or a tensor of the layout should: what is behind it is not read."""
+    link = _core.GROUP_FLAGS["link"]
+    return any(group[2] & link or (group[4] is not None and group[4][0] == _LINK) for group in context.groups)
+
+
 def locked(context: Context) -> Finding:
     """KW108: another process writes to the file."""
     return finding(

@@ -17,6 +17,7 @@ from kwload.report import (
     quantized,
     recurrent,
     replaced,
+    retyped,
     shapes,
     unreached,
     values,
@@ -47,7 +48,7 @@ _EFFECTS: Final = {
     "overflows": "values are rounded, and lost where they are out of range",
 }
 
-_CONSEQUENCES: Final = frozenset({301, 302, 305, 306, 310, 319})
+_CONSEQUENCES: Final = frozenset({301, 302, 303, 305, 306, 310, 319, 321})
 """What a damaged file lacks: codes that say no more than the damage does."""
 
 
@@ -62,7 +63,11 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     unbuilt = any(raw.code == 311 and raw.model_group < 0 for raw in raws)
     unread = {raw.file_tensor for raw in raws if raw.code == 208}
     whole = (unreached.unreached(context) or replaced.head_changed(context)) if not damaged else None
+    classes = retyped.retyped(context, raws) if whole is None and not damaged else {}
+    explained = retyped.settled(context, raws, classes)
     for raw in raws:
+        if any(raw is other for other in explained):
+            continue
         if whole is not None and raw.code in replaced.CAUSES and raw.severity != "note":
             continue
         if raw.code == 302 and (unbuilt or raw.file_group in said):
@@ -72,7 +77,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
         if damaged and raw.code in _CONSEQUENCES:
             continue
         together[raw.code, raw.severity].append(raw)
-    found = [whole] if whole is not None else []
+    found = [whole] if whole is not None else list(retyped.class_changed(context, classes, explained))
     for (code, _), several in together.items():
         # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
         found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)
