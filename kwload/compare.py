@@ -30,6 +30,8 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 _STATE = _core.GROUP_FLAGS["optimizer"] | _core.GROUP_FLAGS["metric"]
 _V3 = ("keras-3", "tf-2.12")
+_PARTIAL = frozenset({202, 203, 205, 207})
+"""Codes of files of which bytes are missing or are not those that were written."""
 _NUMBER = re.compile(r"_([0-9]{1,9})\Z")
 _SLICE = 1 << 20
 """Elements that are compared at once: a difference needs three arrays of float64."""
@@ -138,15 +140,33 @@ def diff(a: Source, b: Source, *, rtol: float = 0.0, atol: float = 0.0) -> Diff:
     Raises
     ------
     WeightsFileError
-        One of the files cannot be opened or holds no tensor; its ``report`` says why. A tensor that cannot be read
-        does not raise: its pair is ``"unreadable"``.
+        One of the files cannot be opened, holds no tensor, is cut short or was never finished, lacks a shard, or has a
+        member whose CRC-32 is wrong; its ``report`` says so. A single tensor that cannot be read does not raise: its
+        pair is ``"unreadable"``.
     ValueError
         A tolerance is negative or not finite.
     """
     if not (0 <= rtol < np.inf and 0 <= atol < np.inf):
         raise ValueError(f"tolerances must be finite and not negative, not rtol={rtol!r}, atol={atol!r}")
     with api.open(a) as first, api.open(b) as second:
+        for file in (first, second):
+            _require_whole(file)
         return _Comparison(first, second, rtol, atol).run()
+
+
+def _require_whole(file: File) -> None:
+    """Raises with the report of a file of which nobody can say what it holds: what is compared must be all of it."""
+    from kwload.report.build import build_report
+
+    errors = []
+    if not _PARTIAL.intersection(fault[0] for fault in file.core.faults):
+        try:
+            file.core.verify(threads=api.THREADS)
+        except _core.CoreError as error:
+            errors.append(error)
+    report = build_report(path=file.path, file=file.core, errors=errors)
+    if any(item.severity == "error" and int(item.code[2:]) in _PARTIAL for item in report.findings):
+        report.raise_if_failed()
 
 
 class _Comparison:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,31 @@ def test_the_same_weights_in_two_layouts_are_the_same(name: str, layout: str, tm
     keras_3.layers[-1].bias.assign([1.0, 2.0])
     (pair,) = kwload.diff(a, new.save(keras_3, tmp_path / "b")).different
     assert (pair.b, pair.difference) == ("layers/dense_1/vars/1", "values")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_file_that_is_cut_short_is_not_compared(values: dict[str, Any], tmp_path: Path, share: float) -> None:
+    whole = write(tmp_path / "a.weights.h5", values)
+    cut = tmp_path / "cut.weights.h5"
+    content = whole.read_bytes()
+    cut.write_bytes(content[: int(len(content) * share)])
+    for pair in ((whole, cut), (cut, whole), (cut, cut)):
+        with pytest.raises(kwload.WeightsFileError) as raised:
+            kwload.diff(*pair)
+        assert [item.code for item in raised.value.report.findings] == ["KW202"]
+    result = CliRunner().invoke(main, ["diff", str(whole), str(cut)])
+    assert result.exit_code == 3 and "KW202" in result.output
+
+
+def test_an_archive_whose_checksum_is_wrong_is_not_compared(values: dict[str, Any], tmp_path: Path) -> None:
+    weights = write(tmp_path / "a.weights.h5", values).read_bytes()
+    whole, flipped = tmp_path / "a.keras", tmp_path / "flipped.keras"
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("model.weights.h5", weights)
+    content = bytearray(whole.read_bytes())
+    at = content.index(values["layers/dense/vars/1"].tobytes() + bytes(8)) + 20  # in what no tensor holds
+    content[at] ^= 1
+    flipped.write_bytes(content)
+    assert kwload.diff(whole, whole).same
+    with pytest.raises(kwload.WeightsFileError, match="KW205"):
+        kwload.diff(whole, flipped)
