@@ -80,9 +80,11 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
     notes = []
     if len(tensor.shape) != len(variable.shape):
         notes.append(f"{_axes(tensor.shape)} in the file, {_axes(variable.shape)} in the model")
-    for axis in apart if axes else ():
-        assert axes is not None
-        said = axes[axis].lengths(tensor.shape[axis], variable.shape[axis])
+    gates = other_gates(context, raw)
+    told = None if gates else axes
+    for axis in apart if told else ():
+        assert told is not None
+        said = told[axis].lengths(tensor.shape[axis], variable.shape[axis])
         notes += [said] if said else []
     notes += _channels_first(tensor.shape, variable.shape)
     notes += custom.class_changed(context, raw)
@@ -93,7 +95,7 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
     if scaled:
         widths = f"{tensor.shape[raw.axis]:,} in the file where the model has {variable.shape[raw.axis]:,}"
         notes.append(f"{plural(scaled + 1, 'layer')} differ by the same factor: {widths}")
-    notes += other_gates(context, raw)
+    notes += gates
     notes += heads.class_count(context, raw, tensor) if alone else []
     notes += _related(context, raw, related)
     if alone and context.plan is not None:
@@ -109,7 +111,7 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         headline=entry(307).say(variable=quote(variable.path)),
         body=side_by_side(tensor, variable, axes),
         notes=notes,
-        help=heads_changed.help if heads_changed else _help(context, tensor, variable, None if scaled else axes),
+        help=heads_changed.help if heads_changed else _help(context, tensor, variable, None if scaled else told),
         related=[context.variables[row].path for row in related],
     )
 
@@ -190,8 +192,29 @@ def _scaled(context: Context, raw: Raw, rows: Sequence[int]) -> int:
         variable = context.variables[row]
         tensor = _partner(context, raw, row) if variable.group != raw.model_group and len(variable.shape) > 1 else None
         if tensor is not None and tensor.shape[-1:] != variable.shape[-1:]:
-            groups.add(variable.group)
+            groups.add(_both_ways(context, variable) or variable.group)
+    first = context.variables[raw.model_tensor]
+    groups.discard(_both_ways(context, first) or first.group)
     return len(groups) if raw.axis >= 0 else 0
+
+
+def _both_ways(context: Context, variable: Wanted) -> str:
+    """The Bidirectional around a layer, as a person calls it; empty when there is none."""
+    outer, _, inner = _around_cell(variable.layer).rpartition("/")
+    if not outer or not inner.startswith(("forward_", "backward_")) or context.model is None:
+        return ""
+    if context.class_name(variable.group) == "Bidirectional":
+        return outer
+    path = context.model.groups[variable.group][0]
+    kinds = {group[0]: group[2] for group in context.model.groups}
+    above = (path.rsplit("/", depth)[0] for depth in range(1, path.count("/") + 1))
+    return outer if any(kinds.get(one) == "Bidirectional" for one in above) else ""
+
+
+def _around_cell(layer: str) -> str:
+    """The recurrent layer of a cell; other layers are left as they are."""
+    owner, _, leaf = layer.rpartition("/")
+    return owner if owner and leaf.rstrip("0123456789").rstrip("_").endswith("_cell") else layer
 
 
 _GATED: Final = {1: "a SimpleRNN", 3: "a GRU", 4: "an LSTM"}
@@ -263,8 +286,7 @@ def _help(context: Context, tensor: TensorFacts, variable: Wanted, axes: Sequenc
         length, rest = divmod(tensor.shape[apart[0]], axis.gates)
         name = axis.name.rpartition(" x ")[2]
         if not rest and name in ("units", "filters"):
-            owner, _, leaf = variable.layer.rpartition("/")
-            layer = owner if owner and leaf.rstrip("0123456789").rstrip("_").endswith("_cell") else variable.layer
+            layer = _both_ways(context, variable) or _around_cell(variable.layer)
             suggestions.append(f"to fit the file, build {quote(layer)} with {name}={length}")
     return [*load_the_rest(context), *suggestions]
 
