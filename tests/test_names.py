@@ -352,6 +352,23 @@ def test_layers_without_names_claim_nothing(tmp_path: Path) -> None:
     assert ("KW319", "note") in codes(kwload.check(chain(k, None, None), path))
 
 
+def test_a_layer_more_where_the_file_has_no_names(tmp_path: Path) -> None:
+    k = TF_V3.keras
+    path = TF_V3.save(chain(k, *"xyz"), tmp_path)
+    swapped = kwload.check(chain(k, *"yxz"), path)
+    assert codes(swapped) == [] and swapped.undecidable == (("y", "x", "z"),)
+    assert str(swapped).endswith("nothing tells apart `y`, `x`, `z`")
+    for names in (["x", "new", "y", "z"], "xyzw"):
+        more = kwload.check(chain(k, *names), path)
+        missing = more.findings[0]
+        assert (
+            missing.code == "KW301" and f"3 of {', '.join(f'`{name}`' for name in names[:3])} and" in missing.headline
+        )
+        assert "skip" not in str(more) and "notop" not in str(more), "which of them the file lacks cannot be known"
+    fewer = kwload.check(chain(k, *"xz"), path)
+    assert codes(fewer) == [("KW302", "warning"), ("KW319", "note")] and "classifier" not in str(fewer)
+
+
 def _nested(k: Any, *parts: tuple[str, str]) -> Any:
     inner = [k.Sequential([k.layers.Dense(8, name=name) for name in names], name=part) for part, names in parts]
     return k.Sequential([k.layers.Input((8,)), *inner])

@@ -4,8 +4,9 @@
  *
  * They are in one run when place decided their pairs, their class, shapes and
  * types are the same, and no name that a person gave, the same on both sides,
- * tells them apart.  A note is made of a run only when something hints that the
- * order may have changed.
+ * tells them apart.  One that finds nothing, at a place like theirs, is of the run
+ * too: nothing tells which of them the file lacks.  A note is made of a run only
+ * when something hints that the order may have changed.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,7 @@ static bool is_open(const kw_join *join, uint32_t g) {
 static bool has_hint(const kw_join *join, const kind_row *rows, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t g = rows[i].group, f = join->matches[g].source;
+        if (f == KW_NONE) continue;
         const kw_group *to = &join->model->groups[g], *from = &join->file->groups[f];
         bool recorded = (from->flags & KW_GROUP_NAMED) != 0 && from->name != NULL && to->name != NULL;
         if (recorded && kw_file_name_given(join, f) != kw_model_name_given(join, g)) return true;
@@ -99,6 +101,14 @@ static int compare_hashes(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* True when the group finds nothing at its place. */
+static bool lacks_all(const kw_join *join, uint32_t g) {
+    const kw_group *group = &join->model->groups[g];
+    const kw_match *match = &join->matches[g];
+    if (group->count == 0 || match->fit.kind != KW_FIT_NONE || match->explained || kw_group_is_state(group)) return false;
+    return (match->rule == KW_PAIR_PATH || match->rule == KW_PAIR_ORDER) && kw_join_selects(join, g);
+}
+
 /* Hashes of the file's groups that nobody takes, and of the model's that find nothing, sorted; NULL: no memory. */
 static uint64_t *list_spare(kw_join *join, uint32_t *count) {
     size_t most = (size_t)join->file->group_count + join->model->group_count;
@@ -110,13 +120,7 @@ static uint64_t *list_spare(kw_join *join, uint32_t *count) {
         if (group->count > 0 && !join->used[f] && !kw_group_is_state(group)) spare[(*count)++] = hash_file(join, f);
     }
     for (uint32_t g = 0; g < join->model->group_count; g++) {
-        const kw_group *group = &join->model->groups[g];
-        const kw_match *match = &join->matches[g];
-        bool lacks = group->count > 0 && match->fit.kind == KW_FIT_NONE && !match->explained;
-        bool placed = match->rule == KW_PAIR_PATH || match->rule == KW_PAIR_ORDER;
-        if (lacks && placed && !kw_group_is_state(group) && kw_join_selects(join, g)) {
-            spare[(*count)++] = hash_model(join, g);
-        }
+        if (lacks_all(join, g)) spare[(*count)++] = hash_model(join, g);
     }
     if (*count > 0) qsort(spare, *count, sizeof *spare, compare_hashes);
     return spare;
@@ -138,6 +142,14 @@ static int report(kw_join *join, const kind_row *rows, uint32_t count, kw_findin
     return 0;
 }
 
+/* The file's group of the first of a run that has one; KW_NONE. */
+static uint32_t find_source(const kw_join *join, const kind_row *rows, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (join->matches[rows[i].group].source != KW_NONE) return join->matches[rows[i].group].source;
+    }
+    return KW_NONE;
+}
+
 int kw_find_undecidable(kw_join *join, kw_error *err) {
     kw_plan *plan = join->plan;
     uint32_t groups = join->model->group_count, count = 0, spare_count, end;
@@ -147,16 +159,17 @@ int kw_find_undecidable(kw_join *join, kw_error *err) {
     plan->undecidable = kw_arena_alloc(&plan->arena, 2 * (size_t)groups * sizeof(uint32_t));
     if (rows == NULL || spare == NULL || plan->undecidable == NULL) return kw_fail_memory(err);
     for (uint32_t g = 0; g < groups; g++) {
-        if (is_open(join, g)) rows[count++] = (kind_row){hash_kind(join, &join->model->groups[g]), g};
+        if (is_open(join, g) || lacks_all(join, g)) rows[count++] = (kind_row){hash_kind(join, &join->model->groups[g]), g};
     }
     qsort(rows, count, sizeof *rows, compare_kinds);
     for (uint32_t i = 0; i < count; i = end) {
         end = i + 1;
         while (end < count && rows[end].kind == rows[i].kind) end++;
-        if (end - i < 2) continue;
+        uint32_t source = find_source(join, rows + i, end - i);
+        if (end - i < 2 || source == KW_NONE) continue;
         if (plan->undecidable_count > 0) plan->undecidable[plan->undecidable_count++] = KW_NONE;
         for (uint32_t k = i; k < end; k++) plan->undecidable[plan->undecidable_count++] = rows[k].group;
-        uint64_t kind = hash_file(join, join->matches[rows[i].group].source);
+        uint64_t kind = hash_file(join, source);
         bool more = bsearch(&kind, spare, spare_count, sizeof *spare, compare_hashes) != NULL;
         if ((more || has_hint(join, rows + i, end - i)) && report(join, rows + i, end - i, &note, err) < 0) return -1;
     }

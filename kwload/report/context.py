@@ -150,10 +150,22 @@ class Context:
                 about = self.groups_of(raw)
                 if raw.code not in _SKIPPABLE or not about:
                     return ()
+                if raw.code == 301 and any(map(self.run_of, about)):  # it may be another that the file lacks
+                    return ()
                 groups.update(about)
         names = tuple(dict.fromkeys(self.selectable(group) for group in sorted(groups)))
         left = (self.variables[pair[1]].group for pair in self.plan.pairs)
         return names if any(not _within(self.selectable(group), set(names)) for group in left) else ()
+
+    @cached_property
+    def _runs(self) -> dict[int, Sequence[int]]:
+        """Row of a model group -> the groups that nothing tells from it, itself among them."""
+        runs = self.plan.undecidable if self.plan is not None else ()
+        return {group: several for several in runs for group in several}
+
+    def run_of(self, group: int) -> Sequence[int]:
+        """The groups of the model that nothing tells apart, of which this is one; none when something does."""
+        return self._runs.get(group, ())
 
     def fits(self, file_group: int, group: int) -> bool:
         """Whether a layer of the file has the shapes of a layer of the model."""

@@ -70,9 +70,20 @@ def model_ends_early(context: Context, layers: Sequence[int]) -> list[str]:
         return []
     if (set(all_[-len(some) :]) != some) if legacy else not all(_is_dense(context, row) for row in some):
         return []
+    if not legacy and any(_may_be_another(context, row) for row in some):
+        return []
     extra = f"{plural(len(some), 'layer')} more at its end" if legacy else plural(len(some), "more Dense layer")
     looks = "looks like" if legacy else "may be"
     return [f"the file has all of the model and {extra}: the model {looks} one without its classifier"]
+
+
+def _may_be_another(context: Context, row: int) -> bool:
+    """Whether a layer of the file, of which no name tells, is like one that the model takes by its place."""
+    from kwload import _core
+
+    if context.groups[row][1] and not context.groups[row][2] & _core.GROUP_FLAGS["auto_name"]:
+        return False
+    return any(context.source(group) >= 0 and context.fits(row, group) for group in model_layers(context))
 
 
 def _is_small(layers: Iterable[int], all_: Sequence[int]) -> bool:

@@ -61,7 +61,8 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     if len(rows) == 1:
         what = quote(context.variables[rows[0]].path)
     first = raws[0]
-    help_ = match_them(context, fits)
+    doubt = _in_doubt(context, raws)
+    help_ = match_them(context, fits) if not doubt else [_NAMES]
     these = "it" if len(groups) == 1 else "them"
     if first.severity == "error":
         alone = all(raw.code == 301 for raw in context.raws if raw.severity == "error")
@@ -69,15 +70,37 @@ def missing(context: Context, raws: list[Raw]) -> Iterator[Finding]:
     yield finding(
         301,
         severity_of(first),
-        headline=entry(301).say(what=what),
+        headline=_which(context, doubt) if doubt else entry(301).say(what=what),
         layer=next(iter(groups)),
         variable=context.variables[rows[0]].name if len(rows) == 1 else None,
         expected=[list(context.variables[row].shape) for row in rows],
         body=listed(lines),
-        notes=[*_likeness(context, fits), *heads.file_ends_early(context, _leaves(context, raws))],
+        notes=[_PLACES]
+        if doubt
+        else [*_likeness(context, fits), *heads.file_ends_early(context, _leaves(context, raws))],
         help=help_,
         related=[context.variables[row].path for row in rows],
     )
+
+
+_PLACES: Final = "they are alike and matched by their places; these would find nothing at theirs"
+_NAMES: Final = "load the file into the model as it was when it was saved, and save it again with names of your own"
+
+
+def _in_doubt(context: Context, raws: Sequence[Raw]) -> list[Sequence[int]]:
+    """The layers of the model that nothing tells from those that are missing, when that is so of all of them."""
+    runs = [context.run_of(group) for group in _leaves(context, raws)]
+    return list({id(run): run for run in runs}.values()) if all(runs) else []
+
+
+def _which(context: Context, runs: Sequence[Sequence[int]]) -> str:
+    """``the file has the weights of 2 of `x`, `y` and `z`, and nothing tells of which``."""
+    said = [
+        f"{sum(context.source(group) >= 0 for group in run):,} of {named([context.layer(group) for group in run])}"
+        for run in runs[:2]
+    ]
+    more = f" and of {plural(len(runs) - 2, 'more group')}" if len(runs) > 2 else ""
+    return f"the file has the weights of {' and '.join(said)}{more}, and nothing tells of which"
 
 
 def _leaves(context: Context, raws: Sequence[Raw]) -> list[int]:

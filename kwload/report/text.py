@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from kwload.report.escape import escape
+from kwload.report.escape import escape, quote
 from kwload.report.finding import Finding, Prediction, Report
 
 BUDGET = 40
@@ -172,11 +172,13 @@ def render(report: Report, *, all: bool = False, concise: bool = False, strict: 
     """
     first = verdict(report, strict=strict)
     last = [line for line in (found(report), prediction(report)) if line]
+    alike = undecidable(report)
     if concise:
         pressing = [*report.errors, *report.warnings]
         return "\n".join([first, *_headlines(pressing, all), *last[-1:]])
     if not report.findings:
-        return "\n".join([first, *(f"  {line}" for line in last)])
+        return "\n".join([first, *(f"  {line}" for line in last + alike)])
+    last += alike
     lines = [first]
     if len(report.errors) > 1:
         lines += _headlines(report.errors, all)
@@ -212,6 +214,17 @@ def _tally(findings: Iterable[Finding]) -> str:
     found = list(findings)
     counts = ((word, sum(finding.severity == word for finding in found)) for word in _WORDS)
     return ", ".join(plural(count, word) for word, count in counts if count)
+
+
+def undecidable(report: Report) -> list[str]:
+    """Of a report without errors: the layers that nothing tells apart, in one line; none where a finding says it."""
+    groups = report.undecidable
+    if not groups or not report.ok or any(finding.code == "KW319" for finding in report.findings):
+        return []
+    names = [quote(name) for name in groups[0]]
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    more = f", nor the layers of {plural(len(groups) - 1, 'other group')}" if len(groups) > 1 else ""
+    return [f"note: matched by order, and nothing tells apart {shown}{more}"]
 
 
 def found(report: Report) -> str | None:
