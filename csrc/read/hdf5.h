@@ -124,7 +124,7 @@ int kw_hdf5_read(kw_hdf5 *hdf5, uint32_t dataset, void *out, kw_error *err);
 
 /* What a second look at the whole file finds: see kw_hdf5_audit. */
 typedef struct kw_audit {
-    uint64_t unclaimed;                /* bytes up to the source's end that nothing claims */
+    uint64_t unclaimed;                /* bytes that nothing claims: longer runs than libhdf5 leaves, all behind its end */
     uint64_t largest_off, largest_len; /* the longest run of them */
 } kw_audit;
 
