@@ -219,9 +219,9 @@ def _format(file: FileFacts) -> str:
 
 
 def _pairs(context: Context) -> tuple[tuple[str, str], ...]:
-    if context.plan is None:
-        return ()
-    return tuple((context.tensors[pair[0]].path, context.variables[pair[1]].path) for pair in context.plan.pairs)
+    from kwload.report.container import sound_pairs
+
+    return tuple((context.tensors[old].path, context.variables[new].path) for old, new in sound_pairs(context))
 
 
 def _undecidable(context: Context) -> tuple[tuple[str, ...], ...]:
@@ -240,9 +240,11 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     counts = {f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")}
     plan = context.plan
     if plan is not None and not _unread(context.file):
+        from kwload.report.container import sound_pairs
         from kwload.report.shapes import left_with_others
 
-        matched = len(_weights(context, {pair[1] for pair in plan.pairs} | left_with_others(context)))
+        taken = {variable for _, variable in sound_pairs(context)}
+        matched = len(_weights(context, taken | left_with_others(context)))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
     return {"tensors": len(context.tensors), **counts}

@@ -142,6 +142,29 @@ def has_links(context: Context) -> bool:
     return any(group[2] & link or (group[4] is not None and group[4][0] == _LINK) for group in context.groups)
 
 
+def sound_pairs(context: Context) -> list[tuple[int, int]]:
+    """Rows of the tensors that can be read, each with that of the variable that it is for.
+
+    Of a layer of which the cut took a part, and the plan makes no pairs, what is left goes by its key.
+    """
+    plan, tensors = context.plan, context.tensors
+    if plan is None:
+        return []
+    pairs = [(pair[0], pair[1]) for pair in plan.pairs if tensors[pair[0]].fault is None]
+    if context.file.layout not in V3 or all(fault[0] != _TRUNCATED for fault in context.file.faults):
+        return pairs
+    paired = {context.variables[pair[1]].group for pair in plan.pairs}
+    for group, rows in enumerate(context.rows_of):
+        source = context.counterpart(group) if rows and group not in paired else -1
+        if source >= 0 and context.groups[source][0] != context.model_path(group):
+            continue
+        slots = {name: row for name, row in context.groups[source][3] if row >= 0} if source >= 0 else {}
+        left = [(slots[key], row) for key, row in zip(map(str, range(len(rows))), rows, strict=True) if key in slots]
+        if all(tuple(tensors[old].shape) == context.variables[new].shape for old, new in left):
+            pairs += [(old, new) for old, new in left if tensors[old].fault is None]
+    return pairs
+
+
 def locked(context: Context) -> Finding:
     """KW108: another process writes to the file."""
     return finding(
@@ -182,7 +205,7 @@ def _survivors(context: Context, lost: Sequence[int]) -> list[str]:
     said = f"{count_of(total - len(lost), 'tensor', 'is', 'are')} whole"
     if context.plan is not None and context.plan.wanted:
         gone = set(lost)
-        short = context.plan.wanted - len({pair[1] for pair in context.plan.pairs if pair[0] not in gone})
+        short = context.plan.wanted - sum(row not in gone for row in _weight_rows(context))
         said += f", at least {short:,} that the model wants {'is' if short == 1 else 'are'} lost" if short > 0 else ""
     lines = [said]
     if lost:

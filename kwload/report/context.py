@@ -188,6 +188,10 @@ class Context:
         rows = self.rows_of[group]
         return (self.variables[rows[0]].layer if rows else "") or name or path
 
+    def model_path(self, group: int) -> str:
+        """Where Keras 3 saves a layer of the model: ``"layers/dense_1"``."""
+        return self._model_group(group)[0]
+
     def class_name(self, group: int) -> str:
         """The class of a layer of the model."""
         return self._model_group(group)[2] or ""
