@@ -81,9 +81,10 @@ def scan_command(paths: tuple[str, ...], strict: bool, everything: bool, concise
     from kwload import scanning
     from kwload.report.codes import exit_code
 
-    worst = 0
+    worst, seen = 0, []
     for number, path in enumerate(found for start in paths for found in scanning.files_of(start)):
         report = scanning.scan(path)
+        seen.append((len(report.errors), len(report.warnings)))
         if as_json:
             _echo(report.to_json())
         else:
@@ -91,6 +92,8 @@ def scan_command(paths: tuple[str, ...], strict: bool, everything: bool, concise
                 _echo()
             _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
         worst = max(worst, exit_code(report, strict))
+    if len(seen) > 1 and not as_json:
+        _echo(("" if concise else "\n") + scanning.summary(seen))
     sys.exit(worst)
 
 

@@ -90,3 +90,54 @@ def test_the_command_scans_folders_and_ends_with_the_worst(tmp_path: Path, weigh
     assert (sorted(paths), result.exit_code) == (["cut.h5", "model.weights.h5"], 3)
     assert CliRunner().invoke(cli.main, ["scan", str(weights)]).exit_code == 0
     assert CliRunner().invoke(cli.main, ["scan", str(tmp_path / "absent.h5")]).exit_code == 3
+
+
+def test_what_h5py_leaves_by_itself_is_not_mentioned(weights: Path) -> None:
+    assert codes(weights) == {}
+    with h5py.File(weights, "a") as file:
+        file["gone"] = np.ones(9000, "f4")
+        file["behind"] = np.ones(9000, "f4")
+    with h5py.File(weights, "a") as file:
+        del file["gone"]
+    assert codes(weights) == {"KW608": "note"}
+
+
+def test_a_line_at_the_end_counts_the_files(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "cut.h5").write_bytes(weights.read_bytes()[:3000])
+    output = CliRunner().invoke(cli.main, ["scan", str(tmp_path)]).output
+    assert output.splitlines()[-1] == "2 files: 1 sound, 1 with errors"
+    assert "files:" not in CliRunner().invoke(cli.main, ["scan", str(weights)]).output
+
+
+LAMBDAS = {
+    "keras 3": {"class_name": "Lambda", "config": {"name": "lam", "function": {"class_name": "__lambda__"}}},
+    "keras 2": {"class_name": "Lambda", "config": {"name": "lam", "function": ["4wE="], "function_type": "lambda"}},
+}
+FUNCTION = {"class_name": "Lambda", "config": {"name": "lam", "function": "f", "function_type": "function"}}
+
+
+@pytest.mark.parametrize(("layer", "code"), [(layer, True) for layer in LAMBDAS.values()] + [(FUNCTION, False)])
+def test_code_in_the_architecture_is_a_warning(
+    layer: dict[str, object], code: bool, tmp_path: Path, weights: Path
+) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(weights, "model.weights.h5")
+        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}}))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+    report = kwload.scan(path)
+    assert codes(path) == ({"KW406": "warning"} if code else {})
+    assert report.counts["warnings"] == code
+    assert ("Python code: `lam`" in str(report)) is code
+
+
+def test_shards_of_one_save_and_a_wrong_total(tmp_path: Path, weights: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"m_0000{number}.weights.h5").write_bytes(weights.read_bytes())
+        report = kwload.scan(tmp_path / f"m_0000{number}.weights.h5")
+        assert "to judge by its structure" not in str(report)
+    shards = {"/layers/dense": "m_00000.weights.h5"}
+    for total, found in ((8448, {}), (12, {"KW214": "warning"})):
+        text = {"metadata": {"total_size": total}, "weight_map": shards}
+        (tmp_path / "m.weights.json").write_text(json.dumps(text))
+        assert codes(tmp_path / "m.weights.json") == found

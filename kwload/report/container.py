@@ -95,12 +95,18 @@ def _phrase(context: Context) -> str:
     return f"{known}, in {phrase}" if known and context.file.layout in (*V3, *LEGACY) else phrase
 
 
+_SHARD_NAME: Final = re.compile(r"_\d{5}\.weights\.h5$")
+"""How Keras calls the parts of a save (keras.src.saving.saving_lib.ShardedH5IOStore, 3.10)."""
+
+
 def written_by(context: Context) -> str | None:
     """``"Keras 2.12.0, tensorflow"`` as far as the file records it, else what its structure tells."""
     metadata = context.file.metadata
     version, backend, guess = (metadata.get(key) for key in ("keras_version", "backend", "written_by"))
     if guess is not None:
         guess = of(context.file).name or guess
+    if _SHARD_NAME.search(context.path) and version is None:
+        guess = None  # what tells versions apart may lie in another shard of the same save
     writer = f"{_package(version)} {version}" if version else f"{guess}, to judge by its structure" if guess else None
     return ", ".join(part for part in (writer, backend, metadata.get("date_saved")) if part) or None
 
@@ -156,7 +162,7 @@ def sound_pairs(context: Context) -> list[tuple[int, int]]:
     paired = {context.variables[pair[1]].group for pair in plan.pairs}
     for group, rows in enumerate(context.rows_of):
         source = context.counterpart(group) if rows and group not in paired else -1
-        if source >= 0 and context.groups[source][0] != context.model_path(group):
+        if source >= len(context.groups) or (source >= 0 and context.groups[source][0] != context.model_path(group)):
             continue
         slots = {name: row for name, row in context.groups[source][3] if row >= 0} if source >= 0 else {}
         left = [(slots[key], row) for key, row in zip(map(str, range(len(rows))), rows, strict=True) if key in slots]

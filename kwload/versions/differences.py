@@ -87,6 +87,20 @@ def _objects(config: Any) -> Iterator[tuple[str, str, Config]]:
             ]
 
 
+def python_code(config: Any) -> list[str]:
+    """Names of the layers whose configuration holds the bytes of Python code: ``Lambda`` of a lambda.
+
+    Keras 3 writes ``{"class_name": "__lambda__"}``, Keras 2 ``"function_type": "lambda"``.
+    """
+    found: dict[str, None] = {}
+    for _, layer, item in _objects(config):
+        inner = item.get("config")
+        kinds = [value for key, value in inner.items() if key.endswith("_type")] if isinstance(inner, dict) else []
+        if item["class_name"] == "__lambda__" or (item["class_name"] == "Lambda" and "lambda" in kinds):
+            found[layer] = None
+    return list(found)
+
+
 def _space(key: str, space: str) -> str:
     """The namespace of what stands under a key."""
     if key in ("config", "layers", "layer", "backward_layer", "cell", "cells"):
