@@ -202,6 +202,37 @@ PATHS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "place"),
+    [
+        ("Layer 'key' expected 2 variables, but received 0 variables during loading.", "KW307", 0),
+        (
+            "A total of 1 objects could not be loaded. Layer 'z' expected 2 variables, but received 0 variables",
+            "KW305",
+            1,
+        ),
+        (
+            "Layer count mismatch when loading weights from file. Model expected 4 layers, found 3 saved layers.",
+            "KW305",
+            1,
+        ),
+        (
+            "Weight count mismatch for layer #0 (named x). Layer expects 2 weight(s). Received 4 saved weight(s)",
+            "KW325",
+            1,
+        ),
+        (
+            "Weight count mismatch for layer #0 (named x). Layer expects 3 weight(s). Received 1 saved weight(s)",
+            "KW325",
+            0,
+        ),
+    ],
+)
+def test_what_check_would_name_is_among_the_causes(text: str, code: str, place: int) -> None:
+    said = re.findall(r"KW\d{3}", str(kwload.explain(text)))
+    assert list(dict.fromkeys(said))[place] == code
+
+
 @pytest.mark.parametrize(("text", "shown"), PATHS, ids=range(len(PATHS)))
 def test_the_file_of_the_message_is_in_the_commands(text: str, shown: str) -> None:
     made = diagnose(text.format("OSError: Unable to open file (file signature not found)"))

@@ -80,6 +80,23 @@ SHIFTED: Final = Cause(
     "A layer was inserted, removed or moved: weights go by order, and all after it get their neighbour's.",
     (CHECK,),
 )
+INSERTED: Final = Cause(
+    "KW305",
+    "A layer of the same class was inserted: places are counted, so the last one of the class finds nothing, and those "
+    "between get the weights of their neighbours.",
+    (CHECK,),
+)
+HEADS: Final = Cause(
+    "KW307",
+    "The `num_heads` or `key_dim` of an attention layer was changed: when the shapes differ, Keras ends up with "
+    "this message too.",
+    (CHECK, "build the attention layer with the `num_heads` and `key_dim` that the next command shows", INSPECT),
+)
+LORA: Final = Cause(
+    "KW325",
+    "LoRA was enabled on one side only: it adds two small matrices to the weights of a layer.",
+    (CHECK, "layer.enable_lora(rank)  # before loading, when the file has them"),
+)
 TRANSPOSED: Final = Cause(
     "KW308",
     "The kernels are in another order of axes: written by another framework (PyTorch, Theano), or channels first.",
@@ -99,6 +116,10 @@ FROZEN: Final = Cause(
 )
 
 
+_PROJECTIONS: Final = ("query", "key", "value", "attention_output", "query_dense", "key_dense", "value_dense")
+"""Layers inside MultiHeadAttention and GroupQueryAttention (keras.src.layers.attention, 3.0 to 3.15)."""
+
+
 def _nothing_received(facts: Facts) -> Sequence[Cause]:
     """Causes of a layer of which the V3 reader found nothing."""
     if facts.says("'total:0'", "'count:0'"):
@@ -112,11 +133,13 @@ def _nothing_received(facts: Facts) -> Sequence[Cause]:
         ]
     if facts.ends_in == ".keras":
         return [SUBCLASS, NESTED, OLD_WRITER]
+    if facts.get("layer") in _PROJECTIONS:
+        return [HEADS, LEGACY_NAMED_NEW, SUBCLASS, INSERTED]
     many = facts.paste.lower.partition("atotalof")[2][:12]
     count = "".join(char for char in many.partition("objects")[0] if char.isdecimal())
     if count == "1":
-        return [SUBCLASS, LEGACY_NAMED_NEW, OLD_WRITER, NESTED]
-    return [LEGACY_NAMED_NEW, SUBCLASS, OLD_WRITER, NESTED]
+        return [SUBCLASS, INSERTED, LEGACY_NAMED_NEW, OLD_WRITER, NESTED]
+    return [LEGACY_NAMED_NEW, SUBCLASS, INSERTED, OLD_WRITER, NESTED]
 
 
 def variables(facts: Facts) -> Sequence[Cause]:
@@ -172,7 +195,12 @@ def layers(facts: Facts) -> Sequence[Cause]:
     )
     if wanted is not None and found is not None and not 0.5 <= found / wanted <= 2:
         return [OTHER_FILE, count, BUILD]
-    return [count, OTHER_FILE, BUILD]
+    inserted = Cause(
+        "KW305",
+        "One layer more or fewer, where names or shapes tell which: the next command names it.",
+        (CHECK,),
+    )
+    return [count, inserted, OTHER_FILE, BUILD]
 
 
 def layers_means(facts: Facts) -> str:
@@ -194,10 +222,13 @@ def weights(facts: Facts) -> Sequence[Cause]:
         if (wanted, found) in ((4, 2), (2, 4)):
             return [
                 Cause("KW306", "A BatchNormalization of Keras 1, or one with other `scale` and `center`.", (CHECK,)),
+                LORA,
                 SHIFTED,
             ]
         if found in (9, 12):
             return [Cause("KW405", "A GRU or LSTM of Keras 1, which kept each gate apart.", (INSPECT,)), SHIFTED]
+        if abs(wanted - found) == 2:
+            return [LORA, SHIFTED]
     return [SHIFTED, BIAS]
 
 
