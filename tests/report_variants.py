@@ -108,6 +108,21 @@ def _heads() -> Iterator[tuple[str, Report]]:
         "KW326",
         report(file(*trunk, was), model(*trunk, *both), *apart, pairs=same(4), unused=2, prediction=stops_after),
     )
+    part = [dense("s", "layers/dense", 8, 8), dense("t", "layers/dense_1", 8, 8)]
+    around = [replace(layer, place=f"layers/sequential/{layer.place}") for layer in part]
+    around = [Layer("inner", "layers/sequential", "Sequential", {}), *around, dense("out", "layers/dense", 8, 2)]
+    yield (
+        "KW327",
+        report(
+            file(*around),
+            model(*part),
+            raw(307, file_group=3, group=0),
+            raw(301, group=1),
+            pairs=[],
+            unused=6,
+            prediction=predicts("raises", **{**base.TOTAL, "a": 2}),
+        ),
+    )
     named = [raw(301, "warning", group=2), raw(301, "warning", group=3), raw(302, "warning", file_group=2, a=2)]
     silent = predicts("loads_part")
     yield (

@@ -61,6 +61,7 @@
     X(324, NOT_SAVED, "not-saved")                                             \
     X(325, LORA, "lora")                                                       \
     X(326, HEAD, "head-changed")                                               \
+    X(327, PART, "part-of-a-model")                                            \
     X(401, CONFIG_CHANGED, "config-changed")                                   \
     X(402, NOT_REGISTERED, "custom-layer-not-registered")                      \
     X(403, LAYER_CHANGED, "custom-layer-changed")                              \

@@ -438,6 +438,14 @@ _ENTRIES: Final = (
         "a new classifier. The rest can be loaded, and the new layers trained.",
     ),
     Entry(
+        327,
+        "part-of-a-model",
+        "fit",
+        "{what}",
+        "The weights are those of a model inside of another one, such as a backbone: saved alone and loaded into the "
+        "whole, or the other way round. Keras matches from the top, and finds them nowhere. Number and shapes say so.",
+    ),
+    Entry(
         401,
         "config-changed",
         "fit",

@@ -9,6 +9,7 @@ from typing import Final
 
 from kwload.report import (
     architecture,
+    contained,
     converted,
     custom,
     inserted,
@@ -57,6 +58,10 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
 
     In a *damaged* file what is missing is no finding of its own: the damage is the cause.
     """
+    part = contained.contained(context) if not damaged else None
+    if part is not None:
+        beside = [raw for raw in raws if raw.code == 316]
+        return [part, *(_optimizer(context, beside) if beside else [])]
     together: dict[tuple[int, str], list[Raw]] = defaultdict(list)
     # A layer that was renamed is one cause: it is not also left over in the file.
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
