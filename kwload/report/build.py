@@ -102,7 +102,7 @@ def build_report(
     meaning : Meaning, optional
         How the model computes otherwise than the one whose configuration the file records.
     """
-    from kwload.report import container, structure, values
+    from kwload.report import container, quantized, structure, values
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
@@ -121,6 +121,8 @@ def build_report(
         lacking = damaged or container.has_links(context)
         found += structure.structure_findings(context, values.judged(context), damaged=lacking)
         found += values.value_findings(context)
+        if not damaged:
+            found += quantized.lora_reset(context)
         if meaning is not None:
             from kwload.report.meaning import meaning_findings
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kwload.report.context import Context, finding, named, typed
+from kwload.report.context import V3, Context, finding, named, typed
 from kwload.report.escape import literal
 from kwload.report.facts import Raw, TensorFacts
 from kwload.report.finding import Finding
@@ -204,4 +204,38 @@ def _lora_help(context: Context, groups: Sequence[int], rank: int | None, *, in_
     return [f"`{calls}`, then load; `model.save_weights(…)` to a .weights.h5 then writes the merged kernel"]
 
 
-__all__ = ["MODES", "lora", "modes_of", "quantized"]
+def lora_reset(context: Context) -> list[Finding]:
+    """KW325, a warning: the V3 formats store the merged kernel, so that loading sets both matrices of a layer to 0, and
+    the gradient of either is then 0 for good (load_own_variables of Dense, Embedding, EinsumDense and convolutions,
+    measured with Keras 3.3.3, 3.8.0 and 3.15.1)."""
+    model, plan = context.model, context.plan
+    if model is None or plan is None or context.file.layout not in V3 or context.options.own:
+        return []
+    objects = getattr(model, "objects", ())
+    groups = dict.fromkeys(context.variables[pair[1]].group for pair in plan.pairs)
+    enabled = [row for row in groups if row < len(objects) and getattr(objects[row], "lora_enabled", False) is True]
+    enabled = [row for row in enabled if type(objects[row]).__module__.startswith("keras.")]
+    if not enabled:
+        return []
+    names = list(dict.fromkeys(map(context.layer, enabled)))
+    first = objects[enabled[0]]
+    rank = getattr(first, "lora_rank", None)
+    one = len(names) == 1
+    call = f"`model.get_layer({literal(context.selectable(enabled[0]))}).enable_lora({rank})`"
+    plain = one and isinstance(rank, int) and "/" not in context.selectable(enabled[0])
+    return [
+        finding(
+            325,
+            "warning",
+            headline=f"{named(names)} {'has' if one else 'have'} LoRA enabled: loading sets both its matrices to 0, and "
+            "they cannot be trained from there",
+            layer=names[0],
+            notes=["the file holds the kernel with LoRA merged into it; both matrices at 0 have a gradient of 0"],
+            keras=f"{context.keras_short} does the same, without a word",
+            help=[f"build the model, load, and enable LoRA last{f': {call}' if plain else ''}"],
+            related=names[1:],
+        )
+    ]
+
+
+__all__ = ["MODES", "lora", "lora_reset", "modes_of", "quantized"]

@@ -20,6 +20,7 @@ from kwload.report import (
     replaced,
     retyped,
     shapes,
+    state,
     unreached,
     values,
     variants,
@@ -62,6 +63,9 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     if part is not None:
         beside = [raw for raw in raws if raw.code == 316]
         return [part, *(_optimizer(context, beside) if beside else [])]
+    bare = state.only_state(context, raws) if not damaged else None
+    if bare is not None:
+        raws = [raw for raw in raws if raw.code not in state.CAUSES]
     together: dict[tuple[int, str], list[Raw]] = defaultdict(list)
     # A layer that was renamed is one cause: it is not also left over in the file.
     said = {raw.other_group for raw in raws if raw.code in (301, 318) and raw.model_group >= 0}
@@ -86,6 +90,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     for (code, _), several in together.items():
         # A builder that lacks the rows it speaks of says nothing; then the catalogue's sentence is left.
         found += list(_BUILDERS.get(code, _plain)(context, several)) or _plain(context, several)
+    found = [bare, *found] if bare is not None else found
     other_names = custom.renamed_variables(context)
     return [*found, other_names] if other_names is not None else found
 
@@ -140,7 +145,7 @@ def _optimizer(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         found=first.a,
         notes=["the weights of the model are complete without it"],
         keras=_keras_skips_state(context, of_optimizer[0]) if of_optimizer else None,
-        help=_build_optimizer(context) if of_optimizer and of_optimizer[0].a else [],
+        help=state.build_optimizer(context, of_optimizer[0]) if of_optimizer and of_optimizer[0].a else [],
     )
 
 
@@ -184,16 +189,6 @@ def _keras_skips_state(context: Context, raw: Raw) -> str | None:
         f"{context.keras_short} warns: Skipping variable loading for optimizer '{escape(name)}', because it has "
         f"{raw.b} variables whereas the saved optimizer has {raw.a} variables."
     )
-
-
-def _build_optimizer(context: Context) -> list[str]:
-    """What makes the variables of a compiled model's optimizer, when they are not there yet."""
-    groups = context.model.groups if context.model is not None else ()
-    rows = [row for row, group in enumerate(groups) if group[3] & group_flag("optimizer")]
-    objects = getattr(context.model, "objects", ())
-    if not any(getattr(objects[row], "built", True) is False for row in rows if row < len(objects)):
-        return []
-    return ["`model.optimizer.build(model.trainable_variables)`, then load, to go on with the training"]
 
 
 def _option(context: Context, raws: list[Raw]) -> Iterator[Finding]:
