@@ -196,6 +196,7 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
         notes=[
             f"{'it stands' if len(names) == 1 else 'they stand'} {place}; layers are matched by order",
             f"layers with weights: {counts[0]:,} in the file, {counts[1]:,} in the model",
+            *_changed_too(context, raws),
             *looks,
         ],
         help=[
@@ -204,6 +205,55 @@ def _extra(context: Context, raws: Sequence[Raw]) -> Iterator[Finding]:
         ],
         related=names[1:],
     )
+
+
+def _others(context: Context, raws: Sequence[Raw]) -> list[tuple[int, int]]:
+    """The other layers of file and model, against each other by their order; none where they are not as many."""
+    file, model = _lists(context, raws)
+    return list(zip(file, model, strict=True)) if len(file) == len(model) else []
+
+
+def _changed_too(context: Context, raws: Sequence[Raw]) -> list[str]:
+    """Said of the other layers that have other shapes, when they are few and have the same names."""
+    pairs = _others(context, raws)
+    changed = [(old, new) for old, new in pairs if not context.fits(old, new)]
+    if not 0 < 2 * len(changed) <= max(2, len(pairs)):
+        return []
+    if any(context.file_layer(old) != context.layer(new) for old, new in changed):
+        return []
+    lines = [line for old, new in changed[:3] for line in _other_shape(context, old, new)]
+    more = len(changed) - 3
+    return [*lines, *([f"and {more:,} more layers have other shapes"] if more > 0 else [])]
+
+
+def _other_shape(context: Context, old: int, new: int) -> list[str]:
+    held = [tuple(tensor.shape) for tensor in context.file_tensors(old)]
+    wanted = [context.variables[row] for row in context.rows_of[new]]
+    name = quote(context.layer(new))
+    if len(held) != len(wanted):
+        return [f"{name} differs too: {plural(len(held), 'weight')} in the file, {len(wanted):,} in the model"]
+    apart = [(was, now) for was, now in zip(held, wanted, strict=True) if was != now.shape]
+    return [
+        f"{name} differs too: {escape(now.name)} {shape_text(was)} in the file, {shape_text(now.shape)} in the model"
+        for was, now in apart[:1]
+    ]
+
+
+def names_beside_inserted(context: Context) -> frozenset[str]:
+    """The names of the model's layers, where one was inserted or removed; none where not."""
+    if not any(raw.code == 305 and raw.severity == "error" for raw in context.raws):
+        return frozenset()
+    return frozenset(map(context.layer, heads.model_layers(context)))
+
+
+def is_shift(context: Context, raw: Raw, names: frozenset[str]) -> bool:
+    """Whether a layer matched by place stands there because another was inserted: its name is that of another layer of
+    the model (*names*), so it was not renamed."""
+    if not names or raw.code != 303 or raw.severity != "note" or raw.file_group < 0 or raw.model_group < 0:
+        return False
+    name = context.file_layer(raw.file_group)
+    made = is_automatic(name.rpartition("/")[2], context.class_name(raw.model_group))
+    return not made and name in names and name != context.layer(raw.model_group)
 
 
 def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
@@ -224,6 +274,8 @@ def _rest_by_name(context: Context, new: Sequence[str]) -> list[str]:
         return [f"{context.again('by_name=True')}  loads the others by their names{left}"]
     if not any(fit) or context.options.skip_mismatch:
         return []
+    other = [name for name, same in zip(rest, fit, strict=True) if not same]
+    left = f", and leaves {named([*new, *other])} as initialised"
     return [f"{context.load('by_name=True', 'skip_mismatch=True')}  loads by name what fits{left}"]
 
 
@@ -233,10 +285,9 @@ def _by_place(context: Context, raws: Sequence[Raw]) -> list[str]:
         return []
     if context.file.faults or any(raw not in raws for raw in _errors(context)):
         return []
-    file, model = _lists(context, raws)
-    if len(file) != len(model):
-        return []
-    pairs = [pair for pair in zip(file, model, strict=True) if context.fits(*pair)]
+    others = _others(context, raws)
+    model = [new for _, new in others]
+    pairs = [pair for pair in others if context.fits(*pair)]
     moved = [pair for pair in pairs if context.file.layout in LEGACY or context.source(pair[1]) != pair[0]]
     option = option_of(context, moved)
     fit = {new for _, new in pairs}
@@ -293,4 +344,4 @@ def _beside(context: Context, raw: Raw, chain: Sequence[tuple[int, int]]) -> lis
     return listed(columns(rows))
 
 
-__all__ = ["inserted"]
+__all__ = ["inserted", "is_shift", "names_beside_inserted"]

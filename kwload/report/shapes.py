@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kwload.report import custom, heads, transposing, widths
+from kwload.report import custom, flattened, heads, transposing, widths
 from kwload.report.axes import Axis, axes_of
 from kwload.report.context import (
     MOST_CHARS,
@@ -86,6 +86,7 @@ def _shape(context: Context, raw: Raw, tensor: TensorFacts, variable: Wanted, *,
         assert told is not None
         said = told[axis].lengths(tensor.shape[axis], variable.shape[axis])
         notes += [said] if said else []
+    notes += flattened.flattened(context, tensor.shape, variable)
     notes += _channels_first(tensor.shape, variable.shape)
     notes += custom.class_changed(context, raw)
     related = [row for row in raw.related if row != raw.model_tensor]

@@ -74,6 +74,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
     whole = (unreached.unreached(context) or replaced.head_changed(context)) if not damaged else None
     classes = retyped.retyped(context, raws) if whole is None and not damaged else {}
     explained = retyped.settled(context, raws, classes)
+    beside_inserted = inserted.names_beside_inserted(context)
     for raw in raws:
         if any(raw is other for other in explained):
             continue
@@ -81,7 +82,7 @@ def structure_findings(context: Context, raws: Sequence[Raw], *, damaged: bool =
             continue
         if raw.code == 302 and (unbuilt or raw.file_group in said):
             continue
-        if raw.code == 309 and raw.file_tensor in unread:
+        if (raw.code == 309 and raw.file_tensor in unread) or inserted.is_shift(context, raw, beside_inserted):
             continue
         if damaged and raw.code in _CONSEQUENCES:
             continue
