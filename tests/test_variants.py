@@ -128,6 +128,39 @@ def test_a_file_without_its_classifier(family: Family, given: bool, tmp_path: Pa
     assert same(sorted_like(model), sorted_by(values(saved) + head))
 
 
+@each_plain
+def test_other_units_in_the_middle_are_no_other_head(family: Family, tmp_path: Path) -> None:
+    def build(units: int) -> Any:
+        names = {"x": 8, "y": units, "z": 8}
+        return family.sequential(*(family.keras.layers.Dense(n, name=name) for name, n in names.items()), inputs=(8,))
+
+    report = kwload.check(build(16), family.save(build(8), tmp_path))
+    assert not report.ok and "head" not in str(report) and "class count" not in str(report)
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_a_layer_that_makes_its_weights_in_another_order(package: str, tmp_path: Path) -> None:
+    family = Family(package, "legacy")
+
+    class Scale(family.keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, *names: str) -> None:
+            super().__init__(name="scale")
+            self.names = names
+
+        def build(self, shape: Any) -> None:
+            self.made = [self.add_weight(shape=(shape[-1],), name=name) for name in self.names]
+
+        def call(self, x: Any) -> Any:
+            return x * self.made[0]
+
+    path = family.save(family.sequential(Scale("alpha", "beta"), inputs=(8,)), tmp_path)
+    model = family.sequential(Scale("beta", "alpha"), inputs=(8,))
+    report = kwload.check(model, path)
+    assert only(report, "KW313").notes[0].startswith("a layer's weights are saved in the order in which it makes them")
+    assert "trainable" not in str(report) and "2 variables get another weight of the same layer" in str(report)
+    agrees(model, path, report)
+
+
 @pytest.mark.parametrize("given", [True, False], ids=["given", "automatic"])
 @each_plain
 def test_a_model_without_its_classifier(family: Family, given: bool, tmp_path: Path) -> None:

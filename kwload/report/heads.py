@@ -3,6 +3,7 @@ classifier (``include_top=False``, the ``*_notop.h5`` files of ``keras.applicati
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -38,6 +39,8 @@ def class_count(context: Context, raw: Raw, tensor: TensorFacts) -> list[str]:
     only_last = len(found) == len(expected) and found[:-1] == expected[:-1] and bool(expected)
     if errors != 1 or not only_last or not is_end(context, context.groups_of(raw)):
         return []
+    if any(_takes_other_input(context, row) for row in raw.related):  # the output of the first is not the model's
+        return []
     total = context.plan.wanted if context.plan is not None else len(context.variables)
     tensors = f"{1 + len(raw.related):,} of {total:,} tensors"
     what = "class count" if min(found[-1], expected[-1]) > 1 else "outputs:"
@@ -50,6 +53,19 @@ def class_count(context: Context, raw: Raw, tensor: TensorFacts) -> list[str]:
     return [*said, *([f"it is called {quote(name)} in the file"] if name and given and name != layer else [])]
 
 
+def _takes_other_input(context: Context, row: int) -> bool:
+    """Whether a variable differs from its tensor before the last axis, or it is not known which that is."""
+    variable = context.variables[row]
+    source, rows = context.counterpart(variable.group), context.rows_of[variable.group]
+    slots = context.groups[source][3] if source >= 0 else ()
+    tensor = context.tensor(slots[rows.index(row)][1]) if len(slots) == len(rows) else None
+    return tensor is None or tuple(tensor.shape)[:-1] != variable.shape[:-1]
+
+
+_SHARD: Final = re.compile(r"_[0-9]{5}\.weights\.h5\Z")
+"""What Keras calls the files of a set (keras.src.saving.saving_lib.ShardedH5IOStore, 3.10 to 3.15)."""
+
+
 def file_ends_early(context: Context, layers: Sequence[int]) -> list[str]:
     """Said when all that the file lacks are the last layers of the model, and all else fits."""
     plan = context.plan
@@ -59,7 +75,10 @@ def file_ends_early(context: Context, layers: Sequence[int]) -> list[str]:
         return []
     count = len(set(layers))
     last = "last layer" if count == 1 else f"last {count} layers"
-    return [f"the file has all but the {last} of the model: it looks like a *_notop file, saved without its classifier"]
+    said = f"the file has all but the {last} of the model"
+    if _SHARD.search(context.path):
+        return [f"{said}: it is called as one shard of a set is, and the .weights.json beside it names the others"]
+    return [f"{said}: it looks like a *_notop file, saved without its classifier"]
 
 
 def model_ends_early(context: Context, layers: Sequence[int]) -> list[str]:

@@ -144,8 +144,8 @@ def reordered(context: Context, raws: list[Raw]) -> Iterator[Finding]:
             expected=in_model,
             found=in_file,
             body=[rows[0], *listed(rows[1:])],
-            notes=[_order_note(in_file, in_model), *_in_a_set(context, raw.model_group, layer)],
-            help=_as_saved(context, raw, in_file) or _order_help(layer, in_file, in_model),
+            notes=[*_order_note(context, raw, in_file, in_model), *_in_a_set(context, raw.model_group, layer)],
+            help=_as_saved(context, raw, in_file) or _order_help(context, raw, layer, in_file, in_model),
         )
 
 
@@ -160,10 +160,24 @@ def _same_kinds(in_file: Sequence[str], in_model: Sequence[str]) -> bool:
     return left == [name.rpartition("/")[2] for name in in_model]
 
 
-def _order_note(in_file: Sequence[str], in_model: Sequence[str]) -> str:
+_FROZEN: Final = "trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"
+_MADE: Final = "a layer's weights are saved in the order in which it makes them: the code makes them in another one now"
+
+
+def _order_note(context: Context, raw: Raw, in_file: Sequence[str], in_model: Sequence[str]) -> list[str]:
+    if not _may_be_frozen(context, raw.model_group):
+        return [_MADE]
     if _same_kinds(in_file, in_model):
-        return "the layers in it stood in another order, or `trainable` was set otherwise (frozen weights come last)"
-    return "trainable weights come before frozen ones: `trainable` was set otherwise when the file was saved"
+        return ["the layers in it stood in another order, or `trainable` was set otherwise (frozen weights come last)"]
+    return [_FROZEN]
+
+
+def _may_be_frozen(context: Context, group: int) -> bool:
+    """Whether `trainable` may have changed the order: only of weights of several layers, as one layer's own keep
+    theirs, frozen or not."""
+    objects = getattr(context.model, "objects", ())
+    inside = getattr(objects[group], "_flatten_layers", None) if 0 <= group < len(objects) else None
+    return inside is None or any(True for _ in inside(include_self=False))
 
 
 def _in_a_set(context: Context, group: int, layer: str) -> list[str]:
@@ -183,7 +197,9 @@ def _has_weights(several: set[object] | frozenset[object]) -> bool:
     return len(several) > 1 and all(hasattr(item, "weights") for item in several)
 
 
-def _order_help(layer: str, in_file: Sequence[str], in_model: Sequence[str]) -> list[str]:
+def _order_help(context: Context, raw: Raw, layer: str, in_file: Sequence[str], in_model: Sequence[str]) -> list[str]:
+    if not _may_be_frozen(context, raw.model_group):
+        return [f"make the weights of {quote(layer)} in the order that they have in the file, load, and save again"]
     again = f"set `trainable` in {quote(layer)} as it was when the file was saved, load, and set it back"
     order = f"give the layers in {quote(layer)} the order they had when the file was saved"
     return [order, again] if _same_kinds(in_file, in_model) else [again]

@@ -124,10 +124,20 @@ def prediction(report: Report) -> str | None:
     if foreseen.call == "load_model":
         said = "would load it" if foreseen.outcome == "loads" else _outcome(foreseen, 0)
         return f"load_model of {foreseen.keras} {said}"
-    return f"{foreseen.keras} {_outcome(foreseen, report.counts.get('wanted', 0))}"
+    return f"{foreseen.keras} {_outcome(foreseen, report.counts.get('wanted', 0), _stays_within(report))}"
 
 
-def _outcome(foreseen: Prediction, wanted: int) -> str:
+def _stays_within(report: Report) -> bool:
+    """Whether all that is wrong is the order of single layers' own weights."""
+    owners = [
+        {str(name).rpartition("/")[0] for name in finding.expected} if isinstance(finding.expected, list) else set()
+        for finding in report.errors
+    ]
+    alone = all(finding.code == "KW313" for finding in report.errors)
+    return bool(owners) and alone and all(len(several) == 1 for several in owners)
+
+
+def _outcome(foreseen: Prediction, wanted: int, within: bool = False) -> str:
     match foreseen.outcome:
         case "loads":
             return "would load it: each variable gets its own tensor"
@@ -136,7 +146,8 @@ def _outcome(foreseen: Prediction, wanted: int) -> str:
                 return "would load it without a word, wrongly"
             get = "gets" if foreseen.wrong == 1 else "get"
             wrong = plural(foreseen.wrong, "variable")
-            return f"would load it without a word, wrongly: {wrong} {get} the weights of another layer"
+            other = "another weight of the same layer" if within else "the weights of another layer"
+            return f"would load it without a word, wrongly: {wrong} {get} {other}"
         case "loads_part":
             return f"would load {foreseen.assigned:,} of {plural(wanted, 'variable')} and return normally"
         case "loads_nothing":
