@@ -75,6 +75,8 @@ def test_a_file_that_another_process_writes(written: tuple[Path, int]) -> None:
     assert [(finding.code, finding.found) for finding in report.warnings] == [("KW108", pid)]
     assert report.prediction is not None and report.prediction.error is not None
     assert report.prediction.error.type == type(caught.value).__name__
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    assert [finding.code for finding in kwload.check(other, path).findings][:2] == ["KW108", "KW307"]
     assert kwload.load_weights(model, path).loaded
     with h5py.File(path, locking=False) as file:
         assert np.array_equal(model.get_weights()[0], file["layers/dense/vars/0"])

@@ -1,4 +1,4 @@
-"""A file of the V3 layout in a model with LoRA enabled: both matrices become 0, and stay so however long it is trained."""
+"""A file of the V3 layout in a model with LoRA enabled: both matrices become 0, and stay so in training."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import kwload
 from kwload import paths
 from kwload.report.build import path_report
 from kwload.report.facts import CoreFailure
@@ -110,3 +111,14 @@ def test_no_name_makes_it_raise(name: str, code: int) -> None:
     report = path_report(name, CoreFailure(code, detail=name[:100]))
     assert all(line.isprintable() for line in report.render(all=True).split("\n"))
     assert report._repr_html_() and report.to_json().isascii()
+
+
+def test_only_names_that_are_near_are_offered(tmp_path: Path) -> None:
+    for name in ("resnet50_final.weights.h5", "weights_v2.weights.h5"):
+        (tmp_path / name).write_bytes(b"")
+    for absent, offered in (("weights_v3.weights.h5", "weights_v2.weights.h5"), ("bert.weights.h5", None)):
+        with pytest.raises(kwload.WeightsNotFoundError) as raised:
+            kwload.open(tmp_path / absent)
+        text = str(raised.value)
+        assert ("did you mean" in text) == (offered is not None) and (offered or "") in text
+        assert "resnet50" not in text

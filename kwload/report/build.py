@@ -36,8 +36,10 @@ _SILENT: Final = {
     "KW502": ("", "loads it, without a word"),
     "KW503": ("", "converts the values, without a word"),
 }
+_LOCKED: Final = "KW108"
+"""Comes first: a file that is being written is another one soon."""
 # These say themselves why Keras does not read a file that kwload reads.
-_REFUSED: Final = frozenset({"KW108", "KW206", "KW314", "KW320"})
+_REFUSED: Final = frozenset({_LOCKED, "KW206", "KW314", "KW320"})
 _CONVERTED: Final = 405
 """Of the plan's findings: weights that Keras does not convert, or those of an older Keras."""
 # What Keras does, without a word, with a file that kwload loads rightly.
@@ -130,7 +132,7 @@ def build_report(
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
-        found.append(structure.whole_model(context))
+        found.append(structure.whole_model())
     if any(item.severity == "error" and item.code != "KW206" for item in found):
         found = [container.without_the_call(item) for item in found]
     if model is not None:
@@ -143,7 +145,7 @@ def build_report(
         found = _with_keras(context, found, prediction, plan)
     if plan is not None and not damaged:
         found = structure.with_unmarked(context, found)
-    found.sort(key=lambda item: _SEVERITIES[item.severity])
+    found.sort(key=lambda item: (item.code != _LOCKED, _SEVERITIES[item.severity]))
     return Report(
         path=shown,
         format=_format(file),

@@ -48,9 +48,9 @@ def _absent(path: str) -> Finding:
         while top and not exists(top) and os.path.dirname(top) != top:
             missing, top = top, os.path.dirname(top)
         notes.append(f"the folder {quote(missing)} does not exist")
-        suggestions = [f"did you mean {literal(near)}?" for near in nearest_names(missing)]
+        suggestions = [f"did you mean {literal(near)}?" for near in nearest_names(missing) if _is_like(missing, near)]
     else:
-        suggestions = [f"did you mean {literal(near)}?" for near in nearest_names(path)]
+        suggestions = [f"did you mean {literal(near)}?" for near in nearest_names(path) if _is_like(path, near)]
         if exists(path + ".index"):
             notes.append(f"{quote(path + '.index')} exists: the path is the prefix of a TensorFlow checkpoint")
         elif not suggestions:
@@ -118,7 +118,7 @@ _LIKE: Final = 0.8
 
 
 def _is_like(wanted: str, name: str) -> bool:
-    """Whether a file may be the one that a link meant: the target may have gone, and others are just there."""
+    """Whether a file may be the one that was meant: it may have gone, and others are just there."""
     left, right = (os.path.basename(path).partition(".")[0] for path in (wanted, name))
     return SequenceMatcher(None, left, right, autojunk=False).ratio() >= _LIKE
 

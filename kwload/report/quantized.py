@@ -227,8 +227,8 @@ def lora_reset(context: Context) -> list[Finding]:
         finding(
             325,
             "warning",
-            headline=f"{named(names)} {'has' if one else 'have'} LoRA enabled: loading sets both its matrices to 0, and "
-            "they cannot be trained from there",
+            headline=f"{named(names)} {'has' if one else 'have'} LoRA enabled: loading sets both its matrices to 0, "
+            "and they cannot be trained from there",
             layer=names[0],
             notes=["the file holds the kernel with LoRA merged into it; both matrices at 0 have a gradient of 0"],
             keras=f"{context.keras_short} does the same, without a word",

@@ -25,7 +25,6 @@ from kwload.report import (
     values,
     variants,
 )
-from kwload.report.container import written_by
 from kwload.report.context import (
     V3,
     Context,
@@ -283,16 +282,9 @@ def _plain(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         )
 
 
-def whole_model(context: Context) -> Finding:
+def whole_model() -> Finding:
     """KW210: the file is a whole model, of which only the weights are used."""
-    writer = written_by(context)
-    return finding(
-        210,
-        "note",
-        headline=entry(210).say(),
-        found="whole model",
-        notes=[f"it was written by {escape(writer)}"] if writer else [],
-    )
+    return finding(210, "note", headline=entry(210).say(), found="whole model")
 
 
 def with_unmarked(context: Context, found: list[Finding]) -> list[Finding]:
