@@ -574,3 +574,9 @@ def test_every_file_of_the_corpus_has_a_report(corpus: Path) -> None:
         assert made._repr_html_() and json.loads(made.to_json())["schema"] == 1
         count += 1
     assert count > 500
+
+
+def test_who_wrote_the_file_is_said_once() -> None:
+    for layout, path in (("legacy", "m.weights.h5"), ("legacy-model", "m.h5")):
+        old = file(A, layout=layout, metadata={"keras_version": "2.12.0"})
+        assert report(old, model(A), path=path).render().count("written by Keras 2.12.0") == 1

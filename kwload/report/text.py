@@ -245,6 +245,7 @@ def found(report: Report) -> str | None:
         return None
     parts = [contents.phrase, plural(contents.tensors, "tensor"), plural(contents.parameters, "parameter")]
     parts.append(megabytes(contents.nbytes))
-    if contents.written_by:
+    said = any(note.startswith("it was written by") for finding in report.findings for note in finding.notes)
+    if contents.written_by and not said:
         parts.append(f"written by {escape(contents.written_by)}")
     return ", ".join(parts)
