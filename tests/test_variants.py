@@ -513,7 +513,8 @@ def test_lora(layout: str, tmp_path: Path) -> None:
         model = build(not saved)
         report = kwload.check(model, path)
         if layout == "v3":
-            assert report.ok and not report.warnings and not report.notes
+            reset = ["KW325"] if any("lora" in variable.path for variable in model.weights) else []
+            assert report.ok and [item.code for item in report.findings] == reset
         else:
             assert only(report, "KW325").layer == "d"
         agrees(model, path, report)
