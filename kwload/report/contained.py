@@ -138,7 +138,11 @@ def _live(context: Context, row: int) -> list[Any]:
 
 
 def _in_order(layer: Any) -> list[Any]:
-    return [*getattr(layer, "trainable_weights", ()), *getattr(layer, "non_trainable_weights", ())]
+    """The weights of a layer as a legacy file lists them; none where it does not say."""
+    try:
+        return [*getattr(layer, "trainable_weights", ()), *getattr(layer, "non_trainable_weights", ())]
+    except Exception:  # noqa: BLE001 - a model of tf_keras that is not built raises, and a user's property may
+        return []
 
 
 def _bears_names(context: Context, row: int, nested: Any) -> bool:
