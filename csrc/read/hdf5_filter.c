@@ -268,7 +268,11 @@ static int undo_foreign(const struct kw_layout_info *info, const kw_filter *filt
     if (!before.exact || before.len > SIZE_MAX || !kw_libhdf5_has_filter(filter->id)) {
         return kw_filter_refuse(filter, at, err);
     }
-    if (kw_foreign_check(filter, info->element_len, in, before.len, err) != 0) return -1;
+    kw_foreign_verdict verdict = kw_foreign_check(filter, info->element_len, in, before.len);
+    if (verdict == KW_FOREIGN_OTHER) return kw_filter_refuse(filter, at, err);
+    if (verdict == KW_FOREIGN_DAMAGED) {
+        return kw_fail(err, KW_CORRUPT, at, "%s: parameters and stored bytes do not fit the chunk", known_name(filter->id));
+    }
     if (reserve(&room->spare, &room->spare_capacity, (size_t)before.len, err) != 0) return -1;
     if (kw_libhdf5_decode(filter, in, room->spare, (size_t)before.len, err) != 0) return -1;
     turn(room, (size_t)before.len);

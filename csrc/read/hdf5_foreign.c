@@ -23,68 +23,59 @@ static uint32_t first_u32(kw_view view) {
     return kw_cursor_u32(&c);
 }
 
-static int damaged(const char *name, uint64_t at, kw_error *err) {
-    return kw_fail(err, KW_CORRUPT, at, "%s: parameters and stored bytes do not fit the chunk", name);
-}
-
 /* True when `elements` of `bits` each fit in `len` bytes. */
 static bool holds(uint64_t len, uint64_t elements, uint64_t bits) {
     uint64_t need;
     return kw_mul(elements, bits, &need) && need / 8 + (need % 8 != 0) <= len;
 }
 
-static int check_szip(const kw_filter *filter, kw_view stored, uint64_t chunk_len, kw_error *err) {
+static kw_foreign_verdict check_szip(const kw_filter *filter, kw_view stored, uint64_t chunk_len) {
     enum { BLOCK_MAX = 32, LINE_MAX = 4096 };
     const uint32_t *v = filter->values;
     bool fits = filter->value_count == 4 && v[1] >= 2 && v[1] <= BLOCK_MAX && v[1] % 2 == 0 &&
                 ((v[2] >= 1 && v[2] <= 24) || v[2] == 32 || v[2] == 64) && v[3] >= 1 && v[3] <= LINE_MAX;
-    if (!fits || stored.len < 4 || first_u32(stored) != chunk_len) return damaged("szip", stored.off, err);
-    return 0;
+    return fits && stored.len >= 4 && first_u32(stored) == chunk_len ? KW_FOREIGN_FITS : KW_FOREIGN_DAMAGED;
 }
 
-static int check_nbit(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len, kw_error *err) {
+static kw_foreign_verdict check_nbit(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len) {
     enum { ELEMENTS = 2, CLASS, SIZE, ORDER, PRECISION, OFFSET, VALUES, ATOMIC = 1 };
     const uint32_t *v = filter->values;
-    if (filter->value_count < CLASS || v[0] != filter->value_count) return damaged("nbit", stored.off, err);
-    if (filter->value_count != VALUES || v[CLASS] != ATOMIC) return kw_filter_refuse(filter, stored.off, err);
+    if (filter->value_count < CLASS || v[0] != filter->value_count) return KW_FOREIGN_DAMAGED;
+    if (filter->value_count != VALUES || v[CLASS] != ATOMIC) return KW_FOREIGN_OTHER;
     bool fits = v[SIZE] == size && (uint64_t)v[ELEMENTS] * size == chunk_len && v[ORDER] <= 1 && v[PRECISION] >= 1 &&
                 (uint64_t)v[PRECISION] + v[OFFSET] <= 8 * size && holds(stored.len, v[ELEMENTS], v[PRECISION]);
-    return fits ? 0 : damaged("nbit", stored.off, err);
+    return fits ? KW_FOREIGN_FITS : KW_FOREIGN_DAMAGED;
 }
 
-static int check_scale_offset(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len,
-                              kw_error *err) {
+static kw_foreign_verdict check_scale_offset(const kw_filter *filter, uint64_t size, kw_view stored, uint64_t chunk_len) {
     enum { TYPE, FACTOR, ELEMENTS, CLASS, SIZE, SIGN, ORDER, FILL, VALUES = 20, D_SCALE = 0, INTEGER = 2, HEAD = 21 };
     const uint32_t *v = filter->values;
-    if (filter->value_count != VALUES) return damaged("scale-offset", stored.off, err);
+    if (filter->value_count != VALUES) return KW_FOREIGN_DAMAGED;
     bool whole = v[CLASS] == 0, real = v[CLASS] == 1;
     bool fits = v[SIZE] == size && (uint64_t)v[ELEMENTS] * size == chunk_len && v[ORDER] <= 1 && v[SIGN] <= 1 &&
                 v[FILL] <= 1;
     if (whole) fits = fits && v[TYPE] == INTEGER && (size == 1 || size == 2 || size == 4 || size == 8);
     else fits = fits && real && v[TYPE] == D_SCALE && (size == 4 || size == 8);
-    if (!fits) return damaged("scale-offset", stored.off, err);
-    if (whole && v[FACTOR] == 8 * size) return stored.len == chunk_len ? 0 : damaged("scale-offset", stored.off, err);
+    if (fits && whole && v[FACTOR] == 8 * size) return stored.len == chunk_len ? KW_FOREIGN_FITS : KW_FOREIGN_DAMAGED;
     uint32_t bits = first_u32(stored);
-    if (stored.len < HEAD || bits > 8 * size || !holds(stored.len - HEAD, v[ELEMENTS], bits)) {
-        return damaged("scale-offset", stored.off, err);
-    }
-    return 0;
+    fits = fits && stored.len >= HEAD && bits <= 8 * size && holds(stored.len - HEAD, v[ELEMENTS], bits);
+    return fits ? KW_FOREIGN_FITS : KW_FOREIGN_DAMAGED;
 }
 
 bool kw_foreign_is_idle(const kw_filter *filter) {
     return filter->id == KW_FILTER_NBIT && filter->value_count > 1 && filter->values[1] != 0;
 }
 
-int kw_foreign_check(const kw_filter *filter, uint64_t element_len, kw_view stored, uint64_t chunk_len, kw_error *err) {
-    if (filter->value_count > KW_SINGLE_VALUES_MAX) return kw_filter_refuse(filter, stored.off, err);
+kw_foreign_verdict kw_foreign_check(const kw_filter *filter, uint64_t element_len, kw_view stored, uint64_t chunk_len) {
+    if (filter->value_count > KW_SINGLE_VALUES_MAX) return KW_FOREIGN_OTHER;
     switch (filter->id) {
     case KW_FILTER_SZIP:
-        return check_szip(filter, stored, chunk_len, err);
+        return check_szip(filter, stored, chunk_len);
     case KW_FILTER_NBIT:
-        return check_nbit(filter, element_len, stored, chunk_len, err);
+        return check_nbit(filter, element_len, stored, chunk_len);
     case KW_FILTER_SCALE_OFFSET:
-        return check_scale_offset(filter, element_len, stored, chunk_len, err);
+        return check_scale_offset(filter, element_len, stored, chunk_len);
     default:
-        return kw_filter_refuse(filter, stored.off, err);
+        return KW_FOREIGN_OTHER;
     }
 }
