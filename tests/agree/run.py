@@ -249,7 +249,10 @@ def write_table(records: Sequence[dict[str, Any]], chosen: Sequence[Case], folde
     for title, key in tables.items():
         lines += [*_table(_cells(records, key, by_name), title), ""]
     lines += ["## What disagrees", ""]
-    groups = Counter((reason_of(record, known) or "NOT REVIEWED", re.sub(r"'[^']*/[^']*", "'…", record["problems"][0])[:120]) for record in bad)
+    groups = Counter(
+        (reason_of(record, known) or "NOT REVIEWED", re.sub(r"'[^']*/[^']*", "'…", record["problems"][0])[:120])
+        for record in bad
+    )
     for (reason, problem), count in groups.most_common():
         lines.append(f"* {count} x {problem!r}: {reason}")
     if not bad:
