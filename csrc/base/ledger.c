@@ -242,6 +242,15 @@ uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, boo
     return end;
 }
 
+bool kw_ledger_slot(const kw_ledger *ledger, size_t i, uint64_t *off, uint64_t *len) {
+    const struct kw_ledger_page *page = &ledger->pages[i];
+    if (page->key == 0 || (!page->full && page->bits == NULL)) return false;
+    unsigned level = (unsigned)(page->key & 7) - 1;
+    *off = page->key >> 3 << shift_of(level);
+    *len = (uint64_t)1 << shift_of(level);
+    return true;
+}
+
 bool kw_ledger_has(const kw_ledger *ledger, uint64_t off) {
     const struct kw_ledger_page *page = find_page(ledger, off, 0);
     if (page == NULL) return is_inside_full(ledger, off, 0);

@@ -29,6 +29,8 @@ typedef struct kw_ledger {
 int kw_ledger_claim(kw_ledger *ledger, uint64_t off, uint64_t len, kw_error *err);
 /* The first byte of [off, end) that is claimed, or that is not; `end` when there is none. */
 uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, bool claimed);
+/* True when slot `i` of `capacity` is a page with claims, or a block that is claimed whole: *off and *len. */
+bool kw_ledger_slot(const kw_ledger *ledger, size_t i, uint64_t *off, uint64_t *len);
 bool kw_ledger_has(const kw_ledger *ledger, uint64_t off);
 void kw_ledger_free(kw_ledger *ledger);
 

@@ -6,7 +6,7 @@
  */
 #include "read/audit.h"
 
-#include "read/hdf5.h"
+#include "read/hdf5_extents.h"
 
 /* Attributes that cannot be read; those that Keras needs are blamed by who asks for them. */
 static int audit_attributes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
@@ -26,6 +26,7 @@ static int audit_attributes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err)
 int kw_audit_part(kw_build *build, const kw_part *part, kw_error *err) {
     const kw_hdf5 *hdf5 = part->hdf5;
     if (hdf5 == NULL || hdf5->truncated || hdf5->interrupted) return 0; /* which says more */
+    if (kw_extents_claim_great(part->hdf5, err) < 0) return -1;
     for (uint32_t i = 0; i < hdf5->dataset_count; i++) {
         kw_error why = {0};
         if (kw_hdf5_audit_dataset(part->hdf5, i, &why) == 0) continue;

@@ -4,8 +4,11 @@
 
 #include "read/hdf5.h"
 
-/* Claims the bytes of every contiguous dataset in the file's ledger; one that
- * shares bytes with a structure or with another dataset gets `shared_at`.  0, or KW_MEMORY. */
+/* Looks at the bytes of every contiguous dataset; one that shares bytes with a
+ * structure or with another dataset gets `shared_at`.  The small ones are claimed
+ * in the file's ledger; for an audit kw_extents_claim_great claims the others.
+ * 0, or KW_MEMORY. */
 int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err);
+int kw_extents_claim_great(kw_hdf5 *hdf5, kw_error *err);
 
 #endif

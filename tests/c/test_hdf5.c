@@ -405,21 +405,22 @@ static void test_level_of_tree(void) {
     free(im.bytes);
 }
 
-/* Values that share bytes with other values, or with a structure. */
+/* Values that share bytes with other values, or with a structure: small ones, and ones of many pages. */
 static void test_shared_values(void) {
-    static const float values[6] = {1, 2, 3, 4, 5, 6};
-    static const uint64_t shape[] = {6};
+    static const float values[30000] = {1, 2, 3, 4, 5, 6};
     enum { SECOND_OFF = 20 };
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 6; i++) {
+        uint64_t len = i < 3 ? 24 : sizeof values, shape[] = {len / sizeof *values};
         image im = image_start(0);
-        uint64_t data = image_data(&im, values, sizeof values), free_data = image_data(&im, values, sizeof values);
-        uint64_t first = image_dataset(&im, 1, shape, data, sizeof values);
+        uint64_t data = image_data(&im, values, len), free_data = image_data(&im, values, len);
+        uint64_t first = image_dataset(&im, 1, shape, data, len);
+        image_data(&im, values, len);
         const uint64_t places[] = {data + SECOND_OFF, first, free_data};
-        uint64_t second = image_dataset(&im, 1, shape, places[i], sizeof values);
+        uint64_t second = image_dataset(&im, 1, shape, places[i % 3], len);
         image_finish(&im, image_group(&im, (image_link[]){{"a", first, NULL}, {"b", second, NULL}}, 2, NULL));
         opened o = open_bytes(im.bytes, im.len);
         CHECK_EQ(dataset_of(o.hdf5, "a").shared_at, KW_NOWHERE);
-        CHECK_EQ(dataset_of(o.hdf5, "b").shared_at, i < 2 ? places[i] : KW_NOWHERE);
+        CHECK_EQ(dataset_of(o.hdf5, "b").shared_at, i % 3 < 2 ? places[i % 3] : KW_NOWHERE);
         CHECK_EQ(dataset_of(o.hdf5, "b").fault.code, KW_OK);
         close_file(&o);
         free(im.bytes);
