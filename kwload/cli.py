@@ -11,9 +11,13 @@ import errno
 import os
 import re
 import sys
-from typing import Final, Literal, NoReturn
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import rich_click as click
+
+if TYPE_CHECKING:
+    from kwload.report.finding import Report
 
 _COLOURS: Final = {"error": "red", "warning": "yellow", "note": "blue"}
 _SEVERITY: Final = re.compile(r"^( *)(error|warning|note)(\[KW\d+\])")
@@ -79,19 +83,15 @@ def scan_command(paths: tuple[str, ...], strict: bool, everything: bool, concise
     Of a folder all weight files below it. libhdf5 is never called.
     """
     from kwload import scanning
-    from kwload.report.codes import exit_code
 
-    worst, seen = 0, []
-    for number, path in enumerate(found for start in paths for found in scanning.files_of(start)):
-        report = scanning.scan(path)
-        seen.append((len(report.errors), len(report.warnings)))
-        if as_json:
-            _echo(report.to_json())
-        else:
-            if number and not concise:
-                _echo()
-            _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
-        worst = max(worst, exit_code(report, strict))
+    seen = []
+
+    def counted() -> Iterator[Report]:
+        for report in (report for path in paths for report in scanning.reports_of(path)):
+            seen.append((len(report.errors), len(report.warnings)))
+            yield report
+
+    worst = _print_reports(counted(), strict=strict, everything=everything, concise=concise, as_json=as_json)
     if len(seen) > 1 and not as_json:
         _echo(("" if concise else "\n") + scanning.summary(seen))
     sys.exit(worst)
@@ -176,25 +176,32 @@ def check_command(
     Without --model: whether load_model makes a model of them.
     """
     import kwload
-    from kwload.report.codes import exit_code
 
     if reference is None and (input_shape or by_name or skip_mismatch or values != "on"):
         raise click.UsageError("these options are about a model: give one with --model")
     model = None if reference is None else _model(reference, input_shape)
-    worst = 0
-    for number, path in enumerate(files):
-        report = (
-            kwload.check_model(path, keras=keras)
-            if model is None
-            else kwload.check(
-                model,
-                path,
-                by_name=True if by_name else None,
-                skip_mismatch=skip_mismatch,
-                values="error" if values == "error" else values == "on",
-                keras=keras,
-            )
+    reports = (
+        kwload.check_model(path, keras=keras)
+        if model is None
+        else kwload.check(
+            model,
+            path,
+            by_name=True if by_name else None,
+            skip_mismatch=skip_mismatch,
+            values="error" if values == "error" else values == "on",
+            keras=keras,
         )
+        for path in files
+    )
+    sys.exit(_print_reports(reports, strict=strict, everything=everything, concise=concise, as_json=as_json))
+
+
+def _print_reports(reports: Iterable[Report], *, strict: bool, everything: bool, concise: bool, as_json: bool) -> int:
+    """Prints each report when it is made; the worst of their exit codes."""
+    from kwload.report.codes import exit_code
+
+    worst = 0
+    for number, report in enumerate(reports):
         if as_json:
             _echo(report.to_json())
         else:
@@ -202,7 +209,7 @@ def check_command(
                 _echo()
             _echo(_coloured(report.render(all=everything, concise=concise, strict=strict)))
         worst = max(worst, exit_code(report, strict))
-    sys.exit(worst)
+    return worst
 
 
 @main.command("explain")

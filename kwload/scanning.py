@@ -50,6 +50,10 @@ def scan(path: str | os.PathLike[str]) -> Report:
         file = _core.File(os.fsencode(path), audit=True)
     except _core.CoreError as error:
         return path_report(path, error)
+    return _report(path, file)
+
+
+def _report(path: str | os.PathLike[str], file: _core.File) -> Report:
     errors = []
     try:
         file.verify(threads=_THREADS)
@@ -100,22 +104,21 @@ def summary(reports: Sequence[tuple[int, int]]) -> str:
     return f"{len(reports):,} files: {', '.join(f'{count:,} {what}' for count, what in parts if count)}"
 
 
-def files_of(path: str) -> Iterator[str]:
-    """The file itself; of a folder, all below it that hold weights by their first bytes, in order. Links to folders are
-    not followed."""
+def reports_of(path: str) -> Iterator[Report]:
+    """The report on a file; of a folder, those on all below it that hold weights by their first bytes, in order. Links
+    to folders are not followed."""
     if not os.path.isdir(path):
-        yield path
+        yield scan(path)
         return
     for folder, folders, names in os.walk(path):
         folders.sort()
-        for name in sorted(names):
-            found = os.path.join(folder, name)
-            if os.path.isfile(found) and _holds_weights(found):
-                yield found
-
-
-def _holds_weights(path: str) -> bool:
-    try:
-        return _core.File(os.fsencode(path)).content not in _NO_WEIGHTS
-    except _core.CoreError:
-        return True  # which the report says
+        for found in (os.path.join(folder, name) for name in sorted(names)):
+            if not os.path.isfile(found):
+                continue
+            try:
+                file = _core.File(os.fsencode(found), audit=True)
+            except _core.CoreError as error:
+                yield path_report(found, error)
+                continue
+            if file.content not in _NO_WEIGHTS:
+                yield _report(found, file)
