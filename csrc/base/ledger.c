@@ -77,10 +77,10 @@ static inline uint64_t mask_of(unsigned bit, uint64_t len) {
     return (len >= 64 ? UINT64_MAX : ((uint64_t)1 << len) - 1) << bit;
 }
 
-/* The first set bit of a page at or after `from` and before `to`, or `to`. */
-static uint64_t first_bit(const uint64_t *bits, uint64_t from, uint64_t to) {
+/* The first bit of a page at or after `from` and before `to` that is set, or that is not; else `to`. */
+static inline uint64_t first_bit(const uint64_t *bits, uint64_t from, uint64_t to, bool set) {
     for (uint64_t at = from; at < to; at = (at | 63) + 1) {
-        uint64_t found = bits[at / 64] & mask_of(at % 64, to - at);
+        uint64_t found = (bits[at / 64] ^ (set ? 0 : UINT64_MAX)) & mask_of(at % 64, to - at);
         if (found != 0) return at / 64 * 64 + (uint64_t)__builtin_ctzll(found);
     }
     return to;
@@ -98,7 +98,7 @@ static uint64_t first_claimed(const kw_ledger *ledger, uint64_t off, unsigned le
         level--;
         while ((page = find_page(ledger, off, level)) == NULL) off += (uint64_t)1 << shift_of(level);
     }
-    return page->full ? off : off + first_bit(page->bits, 0, 1u << PAGE_SHIFT);
+    return page->full ? off : off + first_bit(page->bits, 0, 1u << PAGE_SHIFT, true);
 }
 
 /* The first byte of a piece that is taken, or its end. */
@@ -108,7 +108,7 @@ static uint64_t first_taken(const kw_ledger *ledger, piece p) {
     if (page->full) return p.off;
     if (p.whole) return first_claimed(ledger, p.off, p.level);
     uint64_t in_page = p.off & ((1u << PAGE_SHIFT) - 1);
-    return p.off - in_page + first_bit(page->bits, in_page, in_page + p.len);
+    return p.off - in_page + first_bit(page->bits, in_page, in_page + p.len, true);
 }
 
 /* Makes room for `more` entries; 0 or -1. */
@@ -178,7 +178,7 @@ static bool claim_in_page(kw_ledger *ledger, uint64_t off, uint64_t len) {
     uint64_t in_page = off & ((1u << PAGE_SHIFT) - 1), end = in_page + len;
     if (len >= 1u << PAGE_SHIFT || end > 1u << PAGE_SHIFT) return false;
     struct kw_ledger_page *page = find_page(ledger, off, 0);
-    if (page == NULL || page->full || first_bit(page->bits, in_page, end) != end) return false;
+    if (page == NULL || page->full || first_bit(page->bits, in_page, end, true) != end) return false;
     set_bits(page->bits, in_page, end);
     return true;
 }
@@ -199,15 +199,6 @@ int kw_ledger_claim(kw_ledger *ledger, uint64_t off, uint64_t len, kw_error *err
     free(spare[0]);
     free(spare[1]);
     return result;
-}
-
-/* The first bit of a page at or after `from` that is not set, or its end. */
-static uint64_t first_clear_bit(const uint64_t *bits, uint64_t from) {
-    for (uint64_t at = from; at < 1u << PAGE_SHIFT; at = (at | 63) + 1) {
-        uint64_t found = ~bits[at / 64] & mask_of(at % 64, 64);
-        if (found != 0) return at / 64 * 64 + (uint64_t)__builtin_ctzll(found);
-    }
-    return 1u << PAGE_SHIFT;
 }
 
 /* The largest block around `off` that is claimed whole, *claimed, or has no claims; its level.  LEVEL_COUNT for a page
@@ -233,7 +224,7 @@ uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, boo
             if (all == claimed) return off;
         } else {
             const uint64_t *bits = find_page(ledger, off, 0)->bits;
-            uint64_t bit = claimed ? first_bit(bits, off - start, len) : first_clear_bit(bits, off - start);
+            uint64_t bit = first_bit(bits, off - start, len, claimed);
             if (bit < len) return start + bit < end ? start + bit : end;
         }
         if (len > UINT64_MAX - start) return end;
@@ -255,7 +246,7 @@ bool kw_ledger_has(const kw_ledger *ledger, uint64_t off) {
     const struct kw_ledger_page *page = find_page(ledger, off, 0);
     if (page == NULL) return is_inside_full(ledger, off, 0);
     uint64_t in_page = off & ((1u << PAGE_SHIFT) - 1);
-    return page->full || first_bit(page->bits, in_page, in_page + 1) == in_page;
+    return page->full || first_bit(page->bits, in_page, in_page + 1, true) == in_page;
 }
 
 void kw_ledger_free(kw_ledger *ledger) {
