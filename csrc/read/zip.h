@@ -2,7 +2,16 @@
  *
  * Each member's local header is held against its entry in the directory; what
  * differs, repeats, overlaps or would leave a folder is a fault of the archive
- * (KW_MEMBER, KW_OVERLAP) and the member is listed all the same.
+ * (KW_MEMBER, KW_OVERLAP) and the member is listed all the same.  For an audit
+ * also bytes that no member has (KW_UNCLAIMED).
+ *
+ * zip           the members, by the directory or without it
+ * zip_header    the records of members, and the names in them
+ * zip_end       the end record
+ * zip_directory the directory, against the local headers
+ * zip_walk      local headers from the start, where the directory is lost
+ * zip_extents   which bytes members have
+ * zip_member    their bytes
  */
 #ifndef KW_READ_ZIP_H
 #define KW_READ_ZIP_H

@@ -115,7 +115,7 @@ static opened *open_bytes(const void *data, size_t len) {
     opened *o = calloc(1, sizeof *o);
     void *copy = malloc(len + (len == 0));
     if (o == NULL || copy == NULL) abort();
-    o->build = (kw_build){.file = &o->file, .inflate_left = 1 << 20};
+    o->build = (kw_build){.file = &o->file, .inflate_left = 1 << 20, .audit = true};
     if (kw_source_open_memory(memcpy(copy, data, len), len, free, copy, &o->source, &o->err) < 0) abort();
     o->result = kw_zip_open(o->source, &o->build, &o->zip, &o->err);
     return o;
@@ -138,6 +138,16 @@ static const kw_container_fault *fault_of(const opened *o, int code) {
     for (uint32_t i = 0; i < o->file.fault_count; i++)
         if (o->file.faults[i].fault.code == code) return &o->file.faults[i];
     return NULL;
+}
+
+/* The one fault is that nobody has these bytes. */
+static void check_unclaimed(const opened *o, uint64_t at, uint64_t len) {
+    CHECK_EQ(o->file.fault_count, 1);
+    const kw_container_fault *fault = fault_of(o, KW_UNCLAIMED);
+    if (!CHECK(fault != NULL)) return;
+    CHECK_EQ(fault->fault.at, at);
+    CHECK_EQ(fault->a, len);
+    CHECK_EQ(fault->b, len);
 }
 
 /* True when the member is there with exactly these bytes, at most `len` of them. */
@@ -205,8 +215,13 @@ static void test_comment(void) {
     close_archive(o);
     put_bytes(&archive, "junk", 4);
     o = open_archive();
-    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
-        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "4 bytes behind the zip archive");
+    check_unclaimed(o, archive.len - 4, 4);
+    CHECK(is_whole(o));
+    close_archive(o);
+    archive.len -= 5;
+    o = open_archive();
+    CHECK_EQ(o->file.fault_count, 1);
+    if (CHECK(fault_of(o, KW_CORRUPT) != NULL)) CHECK_EQ(fault_of(o, KW_CORRUPT)->fault.at, archive.len);
     CHECK(is_whole(o));
     close_archive(o);
 }
@@ -228,9 +243,7 @@ static void test_which_end(void) {
     archive.data[end + 20] = archive.data[end + 21] = 255;
     archive.len += 65536;
     o = open_archive();
-    CHECK_EQ(o->file.fault_count, 1);
-    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
-        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "1 bytes behind the zip archive");
+    check_unclaimed(o, archive.len - 1, 1);
     close_archive(o);
     archive.len++;
     o = open_archive();
@@ -253,10 +266,31 @@ static void test_prefix(void) {
     memcpy(data, "#!/bin/sh\n", 10);
     memcpy(data + 10, archive.data, archive.len);
     opened *o = open_bytes(data, archive.len + 10);
-    if (CHECK(fault_of(o, KW_MEMBER) != NULL))
-        CHECK_STR(fault_of(o, KW_MEMBER)->fault.detail, "10 bytes in front of the zip archive");
+    check_unclaimed(o, 0, 10);
     CHECK(is_whole(o));
     close_archive(o);
+}
+
+/* Bytes between members, as many as tools that align values leave, and more. */
+static void test_gaps(void) {
+    static const struct {
+        size_t len;
+        int how;
+        bool found;
+    } cases[] = {{4095, 0, false}, {4096, 0, true}, {5000, DESCRIPTOR, true}, {5000, DESCRIPTOR | NO_SIGNATURE, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin();
+        add("a", "first", 5, cases[i].how);
+        size_t at = archive.len;
+        archive.len += cases[i].len;
+        memset(archive.data + at, 'x', cases[i].len);
+        add("b", "second", 6, cases[i].how);
+        finish();
+        opened *o = open_archive();
+        if (cases[i].found) check_unclaimed(o, at, cases[i].len);
+        CHECK_EQ(o->file.fault_count, cases[i].found);
+        close_archive(o);
+    }
 }
 
 static void test_zip64_end(void) {
@@ -629,6 +663,7 @@ int main(void) {
     RUN(test_comment);
     RUN(test_which_end);
     RUN(test_prefix);
+    RUN(test_gaps);
     RUN(test_zip64_end);
     RUN(test_deflated);
     RUN(test_ratio);
