@@ -132,6 +132,8 @@ class File:
     ) -> None:
         """The looking of :meth:`fetch` alone, in memory that does not grow with what lies plain in the file; a tensor
         with a fault, or not of numbers, gives None."""
+    def digest(self, rows: Sequence[int], /, *, threads: int = 2) -> list[bytes]:
+        """XXH3-128 of the values of each tensor, little-endian in C order: 16 bytes in libxxhash's canonical form."""
     def verify(self, *, threads: int = 2) -> None:
         """Raises CoreError KW205 when a member's CRC-32 is wrong."""
     def unchanged(self) -> bool:
@@ -189,6 +191,9 @@ def plan(
 
     *other*: the Keras that the prediction is about when it is not the model's own, as ``(what the model is there,
     flavour, version, why that is not known)``; the rows of that Spec begin with those of *spec*."""
+
+def digest(source: Any, stretches: Sequence[tuple[int, int]], /, *, threads: int = 2) -> list[bytes]:
+    """XXH3-128 of each ``(offset, length)`` of what :class:`File` opens; CoreError KW202 past the end."""
 
 def nearest(name: str, candidates: Sequence[str], count: int = 3, /) -> list[str]:
     """The candidates most like *name*, best first; those too far away are left out."""

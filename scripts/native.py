@@ -1,4 +1,4 @@
-"""Finds libhdf5 and libdeflate for setup.py, the C tests (`--cflags`, `--libs`) and bootstrap.sh (`--missing`).
+"""Finds libhdf5, libdeflate and libxxhash for setup.py, the C tests (`--cflags`, `--libs`) and bootstrap.sh (`--missing`).
 
 Looked for in this order: the prefix that HDF5_DIR names, pkg-config, the active conda environment.
 """
@@ -37,6 +37,7 @@ class Place:
 LIBRARIES = (
     Native("hdf5", "hdf5.h", ("hdf5-serial", "hdf5"), "libhdf5-dev"),
     Native("deflate", "libdeflate.h", ("libdeflate",), "libdeflate-dev"),
+    Native("xxhash", "xxhash.h", ("libxxhash",), "libxxhash-dev"),
 )
 
 
@@ -78,7 +79,7 @@ def find_all() -> Place:
         packages = " ".join(library.package for library in missing)
         sys.exit(
             f"kwload: {names} with headers not found: install pkg-config {packages} (the names on Debian and Ubuntu;"
-            " Homebrew and conda-forge: pkg-config hdf5 libdeflate), or set HDF5_DIR to the folder of include/ and lib/"
+            " Homebrew and conda-forge: pkg-config hdf5 libdeflate xxhash), or set HDF5_DIR to the folder of include/ and lib/"
         )
     joined = Place()
     for place in places:

@@ -22,6 +22,7 @@ HOMES = {
     "numpy/arrayobject.h": {"python/py_array.c"},
     "hdf5.h": {"read/libhdf5.c"},
     "libdeflate.h": {"base/crc.c", "read/inflate.c"},
+    "xxhash.h": {"value/digest.c"},
 }
 FILES = sorted(path.relative_to(CSRC).as_posix() for path in CSRC.rglob("*.[ch]"))
 

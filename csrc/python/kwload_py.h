@@ -6,6 +6,7 @@
  *   py_opened.c  the opened file that File, Tensor and arrays hold together
  *   py_file.c    File: what it holds, view, verify
  *   py_fetch.c   File.fetch and File.scan: many tensors at once, and what their values are
+ *   py_digest.c  digest() and File.digest: checksums
  *   py_tensor.c  Tensor: one row
  *   py_array.c   the only NumPy: views and blocks as arrays
  *   py_spec.c    Spec: Python rows -> kw_table and kw_graph
@@ -102,6 +103,10 @@ const kw_tensor *kw_tensor_readable(PyObject *file, Py_ssize_t row);
 PyObject *kw_block_new(kw_state *state, const kw_tensor *tensor, void **block);
 /* True when the values lie one after another in the file. */
 bool kw_tensor_is_extent(const kw_tensor *tensor);
+
+/* py_digest.c */
+PyObject *kw_digest_function(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *kw_file_digest(PyObject *file, PyObject *args, PyObject *kwargs);
 
 /* py_array.c */
 int kw_array_setup(void);

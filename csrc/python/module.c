@@ -185,6 +185,8 @@ static void free_module(void *module) { clear(module); }
 static PyMethodDef functions[] = {
     {"plan", (PyCFunction)(void (*)(void))kw_plan_function, METH_VARARGS | METH_KEYWORDS,
      "The join of what a file has and what a model wants."},
+    {"digest", (PyCFunction)(void (*)(void))kw_digest_function, METH_VARARGS | METH_KEYWORDS,
+     "digest(source, stretches, *, threads=2): XXH3-128 of each (offset, length) of a path, buffer or (size, pread)."},
     {"nearest", nearest, METH_VARARGS, "nearest(name, candidates, count=3): the candidates most like name."},
     {NULL, NULL, 0, NULL},
 };

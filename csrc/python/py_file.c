@@ -275,6 +275,8 @@ static PyMethodDef file_methods[] = {
      "fetch(rows, *, threads=2, verify=False, dtypes=None, facts=None): writable arrays of their own aligned memory."},
     {"scan", (PyCFunction)(void (*)(void))kw_file_scan, METH_VARARGS | METH_KEYWORDS,
      "scan(rows, dtypes, facts, *, threads=2, verify=False): looks at values and keeps none."},
+    {"digest", (PyCFunction)(void (*)(void))kw_file_digest, METH_VARARGS | METH_KEYWORDS,
+     "digest(rows, *, threads=2): XXH3-128 of the values of each, little-endian in C order."},
     {"verify", (PyCFunction)(void (*)(void))file_verify, METH_VARARGS | METH_KEYWORDS,
      "verify(*, threads=2): raises CoreError when a member's CRC-32 is wrong."},
     {"unchanged", file_unchanged, METH_NOARGS, "False when size or time of the file differ from those at opening."},
