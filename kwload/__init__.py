@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kwload.file import File
     from kwload.report.finding import Finding, Prediction, Report
     from kwload.scanning import scan
+    from kwload.spec.registry import custom_object_scope, register, registered, signature
+    from kwload.spec.signature import Sub, Var
 
 __all__ = [
     "Diff",
@@ -35,7 +37,9 @@ __all__ = [
     "Finding",
     "Prediction",
     "Report",
+    "Sub",
     "Tensor",
+    "Var",
     "WeightsError",
     "WeightsFileError",
     "WeightsIsADirectoryError",
@@ -44,11 +48,15 @@ __all__ = [
     "WeightsPermissionError",
     "check",
     "check_model",
+    "custom_object_scope",
     "diff",
     "explain",
     "load_weights",
     "open",
+    "register",
+    "registered",
     "scan",
+    "signature",
 ]
 
 # Where each public name lives. Looked up at the first use: pytest loads the plugin, and with it this module, in every
@@ -59,14 +67,20 @@ _HOMES = {
     "Finding": "kwload.report.finding",
     "Prediction": "kwload.report.finding",
     "Report": "kwload.report.finding",
+    "Sub": "kwload.spec.signature",
     "Tensor": "kwload._core",
+    "Var": "kwload.spec.signature",
     "check": "kwload.api",
     "check_model": "kwload.api",
+    "custom_object_scope": "kwload.spec.registry",
     "diff": "kwload.compare",
     "explain": "kwload.explaining.explain",
     "load_weights": "kwload.api",
     "open": "kwload.api",
+    "register": "kwload.spec.registry",
+    "registered": "kwload.spec.registry",
     "scan": "kwload.scanning",
+    "signature": "kwload.spec.registry",
 }
 
 
