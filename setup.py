@@ -1,6 +1,7 @@
 """Builds the one extension, kwload._core; everything else about the package is in pyproject.toml.
 
-KWLOAD_WERROR=1 makes a compiler warning an error; KWLOAD_SANITIZE=1 builds with AddressSanitizer and UBSan.
+KWLOAD_WERROR=1 makes a compiler warning an error; KWLOAD_SANITIZE=1 builds with AddressSanitizer and UBSan;
+KWLOAD_COVERAGE=1 counts the lines that run.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ WARNINGS = [
 # Asserts stay in a sanitized build, and the C library's own checks, which hide errors from the sanitizer, go.
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 SANITIZE_FLAGS = ["-O1", "-g", "-fno-omit-frame-pointer", "-UNDEBUG", "-U_FORTIFY_SOURCE"]
+COVERAGE = ["--coverage"]
+COVERAGE_FLAGS = ["-O0", "-fprofile-update=atomic"]
 
 # A free-threaded interpreter before 3.15 has no limited API.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -54,10 +57,15 @@ class BuildCore(build_ext):
     def build_extension(self, ext: Extension) -> None:
         """Overrides setuptools' way of giving all files of an extension the same flags."""
         place = native.find_all()
-        sanitize = SANITIZE if is_set("KWLOAD_SANITIZE") else []
+        instrument: list[str] = []
         common = FLAGS + WARNINGS
-        if sanitize:
-            common += sanitize + SANITIZE_FLAGS
+        for variable, both, compiling in (
+            ("KWLOAD_SANITIZE", SANITIZE, SANITIZE_FLAGS),
+            ("KWLOAD_COVERAGE", COVERAGE, COVERAGE_FLAGS),
+        ):
+            if is_set(variable):
+                instrument += both
+                common += both + compiling
         if is_set("KWLOAD_WERROR"):
             common.append("-Werror")
         flags = {room: common + system(place.include_dirs) for room in CORE}
@@ -81,13 +89,15 @@ class BuildCore(build_ext):
             library_dirs=place.library_dirs,
             runtime_library_dirs=place.runtime_dirs,
             export_symbols=self.get_export_symbols(ext),
-            extra_postargs=["-pthread", *sanitize],
+            extra_postargs=["-pthread", *instrument],
         )
 
     def compile_source(self, source: str, flags: list[str]) -> str:
         """The path of the object of `source`, compiled unless one of the same flags is newer than all it includes."""
         command = [*self.compiler.compiler_so, *flags, numpy.__version__]
-        folder = Path("build", "objects", hashlib.sha256(shlex.join(command).encode()).hexdigest()[:12])
+        # What gcov writes beside an object counts, so its folder is one that can be emptied.
+        kind = "coverage" if is_set("KWLOAD_COVERAGE") else "objects"
+        folder = Path("build", kind, hashlib.sha256(shlex.join(command).encode()).hexdigest()[:12])
         target = folder / Path(source).with_suffix(".o")
         if self.force or not is_fresh(target):
             self.compiler.compile([source], output_dir=str(folder), extra_postargs=["-MMD", *flags])

@@ -1,10 +1,12 @@
 """Small files that together have every structure of HDF5 that the reader knows: seeds of the sweep and the fuzzers.
 
-``python tests/seeds.py FOLDER`` writes them; each is under 64 KiB, and the same bytes each time.
+``python tests/seeds.py FOLDER`` writes them; each is under 64 KiB, and the same bytes each time but for
+the times of its objects.
 """
 
 from __future__ import annotations
 
+import ctypes
 import io
 import sys
 import zipfile
@@ -209,6 +211,138 @@ def _many_chunks(path: Path) -> None:
         file.create_dataset("extensible", data=values(200, dtype="u1"), chunks=(2,), maxshape=(None,))
 
 
+@seed("chunk-indexes.h5")
+def _chunk_indexes(path: Path) -> None:
+    """What the other files have not: all chunks at once and in pages, and an extensible array with blocks of blocks."""
+    with h5py.File(path, "w", libver="latest") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((4, 2))
+        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        space = h5py.h5s.create_simple((10, 5))
+        dataset = h5py.h5d.create(file.id, b"implicit", h5py.h5t.IEEE_F32LE, space, plist)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, values(10, 5))
+        file.create_dataset("fixed_in_pages", data=values(1100, dtype="u1"), chunks=(1,))
+        file.create_dataset("extensible", data=values(700, dtype="u1"), chunks=(1,), maxshape=(None,))
+        file.create_dataset("single", data=values(8), chunks=(8,), compression="gzip")
+
+
+def libhdf5() -> ctypes.CDLL:
+    """The libhdf5 that h5py has loaded, for what h5py does not offer; identifiers of h5py are valid in it."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return ctypes.CDLL(next(line.split()[-1] for line in lines if "/libhdf5" in line and "_hl" not in line))
+
+
+def call(name: str, *arguments: Any) -> None:
+    """Calls a function of libhdf5; RuntimeError when it fails."""
+    function = getattr(libhdf5(), name)
+    # An identifier has 64 bits, where ctypes would pass an int as one of 32.
+    if function(*(ctypes.c_int64(value) if isinstance(value, int) else value for value in arguments)) < 0:
+        raise RuntimeError(name)
+
+
+def with_bounds(libver: str) -> Any:
+    plist = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    low = h5py.h5f.LIBVER_EARLIEST if libver == "earliest" else h5py.h5f.LIBVER_LATEST
+    plist.set_libver_bounds(low, h5py.h5f.LIBVER_LATEST)
+    return plist
+
+
+@seed("shared-messages.h5")
+def _shared_messages(path: Path, libver: str = "latest") -> None:
+    """Types, shapes, filters and fill values that lie once in the file, in an index that is a list or a tree, and a
+    heap in which the smallest ones are their own identifiers; attributes in one of their own."""
+    create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    call("H5Pset_shared_mesg_nindexes", create.id, 2)
+    space, dtype, fill, filters, attribute = (1 << message for message in (1, 3, 5, 11, 12))
+    call("H5Pset_shared_mesg_index", create.id, 0, space | dtype | fill | filters, 1)
+    call("H5Pset_shared_mesg_index", create.id, 1, attribute, 20)
+    call("H5Pset_shared_mesg_phase_change", create.id, 4, 2)
+    file = h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_TRUNC, create, with_bounds(libver)))
+    with file:
+        for index in range(6):
+            options = {"compression": "gzip", "chunks": (2, 2)} if index > 3 else {}
+            dataset = file.create_dataset(f"d{index}", data=values(3, index % 3 + 1), fillvalue=index, **options)
+            dataset.attrs["a shared attribute"] = values(9)
+            dataset.attrs[f"an attribute of {index}"] = values(9) + index
+        file["scalar"] = np.float32(2)
+
+
+@seed("cache-image.h5")
+def _cache_image(path: Path) -> None:
+    """All metadata in one block, which the superblock's extension names."""
+
+    class Config(ctypes.Structure):
+        _fields_ = (
+            ("version", ctypes.c_int),
+            ("generate_image", ctypes.c_bool),
+            ("save_resize_status", ctypes.c_bool),
+            ("entry_ageout", ctypes.c_int),
+        )
+
+    access = with_bounds("latest")
+    call("H5Pset_mdc_image_config", access.id, ctypes.byref(Config(1, True, False, -1)))
+    with h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_TRUNC, None, access)) as file:
+        modern(file)
+
+
+@seed("filtered-heap.h5")
+def _filtered_heap(path: Path) -> None:
+    """A group whose links lie in a heap of deflated blocks, beside one that is plain."""
+    with h5py.File(path, "w", libver="latest") as file:
+        plist = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
+        call("H5Pset_deflate", plist.id, 6)
+        group = h5py.Group(h5py.h5g.create(file.id, b"filtered", gcpl=plist))
+        for index in range(12):
+            group[f"name_{index}"] = values(1)
+        file["plain/0"] = values(2)
+
+
+@seed("huge-attributes.h5")
+def _huge_attributes(path: Path) -> None:
+    """Attributes that are too large for the blocks of their heap: its tree of huge objects has them."""
+    with h5py.File(path, "w", libver="latest") as file:
+        for index in range(10):
+            file.attrs[f"small_{index}"] = values(2)
+        for index in range(3):
+            file.attrs[f"huge_{index}"] = values(1100) + index
+        file["0"] = values(2)
+
+
+@seed("superblock-1.h5")
+def _superblock_1(path: Path) -> None:
+    create = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    call("H5Pset_istore_k", create.id, 8)
+    with h5py.File(h5py.h5f.create(bytes(path), h5py.h5f.ACC_TRUNC, create, with_bounds("earliest"))) as file:
+        modern(file)
+        file.create_dataset("chunked", data=values(20), chunks=(1,))
+
+
+@seed("user-link.h5")
+def _user_link(path: Path) -> None:
+    """A link of a class that a program made up, beside a sound dataset."""
+    callback = ctypes.CFUNCTYPE(ctypes.c_int64)(lambda: -1)
+
+    class LinkClass(ctypes.Structure):
+        _fields_ = (
+            ("version", ctypes.c_int),
+            ("id", ctypes.c_int),
+            ("comment", ctypes.c_char_p),
+            ("create", ctypes.c_void_p),
+            ("move", ctypes.c_void_p),
+            ("copy", ctypes.c_void_p),
+            ("traverse", ctypes.c_void_p),
+            ("delete", ctypes.c_void_p),
+            ("query", ctypes.c_void_p),
+        )
+
+    of_link = LinkClass(1, 187, b"ours", None, None, None, ctypes.cast(callback, ctypes.c_void_p), None, None)
+    call("H5Lregister", ctypes.byref(of_link))
+    with h5py.File(path, "w", libver="latest") as file:
+        file["0"] = values(2)
+        call("H5Lcreate_ud", file.id.id, b"udlink", 187, b"where", 5, 0, 0)
+    call("H5Lunregister", 187)
+
+
 @seed("foreign.h5")
 def _foreign(path: Path, libver: str = "earliest") -> None:
     with h5py.File(path, "w", libver=libver) as file:
@@ -241,6 +375,7 @@ for _name, _make, _libver in (
     ("layouts-latest.h5", _layouts, "latest"),
     ("foreign-latest.h5", _foreign, "latest"),
     ("attributes-earliest.h5", _attributes, "earliest"),
+    ("shared-messages-earliest.h5", _shared_messages, "earliest"),
 ):
     SEEDS[_name] = partial(_make, libver=_libver)
 
