@@ -68,6 +68,9 @@
     X(404, NOT_VERIFIABLE, "not-verifiable")                                   \
     X(405, VERSION, "version")                                                 \
     X(406, KERAS_REFUSES, "keras-refuses")                                     \
+    X(407, SIGNATURE_CONTRADICTS, "signature-contradicts")                     \
+    X(408, SIGNATURE_FAILED, "signature-failed")                               \
+    X(409, SIGNATURE_CONFIRMS, "signature-confirms")                           \
     X(501, NOT_FINITE, "not-finite")                                           \
     X(502, ZEROED, "zeroed-block")                                             \
     X(503, LOSSY, "lossy-cast")                                                \

@@ -493,6 +493,30 @@ _ENTRIES: Final = (
         "something under another name, or cannot convert a type.",
     ),
     Entry(
+        407,
+        "signature-contradicts",
+        "fit",
+        "{layer} makes other variables than its signature says: {what}",
+        "A signature says which variables a class of your own has, without building it. The class that was built has "
+        "others: one of the two was changed and the other was not.",
+    ),
+    Entry(
+        408,
+        "signature-failed",
+        "fit",
+        "the signature of {layer} {reason}",
+        "A signature is a function of your own that is called with the config of a layer and the shape of its input. "
+        "It raised, or what it returned describes no layer, so the variables of the layer were not compared with it.",
+    ),
+    Entry(
+        409,
+        "signature-confirms",
+        "fit",
+        "{what} {verb} the variables that {its} signature says",
+        "The variables of the class, and where it is loaded the tensors of the file, are those that you declared. A "
+        "signature speaks of variables, not of what is computed from them.",
+    ),
+    Entry(
         501,
         "not-finite",
         "fit",
