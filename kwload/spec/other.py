@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from kwload.spec import unsure
 from kwload.spec.described import V3_LAYOUTS, Flag, Group, Keras, Model, Node
-from kwload.spec.walk import Class, Walk
+from kwload.spec.walk import Class, Walk, ordered
 
 _LATEST: Final = 99
 """The patch, or minor version, of a version that does not name one."""
@@ -161,10 +161,7 @@ class _Walk(Walk):
         self.nested = asked.flavour == "keras" and asked.version >= (3, 15)
 
     def ordered(self, names: list[str]) -> list[str]:
-        version = self.asked.version
-        if self.asked.flavour == "keras":
-            return sorted(names, key=_private_last) if version >= (3, 0, 2) else sorted(names)
-        return sorted(names, reverse=version >= (2, 15))
+        return ordered(self.asked, names)
 
     def class_of(self, obj: Any) -> Class:
         plan = super().class_of(obj)
@@ -189,10 +186,6 @@ class _Walk(Walk):
 
     def _in_order(self, found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         return ((name, found[name]) for name in self.ordered(list(found)))
-
-
-def _private_last(name: str) -> str:
-    return f"~{name}" if name.startswith("_") else name
 
 
 def _listed_twice(model: Any) -> list[Any]:

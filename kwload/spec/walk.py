@@ -247,10 +247,10 @@ class Walk:
                 if not self.is_keras3 and id(item) in self.seen:
                     edges.append((plan.snake, self.seen[id(item)]))
                     continue  # tf_keras: what was visited does not count
-                name = _unique(plan.snake, used)
+                name = unique(plan.snake, used)
                 edges.append((plan.snake, (yield self.object(item, f"{path}/{name}", layer, name))))
             elif self.nested and item_kind in (_DICT, _SEQUENCE):
-                name = _unique("container", used)
+                name = unique("container", used)
                 edges.append((None, (yield self.container(item, item_kind, f"{path}/{name}", layer))))
         return node
 
@@ -266,10 +266,10 @@ class Walk:
             for item in _items(value, kind):
                 item_kind = self.kind(item)
                 if item_kind == _SAVED and id(item) not in self.seen:
-                    name = _unique(self.to_snake_case(type(item).__name__), used)
+                    name = unique(self.to_snake_case(type(item).__name__), used)
                     self.follow(self.object(item, f"{path}/{name}", layer, name))
                 elif item_kind in (_DICT, _SEQUENCE):
-                    todo.append((item, item_kind, f"{path}/{_unique('container', used)}"))
+                    todo.append((item, item_kind, f"{path}/{unique('container', used)}"))
 
     def holds(self, value: Any, kind: int) -> bool:
         """Whether a container holds, at any depth that Keras looks into, something that it saves."""
@@ -358,11 +358,7 @@ class Walk:
 
     def ordered(self, names: list[str]) -> list[str]:
         """The names in the order in which this Keras visits them."""
-        if not self.is_keras3:
-            return sorted(names, reverse=True)
-        if self.keras.version < (3, 0, 2):
-            return sorted(names)
-        return sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name)
+        return ordered(self.keras, names)
 
     def class_of(self, obj: Any) -> Class:
         """Looks at a class for the first time."""
@@ -419,7 +415,16 @@ def _items(value: Any, kind: int) -> Iterable[Any]:
     return list(value.values()) if kind == _DICT else value
 
 
-def _unique(name: str, used: dict[str, int]) -> str:
+def ordered(keras: Keras, names: list[str]) -> list[str]:
+    """The names of attributes in the order in which a Keras visits them."""
+    if keras.flavour != "keras":
+        return sorted(names, reverse=keras.version >= (2, 15))
+    if keras.version < (3, 0, 2):
+        return sorted(names)
+    return sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name)
+
+
+def unique(name: str, used: dict[str, int]) -> str:
     """The next of ``dense``, ``dense_1``, ``dense_2``."""
     if name in used:
         used[name] += 1
