@@ -21,12 +21,14 @@ auto_name not_loadable
 counted config_name."""
 
 class CoreError(Exception):
-    """A failure of the core: ``code`` (number), ``at`` (byte or None), ``detail``, ``errno`` (0 if none)."""
+    """A failure of the core: ``code`` (number), ``at`` (byte or None), ``detail``, ``errno`` (0 if none), ``path`` (of
+    the one tensor that could not be read, or empty)."""
 
     code: int
     at: int | None
     detail: str
     errno: int
+    path: str
 
 ValueFacts = tuple[
     int,

@@ -261,7 +261,7 @@ def _containers() -> Iterator[tuple[str, Report]]:
         (607, "../../outside"),
     ):
         yield f"KW{code}", report(FakeFile(**{**vars(file(A)), "faults": ((code, 800, detail, "layers/dense", 0, 0),)}))
-    yield "KW608", report(FakeFile(**{**vars(file(A)), "faults": ((608, 800, "", "", 2120, 2048),)}))
+    yield "KW608", report(FakeFile(**{**vars(file(A)), "faults": ((608, 12_760, "", "", 9_096, 5_000),)}))
     outside = file(A, faults={0: (601, None, "external link to \x1b[2J\u202e/etc")})
     yield "KW601-name", report(outside, model(A), prediction=UNREAD)
     yield "tensor", tensor_report(PATH, file(A), file(A).tensors[0], CoreFailure(208, 5_000, "compound of 3"))

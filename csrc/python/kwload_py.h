@@ -76,6 +76,8 @@ void kw_object_free(PyObject *self);
 
 /* py_error.c: sets the exception and returns NULL. */
 PyObject *kw_raise(kw_state *state, const kw_error *err);
+/* The same, while the tensor at this path was being read. */
+PyObject *kw_raise_in(kw_state *state, const kw_error *err, const char *path);
 /* (code, at or None, detail) of a fault, None when sound. */
 PyObject *kw_fault_object(const kw_fault *fault);
 /* Text of a file, whatever its bytes: UTF-8 with surrogateescape. */

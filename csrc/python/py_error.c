@@ -33,7 +33,9 @@ static int set_attribute(PyObject *object, const char *name, PyObject *value) {
     return result;
 }
 
-PyObject *kw_raise(kw_state *state, const kw_error *err) {
+PyObject *kw_raise(kw_state *state, const kw_error *err) { return kw_raise_in(state, err, ""); }
+
+PyObject *kw_raise_in(kw_state *state, const kw_error *err, const char *path) {
     /* A callback of the user's may have raised already: that is the better error. */
     if (PyErr_Occurred()) return NULL;
     if (err->code == KW_MEMORY) return PyErr_NoMemory();
@@ -45,7 +47,8 @@ PyObject *kw_raise(kw_state *state, const kw_error *err) {
     if (set_attribute(exception, "code", PyLong_FromLong(err->code)) == 0 &&
         set_attribute(exception, "at", kw_offset(err->at)) == 0 &&
         set_attribute(exception, "detail", kw_text(err->detail)) == 0 &&
-        set_attribute(exception, "errno", PyLong_FromLong(err->sys)) == 0) {
+        set_attribute(exception, "errno", PyLong_FromLong(err->sys)) == 0 &&
+        set_attribute(exception, "path", kw_text(path)) == 0) {
         PyErr_SetObject(state->core_error, exception);
     }
     Py_DECREF(exception);

@@ -32,6 +32,7 @@ typedef struct fetch {
     bool look;         /* at the values */
     bool verify;
     int threads;
+    const char *blamed; /* path of the tensor that cannot be read; NULL: none */
 } fetch;
 
 /* The row of a tensor, or NULL with an exception. */
@@ -160,6 +161,7 @@ static int read_whole(fetch *f, item *it, kw_error *err) {
         it->seen = true;
     }
     if (it->block == NULL) kw_memory_free(block, len);
+    if (result < 0) f->blamed = it->tensor->path;
     return result;
 }
 
@@ -282,7 +284,7 @@ static int fetch_rows(fetch *f, PyObject *file, PyObject *rows, PyObject *dtypes
     if (collect(f, file, rows, dtypes, list != NULL) < 0 || (list != NULL && allocate(f, list) < 0)) goto done;
     result = read_all(f, &err);
     if (f->look && !PyErr_Occurred() && tell(f, facts) < 0) result = -1;
-    if (result < 0) kw_raise(f->state, &err);
+    if (result < 0) kw_raise_in(f->state, &err, f->blamed != NULL ? f->blamed : "");
 done:
     PyMem_Free(f->items);
     PyMem_Free(f->extents);

@@ -179,6 +179,7 @@ int kw_archive_open(kw_build *build, kw_error *err) {
     kw_zip *zip;
     if (kw_zip_open(build->file->source, build, &zip, err) < 0) return -1;
     int result = open_members(build, zip, err);
+    if (result == 0 && build->audit && build->file->content == KW_CONTENT_KERAS_ZIP) result = kw_zip_audit(zip, build, err);
     kw_zip_free(zip);
     return result;
 }

@@ -30,6 +30,7 @@ typedef struct kw_zip_member {
     uint32_t crc;
     uint16_t method, flags;
     bool has_crc; /* false only where the directory is lost */
+    bool opened;  /* by kw_zip_open_member */
 } kw_zip_member;
 
 typedef struct kw_zip {
@@ -56,5 +57,10 @@ const kw_zip_member *kw_zip_find(const kw_zip *zip, const char *name);
  * KW_BOMB, KW_TRUNCATED, KW_CORRUPT, or why it cannot be read. */
 int kw_zip_open_member(const kw_zip *zip, const kw_zip_member *member, uint64_t *inflate_left, kw_source **out,
                        bool *inflated, bool *sound, kw_error *err);
+
+/* Looks at the members that were not opened, of which nothing is kept: a wrong
+ * CRC-32, a bomb or a damaged stream is a fault.  Those that are encrypted or
+ * compressed in another way are passed over.  0, or -1 for what ends everything. */
+int kw_zip_audit(const kw_zip *zip, kw_build *build, kw_error *err);
 
 #endif

@@ -74,10 +74,12 @@ static const char *difference(const kw_zip_header *local, const kw_zip_member *m
     if (local->method != member->method) return "another compression method in the local header";
     if (((local->flags ^ member->flags) & (KW_ZIP_ENCRYPTED | KW_ZIP_DESCRIPTOR)) != 0)
         return "other flags in the local header";
-    if ((local->flags & KW_ZIP_DESCRIPTOR) != 0 && local->crc == 0 && local->len == 0 && local->packed_len == 0)
-        return NULL;
-    if (local->len != member->len || local->packed_len != member->packed_len) return "other sizes in the local header";
-    return local->crc != member->crc ? "another CRC-32 in the local header" : NULL;
+    /* What a descriptor tells later is 0 here, or some of it: Info-ZIP knows the sizes of what it stores. */
+    bool later = (local->flags & KW_ZIP_DESCRIPTOR) != 0;
+    if (!(later && local->len == 0) && local->len != member->len) return "other sizes in the local header";
+    if (!(later && local->packed_len == 0) && local->packed_len != member->packed_len)
+        return "other sizes in the local header";
+    return !(later && local->crc == 0) && local->crc != member->crc ? "another CRC-32 in the local header" : NULL;
 }
 
 /* Compares the name in the local header at `at` with the member's.  *same. */

@@ -12,7 +12,8 @@
 
 enum {
     LARGE = 256 << 20, /* a deflated member greater than this may unfold to */
-    RATIO_MAX = 100    /* times its bytes in the archive */
+    RATIO_MAX = 100,   /* times its bytes in the archive */
+    BLOCK_LEN = 1 << 16
 };
 
 /* What a person calls a compression method (4.4.5), or NULL. */
@@ -80,9 +81,50 @@ int kw_zip_open_member(const kw_zip *zip, const kw_zip_member *member, uint64_t 
                        bool *inflated, bool *sound, kw_error *err) {
     *inflated = member->method == KW_ZIP_DEFLATED;
     *sound = true;
+    zip->members[member - zip->members].opened = true;
     if (check_member(member, *inflate_left, err) < 0) return -1;
     if (!*inflated) return kw_source_open_part(zip->source, member->data_at, member->present, out, err);
     if (inflate_member(zip, member, out, sound, err) < 0) return -1;
     *inflate_left -= member->len;
+    return 0;
+}
+
+/* Whether all bytes of a source have this CRC-32; -1: they cannot be read. */
+static int compare_crc(kw_source *source, uint32_t crc, bool *sound, kw_error *err) {
+    uint64_t size = kw_source_size(source);
+    uint32_t sum = 0;
+    int result = 0;
+    uint8_t *block = malloc(BLOCK_LEN);
+    if (block == NULL) return kw_fail_memory(err);
+    for (uint64_t at = 0; at < size && result == 0; at += BLOCK_LEN) {
+        size_t len = size - at < BLOCK_LEN ? (size_t)(size - at) : BLOCK_LEN;
+        result = kw_source_pread(source, at, block, len, err);
+        if (result == 0) sum = kw_crc32(sum, block, len);
+    }
+    *sound = sum == crc;
+    free(block);
+    return result;
+}
+
+/* One member of which nothing is known yet. */
+static int audit_member(const kw_zip *zip, const kw_zip_member *member, kw_build *build, kw_error *err) {
+    kw_source *source = NULL;
+    kw_error why = {0};
+    bool inflated, sound;
+    uint64_t left = build->inflate_left; /* each has all of it: nothing is kept */
+    int result = kw_zip_open_member(zip, member, &left, &source, &inflated, &sound, &why);
+    if (result == 0 && !inflated) result = compare_crc(source, member->crc, &sound, &why);
+    kw_source_release(source);
+    if (result < 0) return why.code == KW_UNSUPPORTED ? 0 : kw_build_blame(build, &why, member->name, err);
+    if (sound) return 0;
+    return kw_build_fault(build, KW_CHECKSUM, member->header_at, member->name, 0, 0, err, "its CRC-32 is wrong");
+}
+
+int kw_zip_audit(const kw_zip *zip, kw_build *build, kw_error *err) {
+    for (uint32_t i = 0; i < zip->count; i++) {
+        const kw_zip_member *member = &zip->members[i];
+        bool whole = member->data_at != KW_NOWHERE && member->present == member->packed_len && member->has_crc;
+        if (whole && !member->opened && audit_member(zip, member, build, err) < 0) return -1;
+    }
     return 0;
 }

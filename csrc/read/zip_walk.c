@@ -126,7 +126,8 @@ static int walk_one(kw_zip *zip, kw_build *build, uint64_t *at, tail *t, uint8_t
     ending e = {.len = h.packed_len, .unpacked = h.len, .crc = h.crc, .found = true, .has_crc = true};
     size_t shown = strlen(member->name);
     bool folder = shown > 0 && member->name[shown - 1] == '/';
-    bool unknown = h.packed_len == 0 && h.len == 0 && h.crc == 0 && !folder;
+    bool later = (h.flags & KW_ZIP_DESCRIPTOR) != 0 || (h.packed_len == 0 && h.len == 0);
+    bool unknown = later && h.crc == 0 && !folder;
     if (unknown && find_ending(zip->source, data_at, &e, err) < 0) return -1;
     if (!unknown && !kw_add(data_at, e.len, &e.next)) return kw_fail(err, KW_CORRUPT, *at, "a size beyond all files");
     *member = (kw_zip_member){.name = member->name,

@@ -512,7 +512,7 @@ _ENTRIES: Final = (
         409,
         "signature-confirms",
         "fit",
-        "{what} {verb} the variables that {its} signature says",
+        "{what} {verb} the variables that {signature}",
         "The variables of the class, and where it is loaded the tensors of the file, are those that you declared. A "
         "signature speaks of variables, not of what is computed from them.",
     ),
@@ -604,7 +604,8 @@ _ENTRIES: Final = (
         "unclaimed-bytes",
         "file",
         "{sizes} that no structure and no tensor claims",
-        "HDF5 leaves gaps where something was deleted or rounded up. What is hidden in them no reader of weights sees.",
+        "HDF5 leaves gaps where something was deleted or rounded up; an archive has none. What is hidden in them no "
+        "reader of weights sees.",
     ),
 )
 

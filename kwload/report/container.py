@@ -185,9 +185,9 @@ def locked(context: Context) -> Finding:
 def core_error(context: Context, error: ErrorFacts, path: str = "") -> Finding:
     """A finding for a failure of the core after the file was opened: a checksum, a change, a read that failed.
 
-    *path* names the tensor or member that was being read, where it is known.
+    *path* names the tensor that was asked for, where the error does not tell.
     """
-    return _container(context, [(error.code, error.at, error.detail, path, 0, 0)], [])
+    return _container(context, [(error.code, error.at, error.detail, path or error.path, 0, 0)], [])
 
 
 def _lost(context: Context) -> dict[int, list[int]]:
@@ -286,7 +286,7 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
     if code == _MISSING_SHARD:
         notes += shards.lost_with_it(context)
     if code == _CHECKSUM:
-        notes += _checksum_notes(context, text)
+        notes += _checksum_notes(context, text, path)
     if code >= 601 and at is not None:
         notes.append(f"at byte {at:,}")
     return finding(
@@ -304,13 +304,14 @@ def _container(context: Context, faults: Sequence[ContainerFault], rows: Sequenc
 def _unclaimed(faults: Sequence[ContainerFault]) -> Finding:
     total = sum(fault[4] for fault in faults)
     _, at, _, path, _, longest = max(faults, key=lambda fault: fault[5])
+    where = f" of {quote(path)}" if path else ""
     return finding(
         _UNCLAIMED,
         "note",
         headline=entry(_UNCLAIMED).say(sizes=plural(total, "byte")),
         path=path or None,
         found=total,
-        notes=[f"the longest run of them: {plural(longest, 'byte')}{_at(at)}"],
+        notes=[f"the longest run of them: {plural(longest, 'byte')}{_at(at)}{where}"],
     )
 
 
@@ -327,9 +328,11 @@ def _summed(text: str) -> str:
     return "the file's structure" if text.startswith(("checksum of", "fractal heap")) else "a member of the archive"
 
 
-def _checksum_notes(context: Context, text: str) -> list[str]:
+def _checksum_notes(context: Context, text: str, path: str) -> list[str]:
     if not _member(text) and _summed(text) != "a member of the archive":
         return [escape(text)]
+    if path and not path.endswith(".h5"):
+        return [escape(text)]  # of another member than the weights
     touched = f"any of its {plural(len(context.tensors), 'tensor')} may be touched"
     said = [escape(text)] if text and text != _member(text) else []
     return [*said, f"{touched}: HDF5 inside has no checksum of its own"]

@@ -131,6 +131,8 @@ class ErrorFacts(Protocol):
     def detail(self) -> str: ...
     @property
     def errno(self) -> int: ...
+    @property
+    def path(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class CoreFailure:
     at: int | None = None
     detail: str = ""
     errno: int = 0
+    path: str = ""
 
 
 class Raw(NamedTuple):

@@ -515,6 +515,23 @@ static void test_mismatch(void) {
     }
 }
 
+/* Sizes that stand in the local header though a descriptor follows, as Info-ZIP writes them. */
+static void test_sizes_before_a_descriptor(void) {
+    for (uint8_t len = 4; len < 6; len++) {
+        begin();
+        add("member", "data", 4, DESCRIPTOR);
+        archive.data[18] = archive.data[22] = len;
+        finish();
+        opened *o = open_archive();
+        CHECK_EQ(o->file.fault_count, len != 4);
+        close_archive(o);
+        o = open_bytes(archive.data, archive.len - 30); /* the directory is lost */
+        CHECK(holds(o, "member", "data", 4));
+        CHECK(kw_zip_find(o->zip, "member")->has_crc);
+        close_archive(o);
+    }
+}
+
 static void test_repeats(void) {
     begin();
     add("config.json", "first", 5, 0);
@@ -671,6 +688,7 @@ int main(void) {
     RUN(test_names);
     RUN(test_unicode_path);
     RUN(test_mismatch);
+    RUN(test_sizes_before_a_descriptor);
     RUN(test_repeats);
     RUN(test_overlap);
     RUN(test_truncated);
