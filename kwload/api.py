@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -30,10 +30,12 @@ class Call:
     mapping: select.Mapping | None = None
     values: bool | Literal["error"] = True
     keras: str | None = None
+    custom_objects: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, bool) and self.values != "error":
             raise ValueError(f'values is {self.values!r}, expected True, False or "error"')
+        _by_name(self.custom_objects)
         if self.keras is not None:
             from kwload.spec import other
 
@@ -50,6 +52,12 @@ class Call:
         )
 
 
+def _by_name(custom_objects: Any) -> None:
+    """TypeError for custom objects that are no dict by name."""
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
+        raise TypeError(f"custom_objects is a {type(custom_objects).__name__}, expected a dict by name")
+
+
 @dataclass(slots=True)
 class Examined:
     """What one look at a file and a model gave, in the order in which it was found."""
@@ -64,6 +72,7 @@ class Examined:
     writer: int | None = None
     seen: list[Seen] = field(default_factory=list)
     meaning: Any = None
+    signed: Sequence[Any] = ()
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
@@ -88,6 +97,7 @@ class Examined:
             writer=self.writer,
             seen=self.seen,
             meaning=self.meaning,
+            signed=self.signed,
         )
 
 
@@ -113,12 +123,9 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
     examined.writer = locks.writer_of(target) if isinstance(target, bytes) else None
     examined.lap("open")
     examined.model = live.describe(model, file.layout)
+    examined.signed = _signed(model, call.custom_objects)
     examined.lap("describe")
-    there = (
-        other.describe(model, examined.model, file.layout, asked, by_name=bool(call.by_name))
-        if asked is not None
-        else None
-    )
+    there = _there(model, examined.model, file, asked, call) if asked is not None else None
     examined.reader = there.keras.said if there is not None else None
     examined.plan = _plan(file, examined.model, there, name, call)
     examined.lap("plan")
@@ -128,6 +135,25 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
         examined.meaning = meaning.compare_opened(file, model, examined.model, examined.plan)
         examined.lap("meaning")
     return examined
+
+
+def _there(model: Any, described: Any, file: _core.File, asked: Any, call: Call) -> Any:
+    """What the model would be in the Keras that the call is about."""
+    from kwload.spec import other, registry
+
+    with registry.handed(call.custom_objects):
+        return other.describe(model, described, file.layout, asked, by_name=bool(call.by_name))
+
+
+def _signed(model: Any, custom_objects: Mapping[str, Any] | None) -> Sequence[Any]:
+    """What users' signatures say of the layers of the model; nothing is imported for a user who has none."""
+    import sys
+
+    if custom_objects is None and "kwload.spec.registry" not in sys.modules:
+        return ()
+    from kwload.spec import confirm
+
+    return confirm.of_model(model, custom_objects)
 
 
 def _plan(file: _core.File, model: Any, there: Any, name: str, call: Call) -> _core.Plan:
@@ -259,6 +285,7 @@ def check(
     mapping: select.Mapping | None = None,
     values: bool | Literal["error"] = True,
     keras: str | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
 ) -> Report:
     """Say everything that is wrong with a weight file for this model, and what Keras would do with it.
 
@@ -284,6 +311,9 @@ def check(
         Predict for this Keras instead of the model's own; it need not be installed: ``"3.8"``, ``"2.15"``, ``"2.3.1"``,
         ``"tf_keras 2.16"``. The prediction is about the same architecture there, and ``unknown`` with the reason where
         nobody can tell what that is.
+    custom_objects : dict, optional
+        Names of your own classes -> a signature (:func:`kwload.signature`), the class, or a pair of both. A signature
+        of a class in the model is held against the layers of that class.
 
     Returns
     -------
@@ -297,7 +327,7 @@ def check(
     ValueError
         An option names a layer that is not there, or ``keras`` no version. A bad weight file never raises.
     """
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values, keras))
+    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values, keras, custom_objects))
     if examined.file is not None:
         try:
             _read(examined, examined.file)
@@ -368,6 +398,7 @@ def load_weights(
     mapping: select.Mapping | None = None,
     values: bool | Literal["error"] = True,
     strict: bool = False,
+    custom_objects: Mapping[str, Any] | None = None,
 ) -> Report:
     """Load weights, all or nothing: check, read every value, then assign.
 
@@ -380,6 +411,8 @@ def load_weights(
         As for :func:`kwload.check`; the values are looked at while they are read.
     strict : bool
         Warnings refuse too.
+    custom_objects : dict, optional
+        As for :func:`kwload.check`.
 
     Returns
     -------
@@ -398,7 +431,7 @@ def load_weights(
     """
     from kwload import assign, conversions
 
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values))
+    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values, None, custom_objects))
     file, plan = examined.file, examined.plan
     if file is None or plan is None:
         report = examined.report()

@@ -12,6 +12,8 @@ from kwload.meaning.values import Obj
 from kwload.report.build import build_report, path_report, tensor_report
 from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
+from kwload.spec.compared import Differs
+from kwload.spec.confirm import Verdict
 
 NAMED, OPTIMIZER, OWN_LOAD, NOT_BUILT = 1 << 0, 1 << 3, 1 << 6, 1 << 7
 
@@ -169,6 +171,7 @@ def report(
     prediction: dict[str, Any] | None = None,
     seen: Sequence[Seen] = (),
     meaning: Meaning | None = None,
+    signed: Sequence[Verdict] = (),
     **plan: Any,
 ) -> Report:
     """The report on hand-made facts, with a plan when there is a model."""
@@ -181,7 +184,9 @@ def report(
         plan.setdefault("keras_pairs", same(foreseen["assigned"]) if raises else plan["pairs"])
         plan.setdefault("source_group", list(range(len(wanted.groups))))
         made = FakePlan(findings=list(findings), prediction=foreseen, **plan)
-    return build_report(path=path, file=held, model=wanted, plan=made, options=options, seen=seen, meaning=meaning)
+    return build_report(
+        path=path, file=held, model=wanted, plan=made, options=options, seen=seen, meaning=meaning, signed=signed
+    )
 
 
 def _paths() -> Iterator[tuple[str, Report]]:
@@ -567,6 +572,7 @@ def _others() -> Iterator[tuple[str, Report]]:
     old = replace(file(A, B), layout="tf-2.12")
     yield "KW406-tf-2.12", report(old, model(A, B, flavour="tf_keras"), prediction=cell)
     yield from _meanings()
+    yield from _signatures()
     yield "KW404", report(file(A), model(A), raw(404, "note", file_group=0, group=0))
 
 
@@ -596,6 +602,20 @@ def _meanings() -> Iterator[tuple[str, Report]]:
     yield "KW401-harmless", report(held, wanted, meaning=harmless)
     yield "KW404-code", report(held, wanted, meaning=Meaning(code=["My", "act"], mute=["mine"]))
     yield "KW404-unread", report(held, wanted, meaning=Meaning(unread="it is longer than 4 MiB"))
+
+
+def _signatures() -> Iterator[tuple[str, Report]]:
+    place = ("mynet/signatures.py", 12)
+    differs = (Differs("w", "(1, 16)", "(16,)"), Differs("ffn/bias", "(16,)", ""), Differs("b", "", "(16,)"))
+    broken = "raised KeyError: 'units'"
+    verdicts = {
+        "KW407": Verdict("Scale", "My>Scale", place, ["scale", "outer/scale"], differs),
+        "KW408": Verdict("Scale", "My>Scale", place, ["scale"], failed=broken),
+        "KW409": Verdict("Scale", "My>Scale", place, ["scale", "outer/scale"]),
+    }
+    for name, verdict in verdicts.items():
+        yield name, report(file(A), model(A), signed=[verdict])
+    yield "KW409-two", report(file(A), model(A), signed=[verdicts["KW409"], Verdict("Block", "My>Block", place, ["b"])])
 
 
 def cases() -> dict[str, Report]:

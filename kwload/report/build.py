@@ -20,6 +20,7 @@ from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, 
 if TYPE_CHECKING:
     from kwload.meaning import Meaning
     from kwload.report.context import Context
+    from kwload.spec.confirm import Verdict
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 # What Keras does about a finding when it does not raise; some of it with one outcome only.
@@ -76,6 +77,7 @@ def build_report(
     writer: int | None = None,
     seen: Sequence[Seen] = (),
     meaning: Meaning | None = None,
+    signed: Sequence[Verdict] = (),
 ) -> Report:
     """The report on an opened file.
 
@@ -103,12 +105,17 @@ def build_report(
         What is known of the values that the call loads.
     meaning : Meaning, optional
         How the model computes otherwise than the one whose configuration the file records.
+    signed : sequence of Verdict
+        What users' signatures say of the layers of the model.
     """
     from kwload.report import container, quantized, structure, values
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
-    context = Context(shown, file, model, plan, options, failed=bool(errors), reader=reader, writer=writer, seen=seen)
+    failed = bool(errors)
+    context = Context(
+        shown, file, model, plan, options, failed=failed, reader=reader, writer=writer, seen=seen, signed=signed
+    )
     prediction = None
     if plan is not None and not options.own and is_path(shown):
         prediction = _prediction(context, plan, errors)
@@ -129,6 +136,10 @@ def build_report(
             from kwload.report.meaning import meaning_findings
 
             found += meaning_findings(context, meaning)
+    if signed:
+        from kwload.report.signatures import signature_findings
+
+        found += signature_findings(context, loads=not any(item.severity == "error" for item in found))
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kwload import select
 from kwload.report.codes import CATALOGUE, Entry
@@ -14,6 +14,9 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import FileFacts, FileGroup, ModelFacts, ModelGroup, Options, PlanFacts, Raw, Seen, TensorFacts
 from kwload.report.finding import Finding, Severity
 from kwload.report.text import plural
+
+if TYPE_CHECKING:
+    from kwload.spec.confirm import Verdict
 
 MOST_ROWS: Final = 8
 """Lines of a list in a finding; what is left is counted."""
@@ -63,6 +66,8 @@ class Context:
     """The other process that has locked the file for writing."""
     seen: Sequence[Seen] = ()
     """What is known of the values that the call loads."""
+    signed: Sequence[Verdict] = ()
+    """What users' signatures say of the layers of the model."""
 
     @cached_property
     def tensors(self) -> Sequence[TensorFacts]:

@@ -29,6 +29,11 @@ def class_changed(context: Context, raw: Raw) -> list[str]:
     kind = own_class(context, raw.model_group)
     if kind is None:
         return []
+    if context.signed:
+        from kwload.report.signatures import changed
+
+        if (said := changed(context, raw)) is not None:
+            return [said]
     tensor, variable = context.tensor(raw.file_tensor), context.variable(raw.model_tensor)
     longer = tensor is not None and variable is not None and len(tensor.shape) == len(variable.shape)
     what = "its code, its arguments or its input" if longer else "its code or its arguments"

@@ -51,6 +51,15 @@ def agree(said: Sequence[Var], shapes: Sequence[Sequence[int]]) -> bool:
     )
 
 
+def config_of(layer: Any) -> tuple[dict[str, Any], str]:
+    """What a live layer says of itself; else nothing, and why."""
+    try:
+        config = layer.get_config()
+    except Exception as error:  # noqa: BLE001 - Keras raises for a class that takes arguments and does not say them
+        return {}, f"its config was empty, since `get_config` raised {type(error).__name__}"
+    return (config, "") if isinstance(config, dict) else ({}, "its config was empty: `get_config` returned no dict")
+
+
 def input_shape(layer: Any) -> Shapes:
     """What the layer was built with, as Keras stores it beside its config."""
     shapes = getattr(layer, "_build_shapes_dict", None)
@@ -162,7 +171,15 @@ class Comparison:
         if not getattr(there, "built", False) or depth >= registry.DEEPEST:
             return []
         said = self._signature(part, entry, there)
-        return self.layer(there, said, f"{path}/", depth + 1) if said is not None else []
+        found = self.layer(there, said, f"{path}/", depth + 1) if said is not None else []
+        return [] if self._is_own_matter(entry, said, there) else found
+
+    def _is_own_matter(self, entry: Entry | None, said: Signature | None, there: Any) -> bool:
+        """Whether the signature says the same of the live sub-layer: then what differs is said of that one."""
+        own = registry.find_class(type(there), self.custom) if entry is not None else None
+        if own is None or own.signature is None:
+            return False
+        return own.call(config_of(there)[0], input_shape(there)) == said
 
     def _signature(self, part: Sub, entry: Entry | None, there: Any) -> Signature | None:
         """What a sub-layer has by its own signature, or by the table of built-in layers; None when nobody knows."""

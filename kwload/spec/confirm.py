@@ -1,7 +1,7 @@
 """Holds users' signatures against live layers: whether a class makes the variables that its signature says.
 
-    signature  Var w (1, 4)   Sub ffn Dense        class  self.w (4,)   self.ffn: Dense kernel bias
-                   +------------ compared by place and by attribute -------------+
+signature  Var w (1, 4)   Sub ffn Dense        class  self.w (4,)   self.ffn: Dense kernel bias
+               +------------ compared by place and by attribute -------------+
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kwload.spec import registry
-from kwload.spec.compared import Comparison, Differs, in_order, input_shape
+from kwload.spec.compared import Comparison, Differs, config_of, in_order, input_shape
 from kwload.spec.described import PACKAGES, Keras, keras_of, name_of, package_of
 from kwload.spec.live import sublayers_of
 from kwload.spec.registry import Entry, SignatureError
@@ -72,7 +72,8 @@ def of_model(model: Any, custom_objects: Mapping[str, Any] | None = None) -> lis
         entry = registry.find_class(type(layer), custom_objects)
         if entry is not None and entry.signature is not None and getattr(layer, "built", False):
             made = of_layer(keras, layer, entry, custom_objects)
-            key = (made.kind, made.place, made.outcome, *(each.what for each in made.differs))
+            kind = made.kind if made.failed is None else ""  # one signature that fails, whoever asked it
+            key = (kind, made.place, made.outcome, *(each.what for each in made.differs))
             kept = found.setdefault(key, made)
             kept.layers.append(path)
             kept.own |= made.own
@@ -91,7 +92,7 @@ def is_confirmed(layer: Any, custom_objects: Mapping[str, Any] | None = None) ->
 def of_layer(keras: Keras, layer: Any, entry: Entry, custom_objects: Mapping[str, Any] | None = None) -> Verdict:
     """The verdict on one live layer that was built."""
     verdict = Verdict(type(layer).__name__, entry.name, entry.place)
-    config, mute = _config(layer)
+    config, mute = config_of(layer)
     comparison = Comparison(keras, custom_objects)
     try:
         said = entry.call(config, input_shape(layer))
@@ -133,12 +134,3 @@ def _inside(keras: Keras, layer: Any) -> list[Any]:
     if children or keras.flavour == "keras":
         return children
     return list(getattr(layer, "layers", None) or ())
-
-
-def _config(layer: Any) -> tuple[dict[str, Any], str]:
-    """What the layer says of itself; else nothing, and why."""
-    try:
-        config = layer.get_config()
-    except Exception as error:  # noqa: BLE001 - Keras raises for a class that takes arguments and does not say them
-        return {}, f"its config was empty, since `get_config` raised {type(error).__name__}"
-    return (config, "") if isinstance(config, dict) else ({}, "its config was empty: `get_config` returned no dict")

@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -244,6 +245,16 @@ class custom_object_scope:  # noqa: N801 - Keras's name
         _SCOPES.stack.pop()
         for scope in reversed(self._entered.pop()):
             scope.__exit__(*exception)
+
+
+@contextmanager
+def handed(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Objects that one call was handed, for what is looked up within it; no Keras is told."""
+    _SCOPES.stack.append(custom_objects or {})
+    try:
+        yield
+    finally:
+        _SCOPES.stack.pop()
 
 
 def registered() -> dict[str, Entry]:

@@ -179,7 +179,7 @@ def _of_layer(layer: Any, own: Keras, keras: Asked) -> str | None:
     if keras.flavour == "keras":
         if name not in _SINCE_KERAS2:
             return _reason_variables(name, keras)
-        if _is_users(type(layer)) and name in ("Layer", "Model"):
+        if _is_users(type(layer)) and name in ("Layer", "Model") and not _is_signed(layer):
             return f"{keras.said} may not track the variables that {type(layer).__name__} makes itself"
         return _of_variant(layer, keras)
     if own.flavour == "tf_keras" == keras.flavour:
@@ -190,6 +190,13 @@ def _of_layer(layer: Any, own: Keras, keras: Asked) -> str | None:
         absent = keras.alone and name in _SINCE_KERAS2
         return f"{keras.said} has no layer {name}" if absent else _reason_variables(name, keras)
     return _of_variant(layer, keras)
+
+
+def _is_signed(layer: Any) -> bool:
+    """Whether the user's own signature says which variables it has, in every Keras, and it has these here."""
+    from kwload.spec import confirm
+
+    return confirm.is_confirmed(layer)
 
 
 def _of_variant(layer: Any, keras: Asked) -> str | None:
