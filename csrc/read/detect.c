@@ -41,21 +41,16 @@ const char *kw_content_phrase(kw_content content) {
     return (size_t)content < sizeof phrases / sizeof *phrases ? phrases[content] : "unknown data";
 }
 
-/* Finds an HDF5 signature from `at` (0 or 512) on, doubling.  0 and *at; KW_NOT_WEIGHTS; or a read error. */
+/* Finds an HDF5 signature from `at`, 512 or twice that and so on.  0 and *at; KW_NOT_WEIGHTS; or a read error. */
 static int find_hdf5(kw_source *source, uint64_t *at, kw_error *err) {
     uint64_t size = kw_source_size(source);
     uint8_t bytes[sizeof hdf5_magic];
-    for (; kw_in_range(*at, sizeof bytes, size); *at = *at == 0 ? 512 : *at * 2) {
+    for (; kw_in_range(*at, sizeof bytes, size); *at *= 2) {
         if (kw_source_read(source, *at, bytes, sizeof bytes, err) < 0) return -1;
         if (memcmp(bytes, hdf5_magic, sizeof bytes) == 0) return 0;
         if (*at > UINT64_MAX / 2) break;
     }
     return kw_fail(err, KW_NOT_WEIGHTS, 0, "no HDF5 signature");
-}
-
-int kw_detect_hdf5(kw_source *source, uint64_t *at, kw_error *err) {
-    *at = 0;
-    return find_hdf5(source, at, err);
 }
 
 /* Contents with a magic of their own at a fixed place. */

@@ -14,8 +14,4 @@
  * cannot be read. */
 int kw_detect(kw_source *source, kw_arena *arena, kw_content *content, const char **title, kw_error *err);
 
-/* The offset of an HDF5 superblock: 0, 512, 1024, 2048 and so on (specification
- * II.A).  0, or -1: KW_NOT_WEIGHTS when there is none. */
-int kw_detect_hdf5(kw_source *source, uint64_t *at, kw_error *err);
-
 #endif
