@@ -1,7 +1,7 @@
 """Which lines of the core run in the tests and on the corpus, from what gcov counted.
 
-``python scripts/coverage.py FOLDER...`` prints the share of each room, and by function the lines that did not run, those
-that ``tests/c/uncovered.md`` explains left out; it ends with 1 when a room has less than 97 %.
+``python scripts/coverage.py FOLDER...`` prints the share of each room, and by function the lines that did not run, but
+for those that ``tests/c/uncovered.md`` explains; it ends with 1 when a room has less than 97 %.
 """
 
 from __future__ import annotations

@@ -393,6 +393,33 @@ static void test_damage(void) {
     }
 }
 
+/* --- what is wrong around a chunk is no matter of its decoder --- */
+
+/* A file whose group's heap has a free list that goes round in a circle: libhdf5, given the file, walks it for ever. */
+static void test_circle_beside_chunks(void) {
+    enum { SEGMENT_LEN_AT = 8, FREE_LIST_AT = 16, SEGMENT_AT = 24, HANGS_AFTER_S = 20 };
+    static const sample decoded[] = {{"nbit", I16, NBIT, 1, {500}, {0}, {100}, KW_CHUNK_BTREE1},
+                                     {"scale-offset", I32, SCALE, 1, {500}, {0}, {100}, KW_CHUNK_BTREE1},
+                                     {"szip", F32, SZIP, 2, {64, 64}, {0}, {16, 32}, KW_CHUNK_BTREE1}};
+    for (size_t i = 0; i < sizeof decoded / sizeof *decoded; i++) {
+        image made = {0};
+        uint64_t len, segment, block;
+        make_image(&decoded[i], &made);
+        size_t heap = 0;
+        while (heap + 32 < made.len && memcmp(made.bytes + heap, "HEAP\0\0\0\0", 8) != 0) heap++;
+        memcpy(&len, made.bytes + heap + SEGMENT_LEN_AT, 8);
+        memcpy(&segment, made.bytes + heap + SEGMENT_AT, 8);
+        if (!CHECK(segment + len <= made.len && len >= 32)) return;
+        block = len - 16; /* next free block: itself; bytes: 16 */
+        memcpy(made.bytes + heap + FREE_LIST_AT, &block, 8);
+        memcpy(made.bytes + segment + block, (const uint64_t[]){block, 16}, 16);
+        (void)alarm(HANGS_AFTER_S);
+        check_image(decoded[i].name, &made, KW_CHUNK_BTREE1);
+        (void)alarm(0);
+        free_image(&made);
+    }
+}
+
 /* --- single lies, in the B-tree of four chunks of 16 bytes each --- */
 
 enum { TREE_HEAD = 24, KEY_LEN = 8 + 2 * 8, ENTRY_LEN = KEY_LEN + 8 };
@@ -652,6 +679,7 @@ int main(void) {
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     RUN(test_checksum);
     RUN(test_samples);
+    RUN(test_circle_beside_chunks);
     RUN(test_lies_of_a_tree);
     RUN(test_overlap);
     RUN(test_lzf);
