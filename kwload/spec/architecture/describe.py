@@ -1,0 +1,110 @@
+"""The description of an architecture: the same rows and nodes that a live model gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kwload.spec.architecture import entries
+from kwload.spec.architecture.entries import Raw
+from kwload.spec.architecture.graph import Graph
+from kwload.spec.architecture.lists import groups_of
+from kwload.spec.architecture.make import ArchitectureError, Maker
+from kwload.spec.architecture.things import Thing
+from kwload.spec.described import V3_LAYOUTS, Keras, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """What of a layer could not be held against the file.
+
+    Attributes
+    ----------
+    layer : str
+        Its path: ``"encoder/scale"``.
+    cls : str
+        Its class as it is recorded.
+    what : {"class", "shape"}
+        Nobody knows its variables, or some of their lengths.
+    """
+
+    layer: str
+    cls: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Described(Model):
+    """A description that was made from a configuration.
+
+    Attributes
+    ----------
+    things : list of Thing
+        The layer of each group.
+    unverified : list of Unverified
+        What is not known of it, in order.
+    unsure : str or None
+        Why nobody can say that Keras loads the file, as the end of a sentence.
+    errors : list of SignatureError
+        What users' signatures raised.
+    """
+
+    things: list[Thing] = field(default_factory=list)
+    unverified: list[Unverified] = field(default_factory=list)
+    unsure: str | None = None
+    errors: list[Any] = field(default_factory=list)
+
+
+def describe(
+    tree: Raw, layout: str, keras: Keras, custom_objects: Mapping[str, Any] | None = None, backend_format: str = ""
+) -> Described:
+    """What the model that *tree* describes wants of a file of this layout.
+
+    Parameters
+    ----------
+    tree : mapping
+        ``{"class_name", "config"}`` of a Sequential or functional model, in the dialect of any Keras.
+    layout : str
+        As for :func:`kwload.spec.live.describe`.
+    keras : Keras
+        Which Keras would make the model.
+    custom_objects : mapping, optional
+        Names of the user's own classes -> classes or signatures.
+
+    Raises
+    ------
+    ArchitectureError
+        *tree* describes no model, or one that cannot be made.
+
+    Notes
+    -----
+    A shape in the result is None, or has None for a length, where it is not known; a class that nobody knows is a group
+    without variables. :func:`kwload.spec.architecture.adopt.adopted` takes both from the file.
+    """
+    if entries.layers_of(tree) is None:
+        raise ArchitectureError(_no_model(tree))
+    maker = Maker(keras, custom_objects or {}, backend_format or "channels_last")
+    model = maker.thing(tree)
+    result = Described(keras, True, errors=maker.errors)
+    if layout in V3_LAYOUTS:
+        graph = Graph(keras, result)
+        graph.run(model)
+        result.things.extend(graph.things)
+    else:
+        groups, things = groups_of(keras, model)
+        result.groups.extend(groups)
+        result.things.extend(things)
+    return result
+
+
+def _no_model(tree: Raw) -> str:
+    from kwload.report.escape import quote
+
+    name = entries.full_name(tree)
+    if not name:
+        return "it has no `class_name`, so it describes no layer and no model"
+    return (
+        f"its class is {quote(name)}, whose layers stand in its code and not in its configuration; "
+        "a Sequential or functional model is needed"
+    )

@@ -1,0 +1,277 @@
+"""From a configuration to layers with their variables: what :mod:`kwload.spec.layers` and users' signatures say of each
+layer, for the shape that it is built with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from kwload.report.escape import quote
+from kwload.spec import layers as table
+from kwload.spec import registry
+from kwload.spec.architecture import entries
+from kwload.spec.architecture.entries import Raw
+from kwload.spec.architecture.flow import Flow
+from kwload.spec.architecture.things import Box, Thing, Weight, things_in
+from kwload.spec.described import NO_COUNT, OWN_LOAD, Keras
+from kwload.spec.signature import Shapes, Signature, Sub, Var
+
+DEEPEST: Final = 80
+"""Layers within layers; JSON that is deeper is not read at all."""
+
+MOST_THINGS: Final = 200_000
+"""Layers and calls of one architecture: a thousand layers make some ten thousand."""
+
+_LOOKUPS: Final = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
+_FROM_ASSETS: Final = frozenset({"Discretization", "FeatureSpace"})
+_STATED: Final = frozenset({"Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"})
+
+
+class ArchitectureError(ValueError):
+    """A configuration that no model can be made from; the text says where and why."""
+
+
+class Maker:
+    """Makes the layers of one architecture.
+
+    Parameters
+    ----------
+    keras : Keras
+        Which Keras would make them.
+    custom_objects : mapping
+        Names of the user's own classes -> classes or signatures.
+    image_data_format : str
+        Of layers that do not say.
+    """
+
+    def __init__(
+        self, keras: Keras, custom_objects: Mapping[str, Any], image_data_format: str = "channels_last"
+    ) -> None:
+        self.keras = keras
+        self.custom = custom_objects
+        self.where = table.Where(keras.flavour, keras.version, image_data_format, self.lookup)
+        self.no_signatures = registry.is_empty(custom_objects)
+        self.left = MOST_THINGS
+        self.depth = 0
+        self.errors: list[registry.SignatureError] = []
+
+    # ---- what is said of a layer ----
+
+    def lookup(self, name: str, config: Mapping[str, Any], shape: Shapes) -> Signature | None:
+        """What a layer within a layer has: :class:`kwload.spec.layers.Where` asks this."""
+        raw = {"class_name": name, "config": config}
+        if entries.layers_of(raw) is not None:
+            return Signature((), self.output(raw, shape))
+        return self.signature(raw, shape)
+
+    def signature(self, raw: Raw, shape: Shapes) -> Signature | None:
+        """What a layer has, None when nobody knows its class.
+
+        Raises
+        ------
+        ArchitectureError
+            No layer can be made from its configuration.
+        """
+        entry = None if self.no_signatures else registry.find_config(raw, self.custom)
+        if entry is not None and entry.signature is not None:
+            try:
+                return entry.call(entries.config_of(raw), shape)
+            except registry.SignatureError as error:
+                if not any(str(error) == str(known) for known in self.errors):
+                    self.errors.append(error)
+                return None
+        if entries.is_foreign(raw):
+            return None
+        try:
+            return table.signature_of(
+                entries.full_name(raw).rpartition(">")[2], entries.config_of(raw), shape, self.where
+            )
+        except table.ConfigError as error:
+            raise ArchitectureError(f"{_called(raw)}: {error}") from None
+
+    def output(self, raw: Raw, shape: Shapes) -> Shapes:
+        """What a layer makes of a shape, None for what cannot be known."""
+        self.spend()
+        if entries.layers_of(raw) is not None:
+            self.enter(raw)
+            try:
+                return Flow(raw, shape, self.output).outputs()
+            finally:
+                self.depth -= 1
+        if entries.is_operation(raw) or entries.is_tensorflow_operation(raw):
+            return None
+        found = self.signature(raw, shape)
+        return found.output_shape if found is not None else None
+
+    def spend(self) -> None:
+        """Counts what is made.
+
+        Raises
+        ------
+        ArchitectureError
+            It is more than any model has.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise ArchitectureError(f"it describes more than {MOST_THINGS:,} layers and calls")
+
+    def enter(self, raw: Raw) -> None:
+        """Goes one layer deeper.
+
+        Raises
+        ------
+        ArchitectureError
+            Layers lie in one another deeper than in any model.
+        """
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise ArchitectureError(f"{_called(raw)}: layers lie in one another more than {DEEPEST} deep")
+
+    # ---- layers ----
+
+    def thing(self, raw: Raw, shape: Shapes = None, policy: str = "float32", trainable: bool = True) -> Thing:
+        """A layer or model, and all that is inside it.
+
+        Parameters
+        ----------
+        raw : mapping
+            As it is recorded.
+        shape : Shapes
+            What it is built with, None when nothing is known.
+        policy, trainable
+            What it inherits where it says nothing itself.
+        """
+        self.spend()
+        self.enter(raw)
+        try:
+            if entries.layers_of(raw) is not None:
+                return self._net(raw, shape, policy, trainable)
+            return self._layer(raw, shape, policy, trainable)
+        finally:
+            self.depth -= 1
+
+    def _net(self, raw: Raw, shape: Shapes, policy: str, trainable: bool) -> Thing:
+        config = entries.config_of(raw)
+        made = self._begun(raw, trainable)
+        made.is_sequential = not entries.is_graph(raw)
+        made.layers = []
+        policy = entries.policy_of(config, policy)
+        flow = Flow(raw, shape, self.output)
+        for number, layer in enumerate(entries.layers_of(raw) or []):
+            if self.keras.flavour == "keras" and entries.is_operation(layer):
+                continue
+            if made.is_sequential and number == 0 and entries.full_name(layer) == "InputLayer":
+                continue
+            made.layers.append(self._within(flow, layer, policy, made.trainable))
+        _name(made.layers)
+        return made
+
+    def _within(self, flow: Flow, layer: Raw, policy: str, trainable: bool) -> Thing:
+        """A layer of a model: what it is built with is asked for where that matters."""
+        stored = entries.built_with(layer)
+        nested = entries.layers_of(layer) is not None
+        if stored is None and not nested:
+            found = None if entries.full_name(layer) == "InputLayer" else self.signature(layer, None)
+            if found is None or all(_is_complete(part) for part in found.parts):
+                return self.thing(layer, None, policy, trainable)
+        if stored is None and not (nested and entries.is_graph(layer)):
+            stored = flow.input_of(layer)
+        return self.thing(layer, stored, policy, trainable)
+
+    def _begun(self, raw: Raw, trainable: bool) -> Thing:
+        own = entries.config_of(raw).get("trainable")
+        return Thing(entries.class_of(raw), entries.name_of(raw), own if isinstance(own, bool) else trainable)
+
+    def _layer(self, raw: Raw, shape: Shapes, policy: str, trainable: bool) -> Thing:
+        config = entries.config_of(raw)
+        made = self._begun(raw, trainable)
+        policy = entries.policy_of(config, policy)
+        if made.cls == "InputLayer" or entries.is_tensorflow_operation(raw) or entries.is_operation(raw):
+            return made
+        found = self.signature(raw, shape)
+        if found is None:
+            made.why = entries.full_name(raw)
+            return made
+        made.mode = entries.mode_of(policy) if made.cls in _STATED else None
+        made.flags = self._flags(made, config)
+        shared: list[tuple[int, Var]] = []
+        for part in found.parts:
+            if isinstance(part, Sub):
+                made.parts.append((part.attribute, self._part(part, policy, made.trainable)))
+            elif part.same_as is not None:
+                shared.append((len(made.parts), part))
+                made.parts.append(_weight(part, policy))
+            else:
+                made.parts.append(_weight(part, policy))
+        for at, part in shared:
+            same = _find(made, part.same_as or "")
+            if same is not None:
+                made.parts[at] = same
+        return made
+
+    def _part(self, part: Sub, policy: str, trainable: bool) -> Thing | Box:
+        """What stands in an attribute."""
+        self.spend()
+        if isinstance(part.layer, str):
+            raw = {"class_name": part.layer, "config": part.config}
+            made = self.thing(raw, part.input_shape, policy, trainable)
+            _name([made])
+            return made
+        items = part.layer.values() if isinstance(part.layer, Mapping) else part.layer
+        found = Box([self._part(item, policy, trainable) for item in items])
+        _name(list(things_in(found)))
+        return found
+
+    def _flags(self, made: Thing, config: Mapping[str, Any]) -> int:
+        """How Keras's own classes take their variables where they do not simply number them."""
+        if made.cls in _LOOKUPS:
+            return OWN_LOAD if config.get("output_mode") == "tf_idf" else NO_COUNT
+        if made.cls in _FROM_ASSETS:
+            return NO_COUNT
+        if self.keras.flavour == "keras" and config.get("lora_rank") is not None:
+            made.is_lora = True
+            return NO_COUNT
+        return 0
+
+
+def _called(raw: Raw) -> str:
+    name = entries.name_of(raw)
+    return f"{quote(entries.full_name(raw) or 'a layer')}" + (f" {quote(name)}" if name else "")
+
+
+def _is_complete(part: Var | Sub) -> bool:
+    """Whether all is known of it without the shape that the layer is built with."""
+    return isinstance(part, Var) and part.shape is not None and None not in part.shape
+
+
+def _weight(part: Var, policy: str) -> Weight:
+    dtype = part.dtype if part.dtype is not None else entries.variable_dtype(policy)
+    return Weight(part.name, part.shape, dtype, part.trainable)
+
+
+def _find(made: Thing, way: str) -> Weight | None:
+    """The variable at the end of a way through attributes: ``"layer/kernel"``."""
+    *attributes, name = way.split("/")
+    at: Thing | Box | None = made
+    for attribute in attributes:
+        parts = at.parts if isinstance(at, Thing) else []
+        at = next((part[1] for part in parts if not isinstance(part, Weight) and part[0] == attribute), None)
+    return next((own for own in at.own() if own.name == name), None) if isinstance(at, Thing) else None
+
+
+def _name(things: list[Thing]) -> None:
+    """Gives those that record no name the one that Keras gives by itself."""
+    if all(made.name for made in things):
+        return
+    from kwload.meaning.names import snake
+
+    taken = {made.name for made in things}
+    counts: dict[str, int] = {}
+    for made in things:
+        while not made.name:
+            stem = snake(made.cls) or "layer"
+            number = counts.get(stem, 0)
+            counts[stem] = number + 1
+            name = f"{stem}_{number}" if number else stem
+            if name not in taken:
+                made.name = name

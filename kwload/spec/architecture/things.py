@@ -1,0 +1,100 @@
+"""What an architecture is made of before it is laid out for a file: layers, their variables, the layers inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kwload.spec.signature import Shape
+
+
+@dataclass(eq=False, slots=True)
+class Weight:
+    """A variable; the same object wherever it is shared.
+
+    Attributes
+    ----------
+    name : str
+        ``"kernel"``.
+    shape : tuple of (int or None), or None
+        None for what is not known.
+    dtype : str
+        As the layer's policy makes it.
+    trainable : bool
+        While its layer is.
+    """
+
+    name: str
+    shape: Shape | None
+    dtype: str
+    trainable: bool
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of its shape is known."""
+        return self.shape is not None and None not in self.shape
+
+
+@dataclass(eq=False, slots=True)
+class Box:
+    """A list or dict of layers that a layer keeps."""
+
+    items: list[Thing | Box] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class Thing:
+    """A layer or model.
+
+    Attributes
+    ----------
+    cls : str
+        Its class's own name.
+    name : str or None
+        As it is recorded, or as the outer layer calls it.
+    trainable : bool
+        Its own setting.
+    parts : list
+        Variables, and ``(attribute, layer or box)``, in the order in which they are made.
+    layers : list of Thing, or None
+        Of a Sequential or functional model, in the order of ``model.layers``.
+    inputs : list of Thing
+        Of a Sequential: its input layer, which ``layers`` leaves out.
+    flags : int
+        Of :class:`kwload.spec.described.Flag`: how it takes its variables.
+    mode : str or None
+        How it is quantized.
+    why : str or None
+        Why its variables are not known, as the end of a sentence.
+    """
+
+    cls: str
+    name: str | None
+    trainable: bool = True
+    parts: list[Weight | tuple[str, Thing | Box]] = field(default_factory=list)
+    layers: list[Thing] | None = None
+    flags: int = 0
+    mode: str | None = None
+    why: str | None = None
+    is_lora: bool = False
+    is_sequential: bool = False
+
+    def own(self) -> list[Weight]:
+        """Its own variables, in the order in which they are made."""
+        return [part for part in self.parts if isinstance(part, Weight)]
+
+    def children(self) -> Iterator[Thing]:
+        """The layers inside it, in the order in which they are made."""
+        yield from self.layers or ()
+        for part in self.parts:
+            if not isinstance(part, Weight):
+                yield from things_in(part[1])
+
+
+def things_in(part: Thing | Box) -> Iterator[Thing]:
+    """The layers of a list, in order, at any depth."""
+    if isinstance(part, Thing):
+        yield part
+        return
+    for item in part.items:
+        yield from things_in(item)
