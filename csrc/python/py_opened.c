@@ -1,8 +1,14 @@
 /* py_opened.c -- a kw_file with its lock and mappings, which File, Tensor and arrays
  * hold together, and the locks that reading takes.
  *
- * Order of locks: h5py's, then the file's own; the GIL is released while waiting
- * for either and while bytes are read.
+ *     what is read by                     h5py's lock   the file's   threads
+ *     the core alone, from file, memory        -            x          all
+ *     libhdf5; a callback of the user's        x            x          the caller's
+ *
+ * Always in this order; the GIL is released while waiting for either and while
+ * bytes are read.  A callback may use h5py, and freeing an object of h5py's takes
+ * its lock: so whoever holds the file's lock and may run Python has h5py's
+ * already, which is re-entrant, and waits for no other thread.
  */
 #include "python/kwload_py.h"
 
@@ -11,12 +17,14 @@ kw_opened *kw_opened_retain(kw_opened *opened) {
     return opened;
 }
 
-/* The lock that h5py holds around each call of libhdf5, or NULL when h5py is not imported: both may use the same
- * library, built without thread-safety.  NULL with an exception too. */
+/* The lock that h5py holds around each call of libhdf5, or NULL when h5py is not imported, or only begins to be: both
+ * may use the same library, built without thread-safety.  NULL with an exception too. */
 static PyObject *h5py_lock(void) {
     PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
     PyObject *objects = modules == NULL ? NULL : PyDict_GetItemString(modules, "h5py._objects");
-    return objects == NULL ? NULL : PyObject_GetAttrString(objects, "phil");
+    PyObject *lock = objects == NULL ? NULL : PyObject_GetAttrString(objects, "phil");
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
+    return lock;
 }
 
 /* Calls a method of h5py's lock that takes nothing; -1 with an exception.  One that was set before, by a user's
@@ -35,12 +43,7 @@ void kw_opened_release(kw_opened *opened) {
     if (opened == NULL || __atomic_sub_fetch(&opened->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     for (uint32_t i = 0; opened->maps != NULL && i < opened->file->part_count; i++) kw_map_close(&opened->maps[i]);
     PyMem_Free(opened->maps);
-    /* Closing may call libhdf5; without h5py's lock it is closed all the same. */
-    PyObject *lock = h5py_lock();
-    bool locked = lock != NULL && call_lock(lock, "acquire") == 0;
-    kw_file_free(opened->file);
-    if (locked) call_lock(lock, "release");
-    Py_XDECREF(lock);
+    kw_file_free(opened->file); /* which calls no libhdf5 */
     if (opened->lock != NULL) PyThread_free_lock(opened->lock);
     Py_XDECREF(opened->owner);
     Py_XDECREF(opened->path);
@@ -119,18 +122,45 @@ const uint8_t *kw_opened_bytes(kw_state *state, kw_opened *opened, uint32_t part
     return map->data + kw_source_base(source);
 }
 
-int kw_opened_read(kw_opened *opened, uint32_t row, void *out, kw_error *err) {
+/* kw_file_read, with the file's own lock. */
+static int read_locked(kw_opened *opened, uint32_t row, void *out, kw_error *err) {
+    int result;
+    if (kw_opened_lock(opened) < 0) return -1;
+    Py_BEGIN_ALLOW_THREADS
+    result = kw_file_read(opened->file, row, out, err);
+    Py_END_ALLOW_THREADS
+    kw_opened_unlock(opened);
+    return result;
+}
+
+/* The same with h5py's lock. */
+static int read_beside_h5py(kw_opened *opened, PyObject *phil, uint32_t row, void *out, kw_error *err) {
+    if (call_lock(phil, "acquire") < 0) return -1;
+    int result = read_locked(opened, row, out, err);
+    return call_lock(phil, "release") < 0 ? -1 : result;
+}
+
+/* The same where h5py is not imported: with the GIL, so that nobody can import it meanwhile.  *late: somebody did
+ * while the file's lock was waited for, and nothing was read. */
+static int read_before_h5py(kw_opened *opened, uint32_t row, void *out, bool *late, kw_error *err) {
     int result = -1;
-    PyObject *lock = h5py_lock();
-    if (PyErr_Occurred() || call_lock(lock, "acquire") < 0) goto done;
-    if (kw_opened_lock(opened) == 0) {
-        Py_BEGIN_ALLOW_THREADS
-        result = kw_file_read(opened->file, row, out, err);
-        Py_END_ALLOW_THREADS
-        kw_opened_unlock(opened);
-    }
-    if (call_lock(lock, "release") < 0) result = -1;
-done:
-    Py_XDECREF(lock);
+    if (kw_opened_lock(opened) < 0) return -1;
+    PyObject *phil = h5py_lock();
+    *late = phil != NULL;
+    if (phil == NULL && !PyErr_Occurred()) result = kw_file_read(opened->file, row, out, err);
+    kw_opened_unlock(opened);
+    Py_XDECREF(phil);
+    return result;
+}
+
+int kw_opened_read(kw_opened *opened, uint32_t row, void *out, kw_error *err) {
+    if (!kw_file_is_for_one_thread(opened->file, row)) return read_locked(opened, row, out, err);
+    bool late = false;
+    PyObject *phil = h5py_lock();
+    if (phil == NULL && PyErr_Occurred()) return -1;
+    int result = phil == NULL ? read_before_h5py(opened, row, out, &late, err) : -1;
+    if (late) phil = h5py_lock();
+    if (phil != NULL) result = read_beside_h5py(opened, phil, row, out, err);
+    Py_XDECREF(phil);
     return result;
 }

@@ -122,6 +122,9 @@ const kw_attr *kw_hdf5_attr(const kw_hdf5 *hdf5, uint32_t node, const char *name
  * output of inflating is bounded by the declared chunk. */
 int kw_hdf5_read(kw_hdf5 *hdf5, uint32_t dataset, void *out, kw_error *err);
 
+/* True when that calls libhdf5, or a callback source's function: then only in the thread that calls it. */
+bool kw_hdf5_is_for_one_thread(const kw_hdf5 *hdf5, uint32_t dataset);
+
 /* What a second look at the whole file finds: see kw_hdf5_audit. */
 typedef struct kw_audit {
     uint64_t unclaimed;                /* bytes that nothing claims: longer runs than libhdf5 leaves, all behind its end */

@@ -192,12 +192,20 @@ static int check_budget(const reader *r, const kw_chunks *chunks, kw_error *err)
                    chunks->count, (unsigned long long)r->grid.chunk_len, (unsigned long long)r->dataset->nbytes);
 }
 
+/* True when undoing filters, or the source's own function, may call what only one thread at a time may: libhdf5, or
+ * code of the user's that waits for a lock which the caller holds. */
+static bool is_for_one_thread(kw_source *source, const struct kw_layout_info *info) {
+    bool callback = kw_source_memory(source) == NULL && kw_source_fd(source) < 0;
+    return callback || (info != NULL && kw_filter_needs_library(info));
+}
+
 /* All stored chunks; 0, or -1 with the first error by offset. */
 static int read_chunks(reader *r, kw_error *err) {
     const kw_chunks *chunks = r->chunks;
     kw_work work = {.count = chunks->count, .step = read_step, .end = free_room, .context = r};
     uint64_t nbytes = r->dataset->nbytes;
-    bool spread = r->info->filter_count > 0 && nbytes >= THREADED_MIN && nbytes / THREADED_CHUNK_MIN >= chunks->count;
+    bool spread = r->info->filter_count > 0 && nbytes >= THREADED_MIN && nbytes / THREADED_CHUNK_MIN >= chunks->count &&
+                  !is_for_one_thread(r->source, r->info);
     work.own_len = sizeof(kw_filter_room);
     /* Chunks come by offset and may be a byte each: by one thread many small ones are one read. */
     r->read = spread ? kw_source_pread : kw_source_read;
@@ -260,6 +268,10 @@ int kw_hdf5_audit_dataset(kw_hdf5 *hdf5, uint32_t dataset, kw_error *err) {
     const kw_dataset *d = &hdf5->datasets[dataset];
     bool chunked = d->storage == KW_STORAGE_CHUNKED && d->dtype != KW_DTYPE_NONE && d->nbytes > 0;
     return d->fault.code == KW_OK && chunked ? read_chunked(hdf5, d, NULL, err) : 0;
+}
+
+bool kw_hdf5_is_for_one_thread(const kw_hdf5 *hdf5, uint32_t dataset) {
+    return is_for_one_thread(hdf5->source, hdf5->datasets[dataset].info);
 }
 
 int kw_hdf5_read(kw_hdf5 *hdf5, uint32_t dataset, void *out, kw_error *err) {

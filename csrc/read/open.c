@@ -136,6 +136,11 @@ int kw_file_read(kw_file *file, uint32_t tensor, void *out, kw_error *err) {
     return kw_hdf5_read(part->hdf5, tensor - part->first_tensor, out, err);
 }
 
+bool kw_file_is_for_one_thread(const kw_file *file, uint32_t tensor) {
+    const kw_part *part = &file->parts[file->table.tensors[tensor].part];
+    return kw_hdf5_is_for_one_thread(part->hdf5, tensor - part->first_tensor);
+}
+
 /* ---- verifying ---- */
 
 /* A source and the CRC-32 of each stretch of it. */

@@ -111,6 +111,9 @@ void kw_file_free(kw_file *file);
  * tensor->nbytes.  Its fault is returned as an error. */
 int kw_file_read(kw_file *file, uint32_t tensor, void *out, kw_error *err);
 
+/* True when kw_file_read may call libhdf5, or a callback source's function: then only in the thread that calls it. */
+bool kw_file_is_for_one_thread(const kw_file *file, uint32_t tensor);
+
 /* Reads every byte of each part that carries a CRC-32 and compares, on up to
  * `threads` threads.  KW_CHECKSUM naming the member. */
 int kw_file_verify(kw_file *file, int threads, kw_error *err);
