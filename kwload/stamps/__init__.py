@@ -1,0 +1,1 @@
+"""What a weight file was made of, written beside it: manifests, checksums, and fingerprints of the code of layers."""
