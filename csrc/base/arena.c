@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_LEN = 4096, LAST_LEN = 1 << 20, ALIGN = 8 };
+#include "base/memory.h"
+
+enum { FIRST_LEN = 4096, LAST_LEN = 8 << 20, ALIGN = 8 };
 
 struct kw_arena_block {
     struct kw_arena_block *next;
@@ -19,7 +21,7 @@ struct kw_arena_block {
 /* A new zeroed block of `len` bytes, or NULL. */
 static struct kw_arena_block *make_block(size_t len) {
     if (len > SIZE_MAX - sizeof(struct kw_arena_block)) return NULL;
-    struct kw_arena_block *block = calloc(1, sizeof *block + len);
+    struct kw_arena_block *block = kw_memory_zeroed(sizeof *block + len);
     if (block != NULL) block->len = len;
     return block;
 }
@@ -62,7 +64,7 @@ char *kw_arena_text(kw_arena *arena, const void *bytes, size_t len) {
 void kw_arena_free(kw_arena *arena) {
     for (struct kw_arena_block *block = arena->blocks, *next; block != NULL; block = next) {
         next = block->next;
-        free(block);
+        kw_memory_free(block, sizeof *block + block->len);
     }
     *arena = KW_ARENA_EMPTY;
 }
@@ -73,7 +75,7 @@ int kw_grow(void **items, size_t count, size_t *capacity, size_t item_len, kw_er
     if (*capacity > SIZE_MAX / 2 / item_len) return kw_fail_memory(err);
     void *old; /* copied, not dereferenced: *items has the caller's pointer type */
     memcpy(&old, items, sizeof old);
-    void *grown = realloc(old, wanted * item_len);
+    void *grown = kw_array_resize(old, count * item_len, wanted * item_len);
     if (grown == NULL) return kw_fail_memory(err);
     memcpy(items, &grown, sizeof grown);
     *capacity = wanted;

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/seed.h"
 
 enum { PAGE_SHIFT = 12, LEVEL_SHIFT = 8, LEVEL_COUNT = 7, PAGE_WORDS = (1 << PAGE_SHIFT) / 64 };
@@ -118,12 +119,12 @@ static int make_room(kw_ledger *ledger, size_t more, kw_error *err) {
     if (capacity == ledger->capacity) return 0;
     kw_ledger grown = *ledger;
     grown.capacity = capacity;
-    grown.pages = calloc(capacity, sizeof *grown.pages);
+    grown.pages = kw_memory_zeroed(capacity * sizeof *grown.pages);
     if (grown.pages == NULL) return kw_fail_memory(err);
     if (ledger->seed == 0) grown.seed = kw_seed() | 1;
     for (size_t i = 0; i < ledger->capacity; i++)
         if (ledger->pages[i].key != 0) *find_slot(&grown, ledger->pages[i].key) = ledger->pages[i];
-    free(ledger->pages);
+    kw_memory_free(ledger->pages, ledger->capacity * sizeof *ledger->pages);
     *ledger = grown;
     return 0;
 }
@@ -251,6 +252,6 @@ bool kw_ledger_has(const kw_ledger *ledger, uint64_t off) {
 
 void kw_ledger_free(kw_ledger *ledger) {
     for (size_t i = 0; i < ledger->capacity; i++) free(ledger->pages[i].bits);
-    free(ledger->pages);
+    kw_memory_free(ledger->pages, ledger->capacity * sizeof *ledger->pages);
     *ledger = KW_LEDGER_EMPTY;
 }

@@ -1,5 +1,5 @@
 /* map.h -- a private, read-only mapping of a file, made when someone asks for
- * zero-copy views, and memory for tensors that a backend may adopt.
+ * zero-copy views.
  *
  * A mapping is a promise by whoever owns the file: when the file is overwritten
  * the views change with it, when it is cut, touching the lost pages is SIGBUS.
@@ -23,10 +23,5 @@ typedef struct kw_map {
  * KW_UNSUPPORTED when there is no file. */
 int kw_map_open(kw_source *source, kw_map *out, kw_error *err);
 void kw_map_close(kw_map *map);
-
-/* `len` bytes aligned to 64, not zeroed; large blocks are asked to be huge
- * pages.  NULL when memory is short.  Free with kw_memory_free(p, len). */
-void *kw_memory_alloc(size_t len);
-void kw_memory_free(void *block, size_t len);
 
 #endif

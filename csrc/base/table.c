@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/seed.h"
 
 static const char *const layout_names[] = {
@@ -30,6 +31,17 @@ const char *kw_layout_name(kw_layout layout) {
 
 const char *kw_storage_name(kw_storage storage) {
     return storage_names[(unsigned)storage < sizeof storage_names / sizeof *storage_names ? storage : KW_STORAGE_NONE];
+}
+
+bool kw_length_fits(uint64_t length, uint64_t wanted) { return length == wanted || wanted == KW_LEN_UNKNOWN; }
+
+bool kw_lengths_fit(const uint64_t *shape, unsigned rank, const kw_tensor *wanted) {
+    if (wanted->rank == 1 && wanted->shape[0] == KW_LEN_ANY) return true;
+    if (rank != wanted->rank) return false;
+    for (unsigned axis = 0; axis < rank; axis++) {
+        if (!kw_length_fits(shape[axis], wanted->shape[axis])) return false;
+    }
+    return true;
 }
 
 void kw_table_free(kw_table *table) {
@@ -91,14 +103,14 @@ static struct kw_index_entry *find_entry(const kw_index *index, const char *key,
 static int grow_index(kw_index *index, kw_error *err) {
     kw_index grown = *index;
     grown.capacity = index->capacity == 0 ? 64 : index->capacity * 2;
-    grown.entries = calloc(grown.capacity, sizeof *grown.entries);
+    grown.entries = kw_memory_zeroed(grown.capacity * sizeof *grown.entries);
     if (grown.entries == NULL) return kw_fail_memory(err);
     if (index->capacity == 0) grown.seed[0] = kw_seed(), grown.seed[1] = kw_seed();
     for (size_t i = 0; i < index->capacity; i++) {
         const struct kw_index_entry *entry = &index->entries[i];
         if (entry->key != NULL) *find_entry(&grown, entry->key, entry->hash) = *entry;
     }
-    free(index->entries);
+    kw_memory_free(index->entries, index->capacity * sizeof *index->entries);
     *index = grown;
     return 0;
 }
@@ -121,7 +133,7 @@ uint32_t kw_index_find(const kw_index *index, const char *key) {
 }
 
 void kw_index_free(kw_index *index) {
-    free(index->entries);
+    kw_memory_free(index->entries, index->capacity * sizeof *index->entries);
     *index = KW_INDEX_EMPTY;
 }
 

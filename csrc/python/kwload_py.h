@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/memory.h"
 #include "base/view.h"
 #include "plan/plan.h"
 #include "read/read.h"
@@ -92,7 +93,18 @@ int kw_source_from_object(kw_state *state, PyObject *object, kw_source **out);
 
 /* py_file.c, py_tensor.c */
 extern PyType_Spec kw_file_spec, kw_tensor_spec;
-PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row);
+
+enum { KW_SHAPE_SLOTS = 64 };
+
+/* Tuples of the shapes met lately, by the top bits of their hash. */
+typedef struct kw_shapes {
+    struct kw_shape {
+        PyObject *tuple; /* or NULL */
+        uint32_t row;    /* that has it */
+    } slots[KW_SHAPE_SLOTS];
+} kw_shapes;
+void kw_shapes_clear(kw_shapes *shapes);
+PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row, kw_shapes *shapes);
 kw_file *kw_file_of(PyObject *file);
 kw_opened *kw_opened_of(PyObject *file);
 

@@ -4,14 +4,54 @@
 typedef struct tensor_object {
     PyObject_HEAD
     kw_opened *opened;
+    PyObject *shape; /* tuple, shared by tensors of one shape */
     uint32_t row;
 } tensor_object;
 
-PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row) {
+/* A tuple of lengths. */
+static PyObject *make_shape(const kw_tensor *tensor) {
+    PyObject *tuple = PyTuple_New(tensor->rank);
+    for (int i = 0; tuple != NULL && i < tensor->rank; i++) {
+        PyObject *length = PyLong_FromUnsignedLongLong(tensor->shape[i]);
+        if (length == NULL || PyTuple_SetItem(tuple, i, length) < 0) Py_CLEAR(tuple);
+    }
+    return tuple;
+}
+
+/* The shape of a row as a tuple, the one of an earlier row when it is the same.  A model has thousands of tensors and few
+ * shapes, and every tuple costs the garbage collector. */
+static PyObject *find_shape(kw_shapes *shapes, const kw_tensor *tensors, uint32_t row) {
+    const kw_tensor *tensor = &tensors[row];
+    uint64_t hash = tensor->rank;
+    for (int i = 0; i < tensor->rank; i++) hash = (hash ^ tensor->shape[i]) * 0x9e3779b97f4a7c15u;
+    struct kw_shape *shape = &shapes->slots[hash >> 58];
+    if (shape->tuple != NULL) {
+        const kw_tensor *other = &tensors[shape->row];
+        if (other->rank == tensor->rank &&
+            (tensor->rank == 0 || memcmp(other->shape, tensor->shape, tensor->rank * sizeof *tensor->shape) == 0))
+            return Py_NewRef(shape->tuple);
+    }
+    PyObject *tuple = make_shape(tensor);
+    if (tuple == NULL) return NULL;
+    Py_XDECREF(shape->tuple);
+    *shape = (struct kw_shape){.tuple = Py_NewRef(tuple), .row = row};
+    return tuple;
+}
+
+void kw_shapes_clear(kw_shapes *shapes) {
+    for (size_t i = 0; i < KW_SHAPE_SLOTS; i++) Py_CLEAR(shapes->slots[i].tuple);
+}
+
+PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row, kw_shapes *shapes) {
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    tensor_object *self = (tensor_object *)alloc(type, 0);
-    if (self == NULL) return NULL;
+    PyObject *shape = find_shape(shapes, opened->file->table.tensors, row);
+    tensor_object *self = shape != NULL ? (tensor_object *)alloc(type, 0) : NULL;
+    if (self == NULL) {
+        Py_XDECREF(shape);
+        return NULL;
+    }
     self->opened = kw_opened_retain(opened);
+    self->shape = shape;
     self->row = row;
     return (PyObject *)self;
 }
@@ -22,7 +62,9 @@ static const kw_tensor *row_of(PyObject *object) {
 }
 
 static void tensor_dealloc(PyObject *object) {
-    kw_opened_release(((tensor_object *)object)->opened);
+    tensor_object *self = (tensor_object *)object;
+    kw_opened_release(self->opened);
+    Py_XDECREF(self->shape);
     kw_object_free(object);
 }
 
@@ -43,13 +85,7 @@ static PyObject *tensor_variable(PyObject *object, void *closure) {
 
 static PyObject *tensor_shape(PyObject *object, void *closure) {
     (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    PyObject *tuple = PyTuple_New(tensor->rank);
-    for (int i = 0; tuple != NULL && i < tensor->rank; i++) {
-        PyObject *length = PyLong_FromUnsignedLongLong(tensor->shape[i]);
-        if (length == NULL || PyTuple_SetItem(tuple, i, length) < 0) Py_CLEAR(tuple);
-    }
-    return tuple;
+    return Py_NewRef(((tensor_object *)object)->shape);
 }
 
 static PyObject *tensor_dtype(PyObject *object, void *closure) {

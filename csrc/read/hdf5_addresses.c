@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/seed.h"
 #include "base/table.h"
 
@@ -31,11 +32,11 @@ uint32_t kw_addresses_find(const kw_addresses *map, uint64_t address) {
 static int enlarge(kw_addresses *map, kw_error *err) {
     kw_addresses grown = {.capacity = map->capacity == 0 ? 64 : map->capacity * 2, .count = map->count};
     grown.seed = map->seed != 0 ? map->seed : (kw_seed() | 1);
-    grown.entries = calloc(grown.capacity, sizeof *grown.entries);
+    grown.entries = kw_memory_zeroed(grown.capacity * sizeof *grown.entries);
     if (grown.entries == NULL) return kw_fail_memory(err);
     for (size_t i = 0; i < map->capacity; i++)
         if (map->entries[i].value_plus_1 != 0) *find_slot(&grown, map->entries[i].address) = map->entries[i];
-    free(map->entries);
+    kw_memory_free(map->entries, map->capacity * sizeof *map->entries);
     *map = grown;
     return 0;
 }
@@ -48,6 +49,6 @@ int kw_addresses_add(kw_addresses *map, uint64_t address, uint32_t value, kw_err
 }
 
 void kw_addresses_free(kw_addresses *map) {
-    free(map->entries);
+    kw_memory_free(map->entries, map->capacity * sizeof *map->entries);
     *map = (kw_addresses){0};
 }

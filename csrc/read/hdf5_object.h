@@ -51,7 +51,9 @@ typedef struct kw_walk {
     kw_block segment; /* local heap */
     kw_block symbols; /* symbol table node */
     kw_global_heap heap;
-    kw_addresses objects; /* object header -> node */
+    kw_addresses objects;  /* object header -> node, of the nodes before `indexed` */
+    uint32_t indexed;
+    bool damaged;          /* an object was met that may not have claimed its header */
     kw_link *links; /* of the groups above the current node: a stack */
     size_t link_count, link_capacity;
     kw_header_chunk *chunks; /* continuations of the current header */

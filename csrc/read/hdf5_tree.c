@@ -58,7 +58,6 @@ static int visit(kw_walk *walk, uint32_t node, kw_object *object, kw_error *err)
     kw_hdf5 *hdf5 = walk->hdf5;
     size_t first = walk->link_count;
     uint64_t address = hdf5->nodes[node].address;
-    if (kw_addresses_add(&walk->objects, address, node, err) != 0) return -1;
     object->node = node;
     hdf5->nodes[node].first_attr = hdf5->attr_count;
     if (kw_object_read(walk, address, object, err) != 0) return -1;
@@ -76,6 +75,22 @@ static int visit(kw_walk *walk, uint32_t node, kw_object *object, kw_error *err)
         if (kw_hdf5_note(hdf5, &object->fault, &cause, err) != 0) return -1;
     }
     hdf5->nodes[node].fault = object->fault;
+    if (object->fault.code != KW_OK) walk->damaged = true;
+    return 0;
+}
+
+/* *same is the earlier node of the object at `address`, or KW_NONE; 0 or -1.  A sound object has claimed its header, so
+ * in a sound file where no object has two links nothing is looked up, and the index is never made. */
+static int find_same(kw_walk *walk, uint32_t node, uint64_t address, uint32_t *same, kw_error *err) {
+    const kw_hdf5 *hdf5 = walk->hdf5;
+    *same = KW_NONE;
+    if (!walk->damaged && !kw_ledger_has(&hdf5->more->ledger, address)) return 0;
+    for (; walk->indexed < node; walk->indexed++) {
+        const kw_node *n = &hdf5->nodes[walk->indexed];
+        bool visited = n->kind == KW_NODE_GROUP || n->kind == KW_NODE_DATASET || n->kind == KW_NODE_TYPE;
+        if (visited && kw_addresses_add(&walk->objects, n->address, walk->indexed, err) != 0) return -1;
+    }
+    *same = kw_addresses_find(&walk->objects, address);
     return 0;
 }
 
@@ -112,7 +127,8 @@ static int descend(kw_walk *walk, stack *s, kw_object *object, kw_error *err) {
     hdf5->more->children[family->first + place] = node;
     family->count++;
     if (link.kind != KW_NODE_GROUP) return 0;
-    uint32_t same = kw_addresses_find(&walk->objects, link.address);
+    uint32_t same;
+    if (find_same(walk, node, link.address, &same, err) != 0) return -1;
     if (same != KW_NONE) {
         make_alias(hdf5, node, same);
         return 0;

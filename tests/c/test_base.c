@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 #include "base/map.h"
+#include "base/memory.h"
 #include "base/table.h"
 #include "base/work.h"
 #include "check.h"
