@@ -1,7 +1,7 @@
 """Small files that together have every structure of HDF5 that the reader knows: seeds of the sweep and the fuzzers.
 
-``python tests/seeds.py FOLDER`` writes them; each is under 64 KiB, and the same bytes each time but for
-the times of its objects.
+``python tests/seeds.py FOLDER [FOLDER]`` writes them, and folders that are weights into the second; each is under 64
+KiB, and the same bytes each time but for the times of its objects.
 """
 
 from __future__ import annotations
@@ -413,5 +413,28 @@ def write(folder: Path) -> list[Path]:
     return paths
 
 
+def write_folders(above: Path) -> None:
+    """Writes folders of several files each: an unzipped archive, a preset of shards, and what is none of Keras's."""
+    for name in ("unzipped", "sharded", "orbax/12", "saved"):
+        (above / name).mkdir(parents=True, exist_ok=True)
+    for name in ("unzipped", "sharded"):
+        (above / name / "config.json").write_text('{"class_name": "Sequential"}')
+        (above / name / "metadata.json").write_text('{"keras_version": "3.15.1", "keras_hub_version": "0.18"}')
+    _modern(above / "unzipped" / "model.weights.h5")
+    (above / "sharded" / "tokenizer.json").write_text("{}")
+    for index in range(2):
+        with h5py.File(above / "sharded" / f"model_0000{index}.weights.h5", "w") as file:
+            file[f"layers/dense/vars/{index}"] = values(3)
+            file[f"layers/dense_{index + 1}/vars/0"] = values(4)
+    (above / "sharded" / "model.weights.json").write_text(
+        '{"metadata": {"total_size": 56}, "weight_map": {'
+        '"/layers/dense/vars": ["model_00000.weights.h5", "model_00001.weights.h5"], '
+        '"/layers/dense_1/vars": "model_00000.weights.h5", "/layers/dense_2/vars": "model_00001.weights.h5"}}'
+    )
+    (above / "saved" / "saved_model.pb").write_bytes(b"x")
+
+
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        write_folders(Path(sys.argv[2]))

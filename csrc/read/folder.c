@@ -19,20 +19,23 @@
 
 bool kw_is_folder(const kw_source *source) { return kw_source_path(source) != NULL && kw_source_fd(source) < 0; }
 
-/* Whether there is something of this name, file or folder. */
-static bool exists(const kw_source *folder, const char *name) {
+/* Whether there is something of this name, file or folder: 1 or 0; -1 with KW_MEMORY. */
+static int exists(const kw_source *folder, const char *name, kw_error *err) {
     kw_source *source;
     kw_error why = {0};
-    if (kw_source_open_sibling(folder, name, &source, &why) < 0)
+    if (kw_source_open_sibling(folder, name, &source, &why) < 0) {
+        if (why.code == KW_MEMORY) return *err = why, -1;
         return why.code == KW_DIRECTORY || why.code == KW_DENIED;
+    }
     kw_source_release(source);
-    return true;
+    return 1;
 }
 
-static bool any_exists(const kw_source *folder, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (exists(folder, names[i])) return true;
-    return false;
+/* The same for any of several names. */
+static int any_exists(const kw_source *folder, const char *const *names, size_t count, kw_error *err) {
+    int there = 0;
+    for (size_t i = 0; there == 0 && i < count; i++) there = exists(folder, names[i], err);
+    return there;
 }
 
 /* All bytes of a JSON file; *out is empty when it is not there, or cannot be read, for which there is a fault then. */
@@ -64,11 +67,14 @@ static int read_texts(kw_build *build, kw_error *err) {
     return kw_build_blame(build, &why, "metadata.json", err);
 }
 
-static kw_content kind_of(const kw_build *build) {
+/* An unzipped archive or a preset; 0, or -1. */
+static int tell_kind(kw_build *build, kw_error *err) {
     static const char *const of_preset[] = {"tokenizer.json", "preprocessor.json", "task.json"};
-    bool preset = kw_build_find_meta(build, "keras_hub_version") != NULL ||
-                  any_exists(build->file->source, of_preset, sizeof of_preset / sizeof *of_preset);
-    return preset ? KW_CONTENT_PRESET_FOLDER : KW_CONTENT_KERAS_FOLDER;
+    int preset = kw_build_find_meta(build, "keras_hub_version") != NULL;
+    if (!preset) preset = any_exists(build->file->source, of_preset, sizeof of_preset / sizeof *of_preset, err);
+    if (preset < 0) return -1;
+    build->file->content = preset ? KW_CONTENT_PRESET_FOLDER : KW_CONTENT_KERAS_FOLDER;
+    return 0;
 }
 
 /* Adds model.weights.h5, which is open, as a part. */
@@ -95,46 +101,59 @@ static int add_shards(kw_build *build, kw_shards *shards, kw_error *err) {
     return result;
 }
 
-/* A folder called by a number: how Keras itself tells Orbax's steps. */
-static bool has_step(const kw_source *folder) {
+/* Whether there is a folder called by a number, how Keras itself tells Orbax's steps: 1 or 0; -1 with KW_MEMORY. */
+static int has_step(const kw_source *folder, kw_error *err) {
     enum { LISTED_MAX = 1000 };
-    bool found = false;
+    int found = 0;
     const struct dirent *item;
     DIR *listing = opendir(kw_source_path(folder));
-    if (listing == NULL) return false;
-    for (int i = 0; !found && i < LISTED_MAX && (item = readdir(listing)) != NULL; i++) {
+    if (listing == NULL) return 0;
+    for (int i = 0; found == 0 && i < LISTED_MAX && (item = readdir(listing)) != NULL; i++) {
         kw_source *file;
         kw_error why = {0};
         if (item->d_name[strspn(item->d_name, "0123456789")] != '\0') continue;
         if (kw_source_open_sibling(folder, item->d_name, &file, &why) == 0) kw_source_release(file);
-        found = why.code == KW_DIRECTORY;
+        if (why.code == KW_DIRECTORY) found = 1;
+        if (why.code == KW_MEMORY) *err = why, found = -1;
     }
     (void)closedir(listing);
     return found;
 }
 
-/* A folder without weights of Keras: named when something tells what it is. */
-static int name_other(kw_build *build, kw_error *err) {
+/* What a folder without model.weights.h5 is, by a name in it; KW_CONTENT_UNKNOWN when none tells.  0, or -1. */
+static int tell_other(const kw_source *folder, kw_content *out, kw_error *err) {
+    static const char *const of_saved[] = {"saved_model.pb"}, *const of_checkpoint[] = {"checkpoint"};
+    static const char *const of_pickles[] = {"model.weights.npz"};
     static const char *const of_orbax[] = {"_CHECKPOINT_METADATA", "_METADATA",           "manifest.ocdbt",
                                            "orbax.checkpoint",     "checkpoint_metadata", "pytree.orbax-checkpoint"};
-    const kw_source *folder = build->file->source;
-    kw_content content = KW_CONTENT_UNKNOWN;
-    if (exists(folder, "saved_model.pb"))
-        content = KW_CONTENT_SAVED_MODEL;
-    else if (any_exists(folder, of_orbax, sizeof of_orbax / sizeof *of_orbax))
-        content = KW_CONTENT_ORBAX;
-    else if (exists(folder, "checkpoint"))
-        content = KW_CONTENT_TF_CHECKPOINT;
-    else if (!exists(folder, "model.weights.npz") && has_step(folder))
-        content = KW_CONTENT_ORBAX;
-    else if (!exists(folder, "model.weights.npz"))
+    static const struct {
+        kw_content content;
+        const char *const *names;
+        size_t count;
+    } kinds[] = {{KW_CONTENT_SAVED_MODEL, of_saved, 1},
+                 {KW_CONTENT_ORBAX, of_orbax, sizeof of_orbax / sizeof *of_orbax},
+                 {KW_CONTENT_TF_CHECKPOINT, of_checkpoint, 1},
+                 {KW_CONTENT_KERAS_FOLDER, of_pickles, 1}};
+    int there = 0;
+    *out = KW_CONTENT_UNKNOWN;
+    for (size_t i = 0; there == 0 && i < sizeof kinds / sizeof *kinds; i++) {
+        there = any_exists(folder, kinds[i].names, kinds[i].count, err);
+        if (there > 0) *out = kinds[i].content;
+    }
+    if (there == 0 && (there = has_step(folder, err)) > 0) *out = KW_CONTENT_ORBAX;
+    return there < 0 ? -1 : 0;
+}
+
+/* A folder without weights of Keras: named when something tells what it is. */
+static int name_other(kw_build *build, kw_error *err) {
+    kw_content content;
+    if (tell_other(build->file->source, &content, err) < 0) return -1;
+    if (content == KW_CONTENT_UNKNOWN)
         return kw_fail(err, KW_DIRECTORY, KW_NOWHERE, "a folder without model.weights.h5");
-    if (content == KW_CONTENT_UNKNOWN) {
-        build->file->content = KW_CONTENT_KERAS_FOLDER;
+    build->file->content = content;
+    if (content == KW_CONTENT_KERAS_FOLDER)
         return kw_build_fault(build, KW_UNSUPPORTED, 0, "model.weights.npz", 0, 0, err,
                               "weights as .npz are pickles, which Keras since 3.9 does not load either");
-    }
-    build->file->content = content;
     return kw_build_fault(build, content == KW_CONTENT_ORBAX ? KW_NOT_WEIGHTS : KW_UNSUPPORTED, 0, "", 0, 0, err, "%s",
                           kw_content_phrase(content));
 }
@@ -145,13 +164,15 @@ int kw_folder_open(kw_build *build, kw_shards *shards, kw_error *err) {
     bool opened = kw_source_open_sibling(build->file->source, "model.weights.h5", &weights, &why) == 0;
     *shards = (kw_shards){.arena = KW_ARENA_EMPTY, .kind = KW_KERAS_V3};
     if (!opened && why.code == KW_MEMORY) return *err = why, -1;
-    bool sharded = !opened && why.code == KW_NOT_FOUND && exists(build->file->source, "model.weights.json");
-    if (!opened && !sharded && why.code == KW_NOT_FOUND) return name_other(build, err);
-    if (read_texts(build, err) < 0) {
+    int sharded = 0;
+    if (!opened && why.code == KW_NOT_FOUND) {
+        sharded = exists(build->file->source, "model.weights.json", err);
+        if (sharded <= 0) return sharded < 0 ? -1 : name_other(build, err);
+    }
+    if (read_texts(build, err) < 0 || tell_kind(build, err) < 0) {
         kw_source_release(weights);
         return -1;
     }
-    build->file->content = kind_of(build);
     if (opened) return add_weights(build, weights, err);
     if (sharded) return add_shards(build, shards, err);
     return kw_build_fault(build, why.code, why.at, "model.weights.h5", 0, 0, err, "%s", why.detail);

@@ -150,7 +150,8 @@ static outcome run(const char *path) {
     kw_source *source = NULL;
     kw_file *file = NULL;
     kw_error err = {0};
-    if (kw_source_open_path(path, &source, &err) == 0) {
+    if (kw_source_open_path(path, &source, &err) == 0 ||
+        (err.code == KW_DIRECTORY && kw_source_open_folder(path, &source, &err) == 0)) {
         out.opened = kw_file_open(source, NULL, &file, &err);
         if (out.opened == 0) {
             out.tensors = file->table.tensor_count;
@@ -161,7 +162,7 @@ static outcome run(const char *path) {
         kw_file_free(file);
         kw_source_release(source);
     }
-    if (err.code != KW_OK) out.code = err.code;
+    if (out.opened < 0) out.code = err.code;
     return out;
 }
 
