@@ -71,6 +71,7 @@
     X(407, SIGNATURE_CONTRADICTS, "signature-contradicts")                     \
     X(408, SIGNATURE_FAILED, "signature-failed")                               \
     X(409, SIGNATURE_CONFIRMS, "signature-confirms")                           \
+    X(410, SHAPES_NOT_KNOWN, "shapes-not-known")                               \
     X(501, NOT_FINITE, "not-finite")                                           \
     X(502, ZEROED, "zeroed-block")                                             \
     X(503, LOSSY, "lossy-cast")                                                \

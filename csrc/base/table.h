@@ -24,6 +24,10 @@
 
 #define KW_NONE UINT32_MAX
 
+/* In the shape of a model's variable: a length that nobody knows; as the only one: any number of them. */
+#define KW_LEN_UNKNOWN UINT64_MAX
+#define KW_LEN_ANY (UINT64_MAX - 1)
+
 /* X(NAME, "slug") */
 #define KW_LAYOUTS(X)                                                               \
     X(UNKNOWN, "unknown")           /* not looked at */                             \
@@ -160,6 +164,10 @@ typedef struct kw_table {
     kw_slot *slots;
     uint32_t tensor_count, group_count, slot_count;
 } kw_table;
+
+/* True when a length is the one that a model wants, or nobody knows which that is; the same of all lengths. */
+bool kw_length_fits(uint64_t length, uint64_t wanted);
+bool kw_lengths_fit(const uint64_t *shape, unsigned rank, const kw_tensor *wanted);
 
 void kw_table_free(kw_table *table); /* frees the arena; safe on a zeroed table */
 

@@ -475,9 +475,7 @@ kw_made_end kw_made_convert(const kw_group *to, const kw_table *model, kw_made_h
 }
 
 bool kw_made_fits(const kw_made *made, const kw_tensor *variable) {
-    if (made->own) return true;
-    if (made->rank != variable->rank) return false;
-    return made->rank == 0 || memcmp(made->shape, variable->shape, made->rank * sizeof *made->shape) == 0;
+    return made->own || kw_lengths_fit(made->shape, made->rank, variable);
 }
 
 bool kw_made_is_blind(const kw_made *made) {

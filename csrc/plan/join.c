@@ -115,9 +115,7 @@ uint32_t kw_join_variable(const kw_join *join, uint32_t model_group, uint32_t i)
     return join->model->slots[join->model->groups[model_group].first + i].tensor;
 }
 
-bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b) {
-    return a->rank == b->rank && (a->rank == 0 || memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0);
-}
+bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b) { return kw_lengths_fit(a->shape, a->rank, b); }
 
 kw_fit kw_join_fit(const kw_join *join, uint32_t file_group, uint32_t model_group) {
     const kw_group *to = &join->model->groups[model_group];

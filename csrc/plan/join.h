@@ -107,6 +107,7 @@ uint32_t kw_join_tensor(const kw_join *join, uint32_t file_group, uint32_t i);
 /* The i-th variable of a model group. */
 uint32_t kw_join_variable(const kw_join *join, uint32_t model_group, uint32_t i);
 
+/* True when `a` has the shape that the model's `b` wants, as far as that is known. */
 bool kw_shapes_equal(const kw_tensor *a, const kw_tensor *b);
 
 /* How file group `f` (or KW_NONE) fits model group `g`. */

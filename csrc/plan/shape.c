@@ -42,7 +42,7 @@ static const kw_tensor *file_tensor(const kw_join *join, uint32_t g, uint32_t i)
 static int32_t first_axis(const kw_tensor *a, const kw_tensor *b) {
     if (a->rank != b->rank) return -1;
     int32_t axis = 0;
-    while (axis < a->rank && a->shape[axis] == b->shape[axis]) axis++;
+    while (axis < a->rank && kw_length_fits(a->shape[axis], b->shape[axis])) axis++;
     return axis < a->rank ? axis : -1;
 }
 
@@ -55,7 +55,7 @@ static bool follows(const shape_cause *cause, uint64_t have, uint64_t want) {
 /* The first axis that differs and does not follow from the cause; -1: all follow. */
 static int32_t find_unexplained(const shape_cause *cause, const kw_tensor *a, const kw_tensor *b) {
     for (int32_t axis = 0; axis < a->rank; axis++) {
-        if (a->shape[axis] != b->shape[axis] && !follows(cause, a->shape[axis], b->shape[axis])) return axis;
+        if (!kw_length_fits(a->shape[axis], b->shape[axis]) && !follows(cause, a->shape[axis], b->shape[axis])) return axis;
     }
     return -1;
 }
@@ -91,7 +91,7 @@ static bool is_same_heads(const kw_join *join, uint32_t g, const shape_cause *ca
         const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
         if (a->rank != b->rank) return false;
         for (unsigned axis = 0; axis < a->rank; axis++) {
-            if (a->shape[axis] == b->shape[axis]) continue;
+            if (kw_length_fits(a->shape[axis], b->shape[axis])) continue;
             if (!has_change(join, cause->group, a->shape[axis], b->shape[axis])) return false;
         }
     }
@@ -134,7 +134,7 @@ static const shape_cause *find_cause(const kw_join *join, const cause_list *caus
 static int32_t find_new_axis(const cause_list *causes, const kw_tensor *a, const kw_tensor *b) {
     if (a->rank != b->rank) return -1;
     for (int32_t axis = 0; axis < a->rank; axis++) {
-        bool known = a->shape[axis] == b->shape[axis];
+        bool known = kw_length_fits(a->shape[axis], b->shape[axis]);
         for (uint32_t i = 0; !known && i < causes->count; i++) {
             known = follows(&causes->items[i], a->shape[axis], b->shape[axis]) && axis + 1 < a->rank;
         }
@@ -150,7 +150,7 @@ static void find_base(const kw_join *join, uint32_t g, shape_cause *cause) {
         const kw_tensor *a = file_tensor(join, g, i), *b = model_tensor(join, g, i);
         for (unsigned axis = 0; a->rank == b->rank && axis < a->rank; axis++) {
             shape_cause base = {a->shape[axis], b->shape[axis], cause->finding, cause->group};
-            if (base.file != base.model && follows(&base, cause->file, cause->model)) *cause = base;
+            if (!kw_length_fits(base.file, base.model) && follows(&base, cause->file, cause->model)) *cause = base;
         }
     }
 }

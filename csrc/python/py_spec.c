@@ -32,8 +32,14 @@ static void *room(kw_arena *arena, Py_ssize_t count, size_t size) {
     return items;
 }
 
+/* A length; None is one that nobody knows. */
+static uint64_t parse_length(PyObject *object) {
+    return object == Py_None ? KW_LEN_UNKNOWN : PyLong_AsUnsignedLongLong(object);
+}
+
+/* None is a shape of which nothing is known. */
 static int parse_shape(kw_arena *arena, PyObject *object, kw_tensor *tensor) {
-    PyObject *shape = PySequence_Tuple(object);
+    PyObject *shape = object == Py_None ? PyTuple_Pack(1, Py_None) : PySequence_Tuple(object);
     if (shape == NULL) return -1;
     Py_ssize_t rank = PyTuple_Size(shape);
     uint64_t *lengths = rank > UINT8_MAX ? NULL : room(arena, rank, sizeof *lengths);
@@ -41,10 +47,11 @@ static int parse_shape(kw_arena *arena, PyObject *object, kw_tensor *tensor) {
     int result = lengths == NULL ? -1 : 0;
     if (rank > UINT8_MAX) PyErr_SetString(PyExc_ValueError, "too many axes");
     for (Py_ssize_t i = 0; result == 0 && i < rank; i++) {
-        lengths[i] = PyLong_AsUnsignedLongLong(PyTuple_GetItem(shape, i));
+        lengths[i] = parse_length(PyTuple_GetItem(shape, i));
         if (PyErr_Occurred()) result = -1;
-        if (result == 0 && !kw_mul(count, lengths[i], &count)) count = 0;
+        if (lengths[i] == KW_LEN_UNKNOWN || !kw_mul(count, lengths[i], &count)) count = 0;
     }
+    if (result == 0 && object == Py_None) lengths[0] = KW_LEN_ANY;
     Py_DECREF(shape);
     tensor->shape = lengths;
     tensor->rank = (uint8_t)rank;

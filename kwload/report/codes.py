@@ -517,6 +517,15 @@ _ENTRIES: Final = (
         "signature speaks of variables, not of what is computed from them.",
     ),
     Entry(
+        410,
+        "shapes-not-known",
+        "fit",
+        "{what} could not be checked: {why}",
+        "An architecture says which layers there are. The variables of a class of your own stand in its code, and what "
+        "its calls return too; behind it shapes are known as far as settings tell them. What is not known is left "
+        "out of the comparison, and what is known is compared.",
+    ),
+    Entry(
         501,
         "not-finite",
         "fit",
