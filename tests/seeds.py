@@ -359,6 +359,48 @@ def _foreign(path: Path, libver: str = "earliest") -> None:
             file.create_dataset("szip", data=values(64), chunks=(32,), compression="szip", compression_opts=("nn", 8))
 
 
+@seed("links.weights.h5")
+def _links(path: Path) -> None:
+    """Links where Keras 3 has groups and variables, and keys that are no numbers."""
+    with h5py.File(path, "w") as file:
+        modern(file)
+        file["layers/scale/vars/scale"], file["layers/scale/vars/b"] = values(2), values(2)
+        file["layers/again"] = file["layers/dense"]
+        file["layers/soft"] = h5py.SoftLink("/layers/dense")
+        file["layers/vars_soft/vars"] = h5py.SoftLink("/layers/dense/vars")
+        file["layers/key_soft/vars/0"] = h5py.SoftLink("/layers/dense/vars/0")
+        file["layers/outside"] = h5py.ExternalLink("other.h5", "/")
+
+
+@seed("lists.h5")
+def _lists(path: Path) -> None:
+    """Lists of names that name what is not there, and repeat themselves; one is no text."""
+    with h5py.File(path, "w") as file:
+        legacy(file)
+        file.attrs["layer_names"] = ["dense", "gone", "bn", "dense", "number"]
+        file["bn"].attrs["weight_names"] = ["bn/gamma:0", "bn/lost:0", "bn/gamma:0"]
+        file.create_group("number").attrs["weight_names"] = [1, 2]
+        file.create_group("top_level_model_weights").attrs["weight_names"] = ["w:0"]
+
+
+@seed("keras-0.h5")
+def _keras_0(path: Path) -> None:
+    """Counts instead of names; one layer is not there, one has less than it says."""
+    with h5py.File(path, "w") as file:
+        file.attrs["nb_layers"] = 3
+        for layer, params in ((0, 2), (2, 1)):
+            group = file.create_group(f"layer_{layer}")
+            group.attrs["nb_params"] = params
+            group["param_0"] = values(2)
+
+
+@seed("hugging-face.h5")
+def _hugging_face(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["bert/a/kernel:0"], file["bert/b/kernel:0"] = values(2), values(3)
+        file.attrs["layer_names"] = ["bert/a/kernel:0", "bert/b/kernel:0", "bert/lost:0"]
+
+
 @seed("many-layers.weights.h5")
 def _many_layers(path: Path) -> None:
     with h5py.File(path, "w") as file:

@@ -137,6 +137,9 @@ static void make_plan(kw_file *file, outcome *out) {
     for (uint32_t i = 0; i < file->table.tensor_count; i++) {
         if (file->table.tensors[i].group == KW_NONE) return; /* no model's variable is */
     }
+    for (uint32_t i = 0; i < file->table.slot_count; i++) {
+        if (file->table.slots[i].tensor == KW_NONE) return; /* nor is one that is not there */
+    }
     if (kw_plan_make(&file->table, &file->table, NULL, &rules, &plan, &err) == 0) {
         out->findings = plan->finding_count;
         kw_plan_free(plan);
