@@ -113,6 +113,11 @@ static PyObject *tensor_offset(PyObject *object, void *closure) {
     return PyLong_FromUnsignedLongLong(tensor->off + kw_source_base(part->source));
 }
 
+static PyObject *tensor_big_endian(PyObject *object, void *closure) {
+    (void)closure;
+    return PyBool_FromLong(row_of(object)->big_endian);
+}
+
 static PyObject *tensor_nbytes(PyObject *object, void *closure) {
     (void)closure;
     return PyLong_FromUnsignedLongLong(row_of(object)->nbytes);
@@ -150,6 +155,7 @@ static PyGetSetDef tensor_getset[] = {
     {"dtype", tensor_dtype, NULL, "Name of the element type, as NumPy and Keras write it.", NULL},
     {"file", tensor_file, NULL, "The file that holds the bytes: the file itself, or a shard.", NULL},
     {"offset", tensor_offset, NULL, "Of the first byte in `file`; None when the bytes are not contiguous.", NULL},
+    {"big_endian", tensor_big_endian, NULL, "Whether the bytes of a value lie in that order in the file.", NULL},
     {"nbytes", tensor_nbytes, NULL, "Bytes of the values in memory.", NULL},
     {"storage", tensor_storage, NULL, "contiguous, compact, chunked or fill.", NULL},
     {"unmarked", tensor_unmarked, NULL, "Whether it is two opaque bytes, taken as bfloat16 with no type recorded.", NULL},
