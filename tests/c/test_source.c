@@ -71,6 +71,18 @@ static void test_paths_that_are_no_files(void) {
     check_refused(in_folder("secret"), KW_DENIED, EACCES);
 }
 
+/* Who may not look into the folder; root, who may, becomes somebody else for it. */
+static void test_a_file_that_may_not_be_read(void) {
+    enum { NOBODY = 65534 };
+    bool root = geteuid() == 0;
+    write_file("secret", 10);
+    CHECK_EQ(chmod(in_folder("secret"), 0), 0);
+    if (root && seteuid(NOBODY) != 0) return;
+    check_refused(in_folder("secret"), KW_DENIED, EACCES);
+    if (root) CHECK_EQ(seteuid(0), 0);
+    CHECK_EQ(unlink(in_folder("secret")), 0);
+}
+
 static void test_links_and_empty_files(void) {
     kw_error err = {0};
     kw_source *source = NULL;
@@ -406,6 +418,7 @@ int main(void) {
     strcpy(folder, "/tmp/kwload-source-XXXXXX");
     if (mkdtemp(folder) == NULL) return 1;
     RUN(test_paths_that_are_no_files);
+    RUN(test_a_file_that_may_not_be_read);
     RUN(test_links_and_empty_files);
     RUN(test_a_file);
     RUN(test_a_callback);
