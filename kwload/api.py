@@ -101,16 +101,22 @@ class Examined:
         )
 
 
-def examine(model: Any, source: Source, call: Call) -> Examined:
+def examine(model: Any, source: Source, call: Call, *, targets: bool = False) -> Examined:
     """Opens the file, describes the model and joins the two; touches neither.
 
-    Raises TypeError for something that is no model or no file, ValueError for an option that names no layer. Whatever
-    is wrong with the file itself becomes a failure or a finding.
+    With *targets* the model may be an architecture.
+
+    Raises TypeError for something that is no model or no file, ValueError for an option that names no layer, or an
+    architecture that is none. Whatever is wrong with the file itself becomes a failure or a finding.
     """
     from kwload.spec import described, live, other
 
+    architecture = None
     if not described.is_model(model):
-        raise TypeError(f"expected a Keras model, not {type(model).__name__}")
+        if not (targets and _is_target(model)):
+            raise TypeError(f"expected a Keras model{' or an architecture' * targets}, not {type(model).__name__}")
+        core_source(source)  # that the two were exchanged is said first
+        architecture = _architecture(model)
     asked = other.parse(call.keras) if call.keras is not None else None
     target, name = core_source(source)
     examined = Examined(name, call)
@@ -122,6 +128,9 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
         return examined
     examined.writer = locks.writer_of(target) if isinstance(target, bytes) else None
     examined.lap("open")
+    if architecture is not None:
+        _examine_architecture(examined, file, architecture, asked)
+        return examined
     examined.model = live.describe(model, file.layout)
     examined.signed = _signed(model, call.custom_objects)
     examined.lap("describe")
@@ -135,6 +144,33 @@ def examine(model: Any, source: Source, call: Call) -> Examined:
         examined.meaning = meaning.compare_opened(file, model, examined.model, examined.plan)
         examined.lap("meaning")
     return examined
+
+
+def _is_target(model: Any) -> bool:
+    """Whether an architecture may stand there."""
+    if isinstance(model, (Mapping, str, bytes, os.PathLike)) or callable(getattr(model, "read", None)):
+        return True
+    from kwload.spec.architecture.target import Target
+
+    return isinstance(model, Target)
+
+
+def _architecture(target: Any) -> Any:
+    """The architecture that a target holds; ValueError when it holds none."""
+    from kwload.spec.architecture import target as targets
+
+    return target if isinstance(target, targets.Target) else targets.read(target)
+
+
+def _examine_architecture(examined: Examined, file: _core.File, architecture: Any, asked: Any) -> None:
+    """Describes an architecture for the file and joins the two."""
+    from kwload.spec.architecture import of_file
+
+    examined.model, keras = of_file(architecture, file, asked, examined.call.custom_objects)
+    examined.reader = keras.said
+    examined.lap("describe")
+    examined.plan = _plan(file, examined.model, None, examined.path, examined.call)
+    examined.lap("plan")
 
 
 def _there(model: Any, described: Any, file: _core.File, asked: Any, call: Call) -> Any:
@@ -186,6 +222,10 @@ def _units(file: _core.File, model: Any, there: Any) -> list[Any]:
     old = facts.get("keras_version", "1").split(".")[0] == "1" or facts.get("backend") == "theano"
     if not old and model.keras.flavour == "keras" and (there is None or there.keras.flavour == "keras"):
         return []
+    if hasattr(model, "things"):
+        from kwload.spec.architecture.units import units_of
+
+        return units_of(model.keras, model.things)
     from kwload.spec import units
 
     return units.units_of(model.keras, model.objects)
@@ -291,8 +331,10 @@ def check(
 
     Parameters
     ----------
-    model : keras.Model or tf_keras.Model
-        A live model. It is described, never changed.
+    model : keras.Model, tf_keras.Model, dict, str, os.PathLike or bytes
+        A live model, which is described and never changed. Or an architecture, for which no Keras is needed: a
+        configuration (``model.get_config()``, ``model.to_json()``), or the path of what holds one: a JSON file, a
+        ``.keras`` archive or folder, a whole-model ``.h5`` file.
     path : str, os.PathLike, bytes or file object
         As for :func:`kwload.open`.
     by_name : bool, optional
@@ -310,7 +352,7 @@ def check(
     keras : str, optional
         Predict for this Keras instead of the model's own; it need not be installed: ``"3.8"``, ``"2.15"``, ``"2.3.1"``,
         ``"tf_keras 2.16"``. The prediction is about the same architecture there, and ``unknown`` with the reason where
-        nobody can tell what that is.
+        nobody can tell what that is. An architecture is by default that of the Keras that wrote it.
     custom_objects : dict, optional
         Names of your own classes -> a signature (:func:`kwload.signature`), the class, or a pair of both. A signature
         of a class in the model is held against the layers of that class.
@@ -323,11 +365,13 @@ def check(
     Raises
     ------
     TypeError
-        ``model`` is not a Keras model, or ``path`` is nothing that can be opened.
+        ``model`` is neither a Keras model nor an architecture, or ``path`` is nothing that can be opened.
     ValueError
-        An option names a layer that is not there, or ``keras`` no version. A bad weight file never raises.
+        An option names a layer that is not there, ``keras`` no version, or ``model`` holds no architecture that can be
+        read. A bad weight file never raises.
     """
-    examined = examine(model, path, Call(by_name, skip_mismatch, only, skip, mapping, values, keras, custom_objects))
+    call = Call(by_name, skip_mismatch, only, skip, mapping, values, keras, custom_objects)
+    examined = examine(model, path, call, targets=True)
     if examined.file is not None:
         try:
             _read(examined, examined.file)

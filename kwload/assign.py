@@ -149,7 +149,8 @@ def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
     own_rows: set[int] = set()
     own: list[tuple[Any, list[tuple[str, int]]]] = []
     start = 0
-    for at, (obj, group) in enumerate(zip(model.objects, model.groups, strict=True)):
+    objects = model.objects or [None] * len(model.groups)  # an architecture has none
+    for at, (obj, group) in enumerate(zip(objects, model.groups, strict=True)):
         end = start + len(group[4])
         if model.nodes and group[3] & Flag.OWN_LOAD:
             own_rows.update(range(start, end))

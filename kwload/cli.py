@@ -132,6 +132,14 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
     "the import path. Without it: what load_model would make of the files.",
 )
 @click.option(
+    "--config",
+    "config",
+    metavar="PATH",
+    type=_FILE,
+    help="The model by its architecture alone, without Keras: config.json, the text of model.to_json(), a .keras or "
+    "whole-model .h5 file.",
+)
+@click.option(
     "--input-shape",
     "input_shape",
     multiple=True,
@@ -161,6 +169,7 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 def check_command(
     files: tuple[str, ...],
     reference: str | None,
+    config: str | None,
     input_shape: tuple[str, ...],
     by_name: bool,
     skip_mismatch: bool,
@@ -173,13 +182,19 @@ def check_command(
 ) -> None:
     """Whether weight files fit a model, and what Keras would do with them. The model is never touched.
 
-    Without --model: whether load_model makes a model of them.
+    Without --model or --config: whether load_model makes a model of them.
     """
     import kwload
 
-    if reference is None and (input_shape or by_name or skip_mismatch or values != "on"):
-        raise click.UsageError("these options are about a model: give one with --model")
-    model = None if reference is None else _model(reference, input_shape)
+    if reference is not None and config is not None:
+        raise click.UsageError("--model and --config both say which model: give one of them")
+    if reference is None and config is None and (input_shape or by_name or skip_mismatch or values != "on"):
+        raise click.UsageError("these options are about a model: give one with --model or --config")
+    if config is not None and input_shape:
+        raise click.UsageError("--input-shape builds the model of --model; an architecture says its own")
+    model = _model(reference, input_shape) if reference is not None else None
+    if config is not None:
+        model = _architecture(config)
     reports = (
         kwload.check_model(path, keras=keras)
         if model is None
@@ -265,6 +280,16 @@ def _model(reference: str, input_shape: tuple[str, ...]) -> object:
 
         last = traceback.extract_tb(error.__traceback__)[-1]
         _usage(f"{reference} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})")
+
+
+def _architecture(path: str) -> object:
+    """The architecture behind ``--config``, read once; a usage error when there is none."""
+    from kwload.spec.architecture import target
+
+    try:
+        return target.read(path)
+    except ValueError as error:
+        _usage(str(error), "'--config'")
 
 
 def _usage(message: str, option: str = "'--model'") -> NoReturn:

@@ -284,6 +284,8 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         return Prediction(context.keras, "raises", PredictedError("BlockingIOError", "", ""))
     if errors and outcome != "raises":  # how Keras ends on bytes that cannot be read depends on the place
         return Prediction(context.keras, "unknown", reason=_UNREAD)
+    if _is_open(context, plan):
+        return Prediction(context.keras, "unknown", reason=getattr(context.model, "unsure", None))
     right = {pair[1]: pair[0] for pair in plan.pairs}
     wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
     return Prediction(
@@ -294,6 +296,14 @@ def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts])
         assigned=_overwritten(context, plan, state=outcome == "raises"),
         wrong=wrong if outcome == "loads_wrong" else 0,
     )
+
+
+def _is_open(context: Context, plan: PlanFacts) -> bool:
+    """Whether what an architecture leaves open decides what Keras does: also where it raises for that very layer."""
+    if getattr(context.model, "unsure", None) is None:
+        return False
+    rows: frozenset[int] | None = getattr(context.model, "open_rows", None)
+    return plan.prediction["outcome"] != "raises" or rows is None or plan.prediction["error_group"] in rows
 
 
 def _overwritten(context: Context, plan: PlanFacts, *, state: bool) -> int:

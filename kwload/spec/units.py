@@ -24,12 +24,12 @@ Unit: TypeAlias = tuple[
 filters), shape of the first weight or None, units)``: a layer, followed by the layers inside; *units* counts them all.
 *known* is False for a class that only has the name of one of Keras's."""
 
-_CONVOLUTIONS: Final = frozenset({"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D"})
+CONVOLUTIONS: Final = frozenset({"Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D"})
 _RECURRENT: Final = frozenset({"GRU", "LSTM", "CuDNNGRU", "CuDNNLSTM"})
-_MODELS: Final = frozenset({"Model", "Sequential", "Functional"})
+MODELS: Final = frozenset({"Model", "Sequential", "Functional"})
 _WRAPPERS: Final = frozenset({"Bidirectional", "TimeDistributed"})
-_CONCERNED: Final = _CONVOLUTIONS | _RECURRENT | _MODELS | _WRAPPERS
-_DEEPEST: Final = 60
+CONCERNED: Final = CONVOLUTIONS | _RECURRENT | MODELS | _WRAPPERS
+DEEPEST: Final = 60
 
 
 def units_of(keras: Keras, objects: Iterable[Any]) -> list[list[Unit]]:
@@ -42,7 +42,7 @@ def units_of(keras: Keras, objects: Iterable[Any]) -> list[list[Unit]]:
     objects : iterable of object
         ``Model.objects`` of a description for the legacy layouts.
     """
-    return [_all(keras, obj) if type(obj).__name__ in _CONCERNED else [] for obj in objects]
+    return [_all(keras, obj) if type(obj).__name__ in CONCERNED else [] for obj in objects]
 
 
 def _all(keras: Keras, top: Any) -> list[Unit]:
@@ -54,28 +54,28 @@ def _all(keras: Keras, top: Any) -> list[Unit]:
 
 def _add(keras: Keras, layer: Any, found: list[Unit], depth: int) -> None:
     at = len(found)
-    found.append(_UNKNOWN)
+    found.append(UNKNOWN)
     try:
         name, known, *facts = _facts(keras, layer)
-        for inside in _inside(layer) if depth < _DEEPEST else ():
+        for inside in _inside(layer) if depth < DEEPEST else ():
             _add(keras, inside, found, depth + 1)
-        known = known and depth < _DEEPEST
+        known = known and depth < DEEPEST
     except Exception:  # noqa: BLE001 - a class of the user's own, or a layer that was not built
         del found[at + 1 :]
-        found[at] = _UNKNOWN
+        found[at] = UNKNOWN
         return
     found[at] = (name, known, *facts, len(found) - at)
 
 
-_UNKNOWN: Final[Unit] = ("", False, (0, 0, 0, 0), (False, False), (0, 0), None, 1)
+UNKNOWN: Final[Unit] = ("", False, (0, 0, 0, 0), (False, False), (0, 0), None, 1)
 
 
 def _facts(keras: Keras, layer: Any) -> list[Any]:
     name = type(layer).__name__
-    model = name in _MODELS
+    model = name in MODELS
     window = tuple(layer.kernel_size) if name == "Conv1D" else (0,)
     filters = int(layer.filters) if name == "Conv1D" else 0
-    first = name in _CONVOLUTIONS and layer.data_format == "channels_first"
+    first = name in CONVOLUTIONS and layer.data_format == "channels_first"
     after = name == "GRU" and bool(layer.reset_after)
     trainable, fixed = layer.trainable_weights, layer.non_trainable_weights
     weights = [*trainable, *fixed] if keras.flavour == "tf_keras" else layer.weights
@@ -103,6 +103,6 @@ def _inside(layer: Any) -> list[Any]:
         return [layer.forward_layer, layer.backward_layer]
     if name == "TimeDistributed":
         return [layer.layer]
-    if name in _MODELS:
+    if name in MODELS:
         return [inside for inside in layer.layers if inside.weights]
     return []

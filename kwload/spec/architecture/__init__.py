@@ -8,7 +8,9 @@ configuration names is imported or run.
 The result is the description that :func:`kwload.spec.live.describe` gives of a live model, without live objects.
 """
 
+from kwload.spec.architecture.adopt import adopted
 from kwload.spec.architecture.describe import Described, Unverified, describe
 from kwload.spec.architecture.make import ArchitectureError
+from kwload.spec.architecture.opened import of_file
 
-__all__ = ["ArchitectureError", "Described", "Unverified", "describe"]
+__all__ = ["ArchitectureError", "Described", "Unverified", "adopted", "describe", "of_file"]

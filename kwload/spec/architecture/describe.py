@@ -11,7 +11,7 @@ from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
 from kwload.spec.architecture.make import ArchitectureError, Maker
-from kwload.spec.architecture.things import Thing
+from kwload.spec.architecture.things import Thing, Weight
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
 
 
@@ -42,17 +42,26 @@ class Described(Model):
     ----------
     things : list of Thing
         The layer of each group.
+    rows : list of list of Weight
+        Its variables; ``variables`` has them in one list.
     unverified : list of Unverified
         What is not known of it, in order.
     unsure : str or None
         Why nobody can say that Keras loads the file, as the end of a sentence.
+    open_rows : frozenset of int, or None
+        The groups of which that is so; None for all.
+    said : str
+        Where the configuration stands: ``"model.keras"``.
     errors : list of SignatureError
         What users' signatures raised.
     """
 
     things: list[Thing] = field(default_factory=list)
+    rows: list[list[Weight]] = field(default_factory=list)
     unverified: list[Unverified] = field(default_factory=list)
     unsure: str | None = None
+    open_rows: frozenset[int] | None = frozenset()
+    said: str = ""
     errors: list[Any] = field(default_factory=list)
 
 
@@ -91,10 +100,13 @@ def describe(
         graph = Graph(keras, result)
         graph.run(model)
         result.things.extend(graph.things)
+        result.rows.extend(graph.variables(made) for made in graph.things)
     else:
-        groups, things = groups_of(keras, model)
+        groups, things, weights = groups_of(keras, model)
         result.groups.extend(groups)
         result.things.extend(things)
+        result.rows.extend(weights)
+    result.variables.extend(weight for row in result.rows for weight in row)
     return result
 
 

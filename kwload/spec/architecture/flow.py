@@ -3,8 +3,8 @@
     inputs --> layer --> layer --+--> layer      a layer's input is the output of what its first call refers to
                  \\--> layer ----/
 
-Keras 3 records the shapes of most layers; Keras 1 and 2 in whole-model `.h5` files and ``to_json()`` those of the inputs
-alone.  A shape that cannot be known is None, and so is what follows from it.
+Keras 3 records the shapes of most layers; Keras 1 and 2, in whole-model `.h5` files and ``to_json()``, those of the
+inputs alone.  A shape that cannot be known is None, and so is what follows from it.
 """
 
 from __future__ import annotations

@@ -153,14 +153,14 @@ class Maker:
     def _net(self, raw: Raw, shape: Shapes, policy: str, trainable: bool) -> Thing:
         config = entries.config_of(raw)
         made = self._begun(raw, trainable)
-        made.is_sequential = not entries.is_graph(raw)
+        is_sequential = not entries.is_graph(raw)
         made.layers = []
         policy = entries.policy_of(config, policy)
         flow = Flow(raw, shape, self.output)
         for number, layer in enumerate(entries.layers_of(raw) or []):
             if self.keras.flavour == "keras" and entries.is_operation(layer):
                 continue
-            if made.is_sequential and number == 0 and entries.full_name(layer) == "InputLayer":
+            if is_sequential and number == 0 and entries.full_name(layer) == "InputLayer":
                 continue
             made.layers.append(self._within(flow, layer, policy, made.trainable))
         _name(made.layers)
@@ -180,7 +180,8 @@ class Maker:
 
     def _begun(self, raw: Raw, trainable: bool) -> Thing:
         own = entries.config_of(raw).get("trainable")
-        return Thing(entries.class_of(raw), entries.name_of(raw), own if isinstance(own, bool) else trainable)
+        trained = own if isinstance(own, bool) else trainable
+        return Thing(entries.class_of(raw), entries.name_of(raw), trained, config=entries.config_of(raw))
 
     def _layer(self, raw: Raw, shape: Shapes, policy: str, trainable: bool) -> Thing:
         config = entries.config_of(raw)

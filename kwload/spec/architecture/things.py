@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from kwload.spec.signature import Shape
 
@@ -58,14 +59,14 @@ class Thing:
         Variables, and ``(attribute, layer or box)``, in the order in which they are made.
     layers : list of Thing, or None
         Of a Sequential or functional model, in the order of ``model.layers``.
-    inputs : list of Thing
-        Of a Sequential: its input layer, which ``layers`` leaves out.
     flags : int
         Of :class:`kwload.spec.described.Flag`: how it takes its variables.
     mode : str or None
         How it is quantized.
     why : str or None
-        Why its variables are not known, as the end of a sentence.
+        Its class as it is recorded, when nobody knows which variables that has.
+    config : mapping
+        Its settings.
     """
 
     cls: str
@@ -76,8 +77,8 @@ class Thing:
     flags: int = 0
     mode: str | None = None
     why: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
     is_lora: bool = False
-    is_sequential: bool = False
 
     def own(self) -> list[Weight]:
         """Its own variables, in the order in which they are made."""
