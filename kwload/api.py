@@ -168,6 +168,7 @@ def _examine_architecture(examined: Examined, file: _core.File, architecture: An
 
     examined.model, keras = of_file(architecture, file, asked, examined.call.custom_objects)
     examined.reader = keras.said
+    examined.signed = examined.model.failed
     examined.lap("describe")
     examined.plan = _plan(file, examined.model, None, examined.path, examined.call)
     examined.lap("plan")

@@ -152,6 +152,10 @@ def build_report(
             from kwload.report.versions import version_findings
 
             found += version_findings(context)
+    if getattr(model, "unverified", ()) and not damaged:
+        from kwload.report.not_known import not_known
+
+        found += not_known(context)
     if prediction is not None and plan is not None:
         found = _with_keras(context, found, prediction, plan)
     if plan is not None and not damaged:
@@ -168,6 +172,7 @@ def build_report(
         times=dict(times or {}),
         contents=container.contents(context),
         values={context.tensors[item.tensor].path: item.values for item in seen},
+        architecture=getattr(model, "said", None),
     )
 
 
@@ -262,6 +267,8 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
         matched = len(_weights(context, taken | left_with_others(context)))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
+        if getattr(context.model, "unverified", ()):
+            counts["unchecked"] = getattr(context.model, "unchecked", 0)
     return {"tensors": len(context.tensors), **counts}
 
 

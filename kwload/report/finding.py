@@ -235,6 +235,8 @@ class Report:
     values : mapping of str to Values
         What was seen of the values of each tensor that the call loads, by its path in the file; empty with
         ``values=False``.
+    architecture : str or None
+        Where the architecture stands that the file was held against; None for a live model.
     """
 
     path: str
@@ -248,6 +250,7 @@ class Report:
     contents: Contents | None = None
     loaded: bool = False
     values: Mapping[str, Values] = field(default_factory=dict)
+    architecture: str | None = None
 
     @property
     def ok(self) -> bool:

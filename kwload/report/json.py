@@ -27,6 +27,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "findings": [_plain(asdict(finding)) for finding in report.findings],
         "pairs": [{"tensor": tensor, "variable": variable} for tensor, variable in report.pairs],
         "undecidable": [list(group) for group in report.undecidable],
+        "architecture": report.architecture,
         "values": {path: _values(seen) for path, seen in report.values.items()},
         "times": dict(report.times),
     }

@@ -47,8 +47,10 @@ def verdict(report: Report, *, strict: bool = False) -> str:
         said = _refusal(report.errors[0]) if report.errors else "ok"
     elif report.ok:
         done = "loaded," if report.loaded else _fits(report) if matched == wanted else "ok,"
-        share = "all" if matched == wanted != 1 else f"{matched:,} of"
+        unchecked = report.counts.get("unchecked", 0)
+        share = "all" if matched == wanted != 1 and not unchecked else f"{max(0, matched - unchecked):,} of"
         said = f"{done} {share} {plural(wanted, 'variable')} {match_}"
+        said += f", {unchecked:,} could not be checked" if unchecked else ""
     elif not matched and (counts := _layer_counts(report)) is not None:
         said = f"{plural(counts[0], 'layer')} in the file, {counts[1]:,} in the model: order matches none"
     elif matched < wanted:
@@ -182,7 +184,7 @@ def render(report: Report, *, all: bool = False, concise: bool = False, strict: 
         Warnings refuse too, and the verdict says so.
     """
     first = verdict(report, strict=strict)
-    last = [line for line in (found(report), prediction(report)) if line]
+    last = [line for line in (found(report), _architecture(report), prediction(report)) if line]
     alike = undecidable(report)
     if concise:
         pressing = [*report.errors, *report.warnings]
@@ -196,6 +198,11 @@ def render(report: Report, *, all: bool = False, concise: bool = False, strict: 
     room = None if all else BUDGET - len(lines) - (len(last) + 1 if last else 0)
     lines += _details(report, room)
     return "\n".join([*lines, "", *last] if last else lines)
+
+
+def _architecture(report: Report) -> str | None:
+    """What stands for the model, when no model was built."""
+    return f"the model is the architecture in {report.architecture}" if report.architecture is not None else None
 
 
 def _headlines(findings: Sequence[Finding], everything: bool) -> list[str]:

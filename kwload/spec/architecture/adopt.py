@@ -42,6 +42,7 @@ def adopted(described: Described, file: FileFacts) -> Described:
         nodes=found.nodes,
         variables=found.weights,
         unverified=found.unverified,
+        unchecked=found.unchecked,
         unsure=found.unsure or _unsure(found.unverified),
         open_rows=frozenset(found.open_rows) if found.unsure is None else None,
     )
@@ -78,20 +79,25 @@ class _Adopting:
         self.rows: list[list[Weight]] = list(described.rows)
         self.unverified: list[Unverified] = []
         self.unsure: str | None = None
+        self.unchecked = 0
+        self.places = described.places
         self.open_rows: set[int] = set()
 
     @property
     def weights(self) -> list[Weight]:
         return [weight for row in self.rows for weight in row]
 
-    def note(self, row: int, what: str, layer: str = "", inner: Thing | None = None) -> None:
-        """Says once of a layer what is not known of it."""
-        group, made = self.groups[row], inner if inner is not None else self.things[row]
+    def note_class(self, row: int, layer: str, made: Thing, count: int | None) -> None:
+        """Says of a layer that nobody knows its class, and how many tensors stand in its place."""
         self.open_rows.add(row)
-        at = layer or (group[4][0][2] if group[4] else "") or group[1] or group[0]
-        cls = made.why or made.cls
-        if not any(each.layer == at for each in self.unverified[-64:]):
-            self.unverified.append(Unverified(at, cls, what))
+        self.unverified.append(Unverified(layer, made.why or made.cls, "signature" if made.failed else "class", count))
+
+    def note_shapes(self, row: int) -> None:
+        """Says of the layers in a group that some lengths of their variables are not known."""
+        self.open_rows.add(row)
+        cls = self.groups[row][2]
+        layers = dict.fromkeys(each[2] for each in self.groups[row][4] if not _is_known(each))
+        self.unverified += [Unverified(layer, cls, "shape") for layer in layers]
 
     def shapes_in(self, slots: Sequence[int]) -> list[tuple[int, ...] | None]:
         return [self.tensors[row].shape if row >= 0 else None for row in slots]
@@ -148,10 +154,11 @@ class _V3(_Adopting):
         for at, made in enumerate(self.things):
             group = self.groups[at]
             if made.why is not None:
-                self.note(at, "class")
-                self.take(at)
+                count = self.take(at)
+                self.unchecked += count
+                self.note_class(at, self.places[at], made, count)
             elif any(not _is_known(row) for row in group[4]):
-                self.note(at, "shape")
+                self.note_shapes(at)
                 self.fill(at, self.source(at))
         self.nodes = [(row, tuple(edges)) for row, edges in self.edges]
 
@@ -169,20 +176,22 @@ class _V3(_Adopting):
         found = [self.slots(place) for place in places]
         return next((slots for slots in found if self.fits(group, slots)), found[0] if found else [])
 
-    def take(self, at: int) -> None:
-        """All that the file has at the place of a layer, and below it."""
+    def take(self, at: int) -> int:
+        """Takes all that the file has at the place of a layer, and below it; how many tensors that are."""
         path, name, cls, flags, _ = self.groups[at]
-        layer = name or path
+        layer = self.places[at]
         place = self.by_path.get(path)
         if place is not None:
             self.groups[at] = (path, name, cls, flags, self.rows_at(at, place, layer))
         nodes = {path: self.node_of[at]}
+        count = len(self.groups[at][4])
         prefix = f"{path}/"
         start = bisect_left(self.paths, (prefix, -1))
         for below, place in self.paths[start:]:
             if not below.startswith(prefix):
                 break
-            self.add(below, place, nodes)
+            count += self.add(below, place, nodes)
+        return count
 
     def rows_at(self, at: int, place: int, layer: str) -> tuple[Variable, ...]:
         keys = sorted((key, row) for key, row in self.file.groups[place][3] if row >= 0 and key.isdecimal())
@@ -195,8 +204,8 @@ class _V3(_Adopting):
         self.rows[at] = [Weight(row[0], row[3], row[4], True) for row in rows]
         return rows
 
-    def add(self, path: str, place: int, nodes: dict[str, int]) -> None:
-        """A layer inside one that nobody knows, and the attributes that lead to it."""
+    def add(self, path: str, place: int, nodes: dict[str, int]) -> int:
+        """Adds a layer inside one that nobody knows, and the attributes that lead to it; how many variables it has."""
         at = path
         missing: list[str] = []
         while at not in nodes:
@@ -212,6 +221,7 @@ class _V3(_Adopting):
             self.edges.append((row, []))
             if each == path:
                 self.groups[row] = (each, self.file.groups[place][1], "", 0, self.rows_at(row, place, each))
+        return len(self.rows[-1])
 
 
 # ---- the legacy layouts: by name, and by order where the counts leave no choice ----
@@ -240,14 +250,15 @@ class _Legacy(_Adopting):
             if not gaps and all(_is_known(row) for row in group[4]):
                 continue
             source = sources.get(at)
+            count = self.take(at, source) if gaps and source is not None else 0
+            self.unchecked += count
+            is_open = bool(gaps) and at not in sources
             for path, inner in gaps:
-                self.note(at, "class", path, inner)
-            if gaps and source is not None:
-                self.take(at, source)
-            elif gaps and at not in sources and not group[4]:
+                self.note_class(at, path, inner, None if is_open or len(gaps) > 1 else count)
+            if is_open and not group[4]:
                 self.unsure = f"whether `{gaps[0][1].why}` has variables is not known"
             if any(not _is_known(row) for row in self.groups[at][4]):
-                self.note(at, "shape")
+                self.note_shapes(at)
                 self.fill(at, self.slots(self.file.groups[source]) if source is not None else [])
 
     def pair(self) -> dict[int, int | None]:
@@ -271,13 +282,14 @@ class _Legacy(_Adopting):
             found.setdefault(at, place)
         return found
 
-    def take(self, at: int, source: int) -> None:
-        """The weights of the file where a layer has parts that nobody knows: what is known before and behind stays."""
+    def take(self, at: int, source: int) -> int:
+        """Takes the weights of the file where a layer has parts that nobody knows; how many. What is known before and
+        behind stays."""
         path, name, cls, flags, rows = self.groups[at]
         slots = self.file.groups[source][3]
         before, behind = _around(self.keras, self.things[at])
         if len(slots) < len(rows):
-            return
+            return 0
         made = [self.row(slot, row, name or path) for slot, row in slots]
         head, tail = rows[:before], rows[len(rows) - behind :]
         middle = made[before : len(made) - behind]
@@ -285,6 +297,7 @@ class _Legacy(_Adopting):
         own = self.rows[at]
         kept = [Weight(row[0], row[3], row[4], True) for row in middle]
         self.rows[at] = [*own[:before], *kept, *own[len(rows) - behind :]]
+        return len(middle)
 
     def row(self, slot: str, row: int, layer: str) -> Variable:
         variable = slot.removesuffix(":0").rpartition("/")[2] or slot

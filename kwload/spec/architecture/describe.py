@@ -12,6 +12,7 @@ from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
 from kwload.spec.architecture.make import ArchitectureError, Maker
 from kwload.spec.architecture.things import Thing, Weight
+from kwload.spec.confirm import Verdict
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
 
 
@@ -25,13 +26,16 @@ class Unverified:
         Its path: ``"encoder/scale"``.
     cls : str
         Its class as it is recorded.
-    what : {"class", "shape"}
-        Nobody knows its variables, or some of their lengths.
+    what : {"class", "shape", "signature"}
+        Nobody knows its variables, or some of their lengths; or the signature that is to say them failed.
+    count : int or None
+        Tensors of the file that stand in its place; None when that cannot be told.
     """
 
     layer: str
     cls: str
     what: str
+    count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +46,33 @@ class Described(Model):
     ----------
     things : list of Thing
         The layer of each group.
+    places : list of str
+        Its path as people know it: ``"encoder/scale"``.
     rows : list of list of Weight
         Its variables; ``variables`` has them in one list.
     unverified : list of Unverified
         What is not known of it, in order.
     unsure : str or None
         Why nobody can say that Keras loads the file, as the end of a sentence.
+    unchecked : int
+        Variables that are the file's own, because nobody knows those of the layer.
     open_rows : frozenset of int, or None
         The groups of which that is so; None for all.
     said : str
         Where the configuration stands: ``"model.keras"``.
-    errors : list of SignatureError
-        What users' signatures raised.
+    failed : list of Verdict
+        The users' signatures that could not be used.
     """
 
     things: list[Thing] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     rows: list[list[Weight]] = field(default_factory=list)
     unverified: list[Unverified] = field(default_factory=list)
     unsure: str | None = None
+    unchecked: int = 0
     open_rows: frozenset[int] | None = frozenset()
     said: str = ""
-    errors: list[Any] = field(default_factory=list)
+    failed: list[Verdict] = field(default_factory=list)
 
 
 def describe(
@@ -95,17 +105,20 @@ def describe(
         raise ArchitectureError(_no_model(tree))
     maker = Maker(keras, custom_objects or {}, backend_format or "channels_last")
     model = maker.thing(tree)
-    result = Described(keras, True, errors=maker.errors)
+    result = Described(keras, True)
     if layout in V3_LAYOUTS:
         graph = Graph(keras, result)
         graph.run(model)
         result.things.extend(graph.things)
+        result.places.extend(graph.places)
         result.rows.extend(graph.variables(made) for made in graph.things)
     else:
         groups, things, weights = groups_of(keras, model)
         result.groups.extend(groups)
         result.things.extend(things)
+        result.places.extend(group[0] for group in groups)
         result.rows.extend(weights)
+    result.failed.extend(maker.verdicts.values())
     result.variables.extend(weight for row in result.rows for weight in row)
     return result
 

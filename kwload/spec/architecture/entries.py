@@ -28,6 +28,12 @@ def full_name(raw: Raw) -> str:
     return name if isinstance(name, str) else ""
 
 
+def registered_name(raw: Raw) -> str:
+    """What a class of the user's own is registered as: ``"My>Scale"``."""
+    registered = raw.get("registered_name")
+    return registered if isinstance(registered, str) and registered else full_name(raw)
+
+
 def class_of(raw: Raw) -> str:
     """The class's own name: ``"Scale"`` of ``"My>Scale"``."""
     name = full_name(raw).rpartition(">")[2]

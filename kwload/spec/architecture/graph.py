@@ -36,6 +36,8 @@ class Graph:
         self.rows: list[int] = []
         self.things: list[Thing] = []
         """The thing of each group."""
+        self.places: list[str] = []
+        """Its path by names: ``"encoder/dense"``."""
         self.seen: dict[int, int] = {}
         self.alive: list[object] = []
 
@@ -57,6 +59,7 @@ class Graph:
         layer = "" if parent is None else f"{parent}/{own}" if parent else own
         self.result.groups.append(group_of(made, path, layer, self.variables(made), self.is_keras3))
         self.things.append(made)
+        self.places.append(layer)
         prefix = f"{path}/" if path else ""
         for name, value in self.attributes(made):
             if isinstance(value, Thing):

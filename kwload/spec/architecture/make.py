@@ -13,6 +13,7 @@ from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.flow import Flow
 from kwload.spec.architecture.things import Box, Thing, Weight, things_in
+from kwload.spec.confirm import Verdict
 from kwload.spec.described import NO_COUNT, OWN_LOAD, Keras
 from kwload.spec.signature import Shapes, Signature, Sub, Var
 
@@ -53,7 +54,8 @@ class Maker:
         self.no_signatures = registry.is_empty(custom_objects)
         self.left = MOST_THINGS
         self.depth = 0
-        self.errors: list[registry.SignatureError] = []
+        self.failed: dict[int, registry.SignatureError] = {}
+        self.verdicts: dict[tuple[object, ...], Verdict] = {}
 
     # ---- what is said of a layer ----
 
@@ -77,8 +79,7 @@ class Maker:
             try:
                 return entry.call(entries.config_of(raw), shape)
             except registry.SignatureError as error:
-                if not any(str(error) == str(known) for known in self.errors):
-                    self.errors.append(error)
+                self.failed[id(raw)] = error
                 return None
         if entries.is_foreign(raw):
             return None
@@ -88,6 +89,17 @@ class Maker:
             )
         except table.ConfigError as error:
             raise ArchitectureError(f"{_called(raw)}: {error}") from None
+
+    def note_failure(self, raw: Raw, made: Thing) -> bool:
+        """Keeps what a signature raised for this layer, once for all layers; False when none did."""
+        error = self.failed.get(id(raw))
+        if error is None:
+            return False
+        place = (error.file, error.line)
+        key = (error.name, error.reason, place)
+        verdict = self.verdicts.setdefault(key, Verdict(made.cls, error.name, place, failed=error.reason))
+        verdict.layers.append(made.name or made.cls)
+        return True
 
     def output(self, raw: Raw, shape: Shapes) -> Shapes:
         """What a layer makes of a shape, None for what cannot be known."""
@@ -191,7 +203,8 @@ class Maker:
             return made
         found = self.signature(raw, shape)
         if found is None:
-            made.why = entries.full_name(raw)
+            made.why = entries.registered_name(raw)
+            made.failed = self.note_failure(raw, made)
             return made
         made.mode = entries.mode_of(policy) if made.cls in _STATED else None
         made.flags = self._flags(made, config)

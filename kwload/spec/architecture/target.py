@@ -1,8 +1,8 @@
 """What a check is asked to hold a file against, when it is no live model: where its architecture stands.
 
-    dict, JSON text                   as it is
-    config.json, model.to_json()      by its first character
-    .keras, whole-model .h5, folder   what :class:`kwload._core.File` reads as its configuration
+dict, JSON text                   as it is
+config.json, model.to_json()      by its first character
+.keras, whole-model .h5, folder   what :class:`kwload._core.File` reads as its configuration
 """
 
 from __future__ import annotations
@@ -192,5 +192,3 @@ def _by_dialect(tree: Raw) -> Asked:
             return _asked("tf_keras", _NEWEST_2)
         todo += (layers_of(layer) or [])[:8]
     return _asked("keras", _NEWEST)
-
-

@@ -65,6 +65,8 @@ class Thing:
         How it is quantized.
     why : str or None
         Its class as it is recorded, when nobody knows which variables that has.
+    failed : bool
+        Whether that is because its signature says nothing that can be used.
     config : mapping
         Its settings.
     """
@@ -77,6 +79,7 @@ class Thing:
     flags: int = 0
     mode: str | None = None
     why: str | None = None
+    failed: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     is_lora: bool = False
 
