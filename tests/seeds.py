@@ -229,7 +229,9 @@ def _chunk_indexes(path: Path) -> None:
 def libhdf5() -> ctypes.CDLL:
     """The libhdf5 that h5py has loaded, for what h5py does not offer; identifiers of h5py are valid in it."""
     lines = Path("/proc/self/maps").read_text().splitlines()
-    return ctypes.CDLL(next(line.split()[-1] for line in lines if "/libhdf5" in line and "_hl" not in line))
+    found = [line.split()[-1] for line in lines if "/libhdf5" in line and "_hl" not in line]
+    # A wheel of h5py brings its own, which is another one than kwload's.
+    return ctypes.CDLL(next((path for path in found if "/h5py" in path), found[0]))
 
 
 def call(name: str, *arguments: Any) -> None:

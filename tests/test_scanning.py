@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import seeds
 from click.testing import CliRunner
 
 import kwload
@@ -141,3 +142,74 @@ def test_shards_of_one_save_and_a_wrong_total(tmp_path: Path, weights: Path) -> 
         text = {"metadata": {"total_size": total}, "weight_map": shards}
         (tmp_path / "m.weights.json").write_text(json.dumps(text))
         assert codes(tmp_path / "m.weights.json") == found
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(9, 1), (10, 1), (12, 1), (16, bytes(2)), (18, bytes(2)), (20, 8), (32, 0), (72, 3)],
+    ids=["free space", "root entry", "shared headers", "leaf nodes", "inner nodes", "flags", "free space at", "cache"],
+)
+def test_a_superblock_that_libhdf5_refuses_is_damage_and_its_tensors_are_listed(
+    at: int, value: int | bytes, weights: Path
+) -> None:
+    data = bytearray(weights.read_bytes())
+    new = bytes([value]) if isinstance(value, int) else value
+    data[at : at + len(new)] = new
+    weights.write_bytes(data)
+    with pytest.raises(OSError, match="Unable"):
+        h5py.File(weights)
+    report = kwload.scan(weights)
+    assert [finding.code for finding in report.findings] == ["KW204"]
+    with kwload.open(weights) as file:
+        assert file["layers/dense/vars/0"].shape == (64, 32)
+
+
+def test_values_behind_the_end_that_the_superblock_tells(weights: Path) -> None:
+    data = bytearray(weights.read_bytes())
+    with h5py.File(weights) as file:
+        end = file["layers/dense/vars/0"].id.get_offset() + 8000
+    data[40:48] = end.to_bytes(8, "little")
+    weights.write_bytes(data)
+    assert "KW204" in codes(weights)
+
+
+def test_a_user_defined_link_is_no_external_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    seeds._user_link(path)
+    report = kwload.scan(path)
+    assert [finding.code for finding in report.findings] == ["KW601"]
+    assert "a user-defined link of kind 187" in str(report)
+
+
+def number_of(bits: int, of: type[np.generic]) -> h5py.h5t.TypeID:
+    number = h5py.h5t.py_create(np.dtype(of)).copy()
+    if of is np.float32:
+        number.set_fields(bits - 1, bits - 9, 8, 0, bits - 9)
+    number.set_precision(bits)
+    return number
+
+
+@pytest.mark.parametrize(
+    ("bits", "of", "said"),
+    [(17, np.int32, "integer of 17 bits in 4 bytes"), (20, np.float32, "float of 20 bits in 4 bytes")],
+)
+def test_a_number_of_odd_precision_is_named(bits: int, of: type[np.generic], said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        h5py.h5d.create(file.id, b"odd", number_of(bits, of), h5py.h5s.create_simple((3,)))
+        file["plain"] = np.ones(3)
+    with kwload.open(path) as file:
+        assert {tensor.path: tensor.dtype for tensor in file.tensors} == {"odd": said, "plain": "float64"}
+        with pytest.raises(kwload.WeightsFileError, match=said):
+            file["odd"]
+
+
+def test_a_chunk_whose_filters_were_all_skipped(tmp_path: Path) -> None:
+    path, values = tmp_path / "a.h5", np.arange(32, dtype="f4")
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("x", (32,), "f4", chunks=(16,), compression="gzip", shuffle=True, fletcher32=True)
+        for start in (0, 16):
+            data.id.write_direct_chunk((start,), values[start : start + 16].tobytes(), filter_mask=0b111)
+    with kwload.open(path) as file:
+        assert (file["x"] == values).all()
+    assert codes(path) == {}

@@ -35,6 +35,7 @@ typedef enum kw_node_kind {
     KW_NODE_TYPE,     /* a named datatype */
     KW_NODE_SOFT,     /* soft link: `target` */
     KW_NODE_EXTERNAL, /* external link: `target` is "file:path" */
+    KW_NODE_USER,     /* user-defined link: `target` says of which kind */
     KW_NODE_ALIAS     /* hard link to an object seen already: `target` is its path */
 } kw_node_kind;
 
@@ -101,7 +102,7 @@ struct kw_hdf5 {
     uint64_t end;        /* end of file that the superblock declares, absolute in the source */
     bool truncated;      /* source is shorter than `end` */
     bool interrupted;    /* the superblock was never finished: root header zeroed, or end is undefined/stale */
-    kw_fault fault;      /* the walk could not even start at the root */
+    kw_fault fault;      /* the walk could not even start at the root, or the superblock has a field that may not be */
     struct kw_hdf5_private *more; /* sizes, ledger, global heap cache */
 };
 

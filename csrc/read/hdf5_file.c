@@ -1,7 +1,7 @@
 /* hdf5_file.c -- the superblock, and opening a file.
  *
  *   user block?  | 0x89 HDF \r \n 0x1a \n | at 0, 512, 1024, 2048, ...
- *   version 0, 1 |versions ....|offset size|length size|.|leaf K|node K|flags 32| (1: chunk K) |
+ *   version 0, 1 |versions 0.0.|offset size|length size|.|leaf K|node K|flags 32| (1: chunk K) |
  *                |base|free space|end of file|driver| root: name off|header|cache|.|scratch 16|
  *   version 2, 3 |version|offset size|length size|flags|base|extension|end of file|root header|checksum|
  *
@@ -21,10 +21,11 @@
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
-enum { SUPERBLOCK_MAX = 128, OPEN_FOR_WRITING = 1 };
+enum { SUPERBLOCK_MAX = 128, OPEN_FOR_WRITING = 1, CACHED_SOFT_LINK = 2, STATUS_FLAGS = 7 };
 
 typedef struct superblock {
     uint64_t root, extension, driver, end;
+    kw_fault wrong; /* a field that is not what it must be, and is not needed to read on */
 } superblock;
 
 /* Finds the signature: 0 with *at, or KW_NOT_WEIGHTS. */
@@ -71,21 +72,56 @@ static uint64_t read_stored(kw_cursor *c, const kw_hdf5_sizes *sizes) {
     return kw_cursor_address(c, &plain);
 }
 
+/* Keeps the first thing that the specification does not allow: libhdf5 opens no such file. */
+static void demand(superblock *sb, bool holds, uint64_t at, const char *detail) {
+    if (!holds && sb->wrong.code == KW_OK) sb->wrong = (kw_fault){KW_CORRUPT, at, detail};
+}
+
+/* The versions of what the superblock leads to, of which there is one each; a reserved byte stands between. */
+static void read_versions(kw_cursor *c, superblock *out) {
+    uint64_t at = kw_cursor_at(c);
+    uint8_t free_space = kw_cursor_u8(c), root = kw_cursor_u8(c);
+    kw_cursor_skip(c, 1);
+    uint8_t shared = kw_cursor_u8(c);
+    demand(out, free_space == 0, at, "the superblock names a version of free-space storage that there is not");
+    demand(out, root == 0, at + 1, "the superblock names a version of the root's entry that there is not");
+    demand(out, shared == 0, at + 3, "the superblock names a version of shared headers that there is not");
+}
+
+/* The sizes of nodes, none of which may be 0; how much of it is used each node says itself. */
+static void read_node_sizes(kw_hdf5 *hdf5, kw_cursor *c, superblock *out) {
+    kw_cursor_skip(c, 1);
+    uint64_t at = kw_cursor_at(c);
+    uint16_t leaf = kw_cursor_u16(c), inner = kw_cursor_u16(c);
+    demand(out, leaf > 0 && inner > 0, at, "the superblock says that the nodes of groups have no room");
+    hdf5->more->status_flags = kw_cursor_u32(c);
+    demand(out, hdf5->more->status_flags <= STATUS_FLAGS, at + 4, "the superblock has flags that there are not");
+    if (hdf5->superblock == 0) return;
+    at = kw_cursor_at(c);
+    demand(out, kw_cursor_u16(c) > 0, at, "the superblock says that the nodes of chunk indexes have no room");
+    kw_cursor_skip(c, 2);
+}
+
+/* The root's entry of a symbol table. */
+static void read_root(kw_cursor *c, const kw_hdf5_sizes *sizes, superblock *out) {
+    kw_cursor_skip(c, sizes->offset_len);
+    out->root = kw_cursor_address(c, sizes);
+    uint64_t at = kw_cursor_at(c);
+    demand(out, kw_cursor_u32(c) <= CACHED_SOFT_LINK, at, "the root's entry says that it holds what there is not");
+}
+
 static int read_v0(kw_hdf5 *hdf5, kw_cursor *c, superblock *out, kw_error *err) {
-    kw_cursor_skip(c, 4);
+    read_versions(c, out);
     uint64_t at = kw_cursor_at(c);
     uint8_t offset_len = kw_cursor_u8(c), length_len = kw_cursor_u8(c);
-    kw_cursor_skip(c, 5); /* the sizes of group nodes: each says itself how much of it is used */
-    hdf5->more->status_flags = kw_cursor_u32(c);
-    if (hdf5->superblock == 1) kw_cursor_skip(c, 4);
+    read_node_sizes(hdf5, c, out);
     if (set_sizes(hdf5, offset_len, length_len, at, err) != 0) return -1;
     const kw_hdf5_sizes *sizes = &hdf5->more->sizes;
-    uint64_t base = read_stored(c, sizes);
-    kw_cursor_skip(c, offset_len);
+    uint64_t base = read_stored(c, sizes), free_at = kw_cursor_at(c);
+    demand(out, read_stored(c, sizes) == KW_NOWHERE, free_at, "the superblock leads to free space, which is not stored");
     out->end = read_stored(c, sizes);
     out->driver = kw_cursor_address(c, sizes);
-    kw_cursor_skip(c, offset_len);
-    out->root = kw_cursor_address(c, sizes);
+    read_root(c, sizes, out);
     out->extension = KW_NOWHERE;
     if (c->short_) return kw_fail(err, KW_TRUNCATED, kw_source_size(hdf5->source), "superblock is cut");
     set_end(hdf5, base, out->end);
@@ -166,6 +202,7 @@ static int read_file(kw_hdf5 *hdf5, kw_error *err) {
     if (result != 0) result = kw_hdf5_note(hdf5, &hdf5->fault, &cause, err);
     else if (hdf5->node_count == 1) hdf5->fault = hdf5->nodes[0].fault;
     if (hdf5->fault.code == KW_INTERRUPTED) hdf5->interrupted = true;
+    if (hdf5->fault.code == KW_OK) hdf5->fault = sb.wrong;
     free_walk(&walk);
     return result == 0 ? kw_extents_claim(hdf5, err) : result;
 }

@@ -81,8 +81,8 @@ static int read_target(kw_hdf5 *hdf5, kw_cursor *c, unsigned kind, kw_link *link
         link->target = read_external(hdf5, value, err);
     } else {
         char text[32];
-        int text_len = snprintf(text, sizeof text, "user-defined link %u", kind);
-        link->kind = KW_NODE_EXTERNAL;
+        int text_len = snprintf(text, sizeof text, "kind %u", kind);
+        link->kind = KW_NODE_USER;
         link->target = copy_target(hdf5, text, (size_t)text_len, err);
     }
     return link->target != NULL ? 0 : -1;

@@ -123,8 +123,16 @@ static uint8_t read_bool(kw_cursor *c, kw_type_head h) {
     return values[0] == 0 && values[1] == 1 ? KW_DTYPE_BOOL : KW_DTYPE_NONE;
 }
 
-/* The type in words, for one that has no dtype; NULL when memory is short. */
-static const char *describe(kw_arena *arena, kw_type_head h) {
+/* How many bits of an element are the number's, when the cursor is behind the head of a number's type; 0 for all. */
+static unsigned odd_precision(kw_cursor c, kw_type_head h) {
+    if (h.class_ != KW_CLASS_INTEGER && h.class_ != KW_CLASS_FLOAT && h.class_ != KW_CLASS_BITS) return 0;
+    kw_cursor_skip(&c, 2);
+    uint16_t precision = kw_cursor_u16(&c);
+    return precision == 8 * (uint64_t)h.len ? 0 : precision;
+}
+
+/* The type in words, for one that has no dtype; NULL when memory is short.  The cursor is behind its head. */
+static const char *describe(kw_arena *arena, kw_cursor c, kw_type_head h) {
     static const char *const formats[KW_CLASS_COUNT] = {
         "integer of %u bytes", "float of %u bytes", "time",  "text of %u bytes", "bit field of %u bytes",
         "opaque of %u bytes",  "compound of %u",    "reference", "enum of %u",   "variable-length list",
@@ -132,8 +140,14 @@ static const char *describe(kw_arena *arena, kw_type_head h) {
     if (h.class_ == KW_CLASS_VLEN && (h.bits & 15) == 1) return "variable-length text";
     if (h.class_ == KW_CLASS_TIME || h.class_ == KW_CLASS_REFERENCE || h.class_ == KW_CLASS_VLEN) return formats[h.class_];
     bool counts = h.class_ == KW_CLASS_COMPOUND || h.class_ == KW_CLASS_ENUM;
-    char text[48];
-    int len = snprintf(text, sizeof text, formats[h.class_], counts ? h.bits & 0xffff : h.len);
+    char text[64];
+    unsigned precision = odd_precision(c, h);
+    int len = precision > 0 ? snprintf(text, sizeof text, "%s of %u bits in %u bytes",
+                                       h.class_ == KW_CLASS_INTEGER ? "integer"
+                                       : h.class_ == KW_CLASS_FLOAT ? "float"
+                                                                    : "bit field",
+                                       precision, h.len)
+                            : snprintf(text, sizeof text, formats[h.class_], counts ? h.bits & 0xffff : h.len);
     return kw_arena_text(arena, text, (size_t)len);
 }
 
@@ -161,6 +175,7 @@ static uint8_t read_number(kw_cursor *c, kw_type_head h, kw_type *out) {
 int kw_type_read(kw_view message, kw_arena *arena, kw_type *out, kw_error *err) {
     kw_cursor c = kw_cursor_of(message);
     kw_type_head h = kw_type_read_head(&c);
+    const kw_cursor properties = c;
     *out = (kw_type){.len = h.len};
     if (c.short_) return kw_fail(err, KW_CORRUPT, message.off, "datatype is cut");
     if (h.version < 1 || h.version > 5) return kw_fail(err, KW_CORRUPT, message.off, "datatype version %u", h.version);
@@ -177,7 +192,7 @@ int kw_type_read(kw_view message, kw_arena *arena, kw_type *out, kw_error *err) 
     }
     if (out->dtype != KW_DTYPE_NONE) return 0;
     if (out->kind == KW_TYPE_OTHER && kw_type_check(message, err) != 0) return -1;
-    out->text = describe(arena, h);
+    out->text = describe(arena, properties, h);
     return out->text != NULL ? 0 : kw_fail_memory(err);
 }
 

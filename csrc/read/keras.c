@@ -77,7 +77,8 @@ static bool is_dataset(const kw_hdf5 *hdf5, uint32_t node) {
 /* True for a link that is not followed, wherever it leads: h5py finds its name also when it leads nowhere. */
 static bool is_link(const kw_hdf5 *hdf5, uint32_t node) {
     if (node == KW_NONE) return false;
-    return hdf5->nodes[node].kind == KW_NODE_SOFT || hdf5->nodes[node].kind == KW_NODE_EXTERNAL;
+    kw_node_kind kind = hdf5->nodes[node].kind;
+    return kind == KW_NODE_SOFT || kind == KW_NODE_EXTERNAL || kind == KW_NODE_USER;
 }
 
 static kw_fault link_fault(void) {
@@ -245,6 +246,8 @@ static kw_fault tensor_fault(const kw_hdf5 *hdf5, const kw_dataset *d) {
     bool extent = d->storage == KW_STORAGE_CONTIGUOUS || d->storage == KW_STORAGE_COMPACT;
     if (extent && d->nbytes > 0 && !kw_in_range(d->off, d->nbytes, kw_source_size(hdf5->source)))
         return (kw_fault){KW_TRUNCATED, d->off, "its bytes go on behind the end of the file"};
+    if (extent && d->nbytes > 0 && !hdf5->truncated && !kw_in_range(d->off, d->nbytes, hdf5->end))
+        return (kw_fault){KW_CORRUPT, d->off, "its bytes go on behind the end that the superblock tells"};
     return (kw_fault){0};
 }
 
@@ -696,9 +699,12 @@ static int blame_nodes(kw_build *build, const kw_hdf5 *hdf5, kw_error *err) {
                 kw_build_fault(build, node->fault.code, node->fault.at, node->path, 0, 0, err, "%s",
                                node->fault.detail != NULL ? node->fault.detail : "") < 0)
                 return -1;
-        } else if ((node->kind == KW_NODE_SOFT || node->kind == KW_NODE_EXTERNAL) &&
-                   kw_build_fault(build, KW_LINK, KW_NOWHERE, node->path, 0, 0, err, "%s link to %.120s, not followed",
-                                  node->kind == KW_NODE_SOFT ? "a soft" : "an external", node->target) < 0) {
+        } else if (is_link(hdf5, i) &&
+                   kw_build_fault(build, KW_LINK, KW_NOWHERE, node->path, 0, 0, err, "%s %.120s, not followed",
+                                  node->kind == KW_NODE_SOFT       ? "a soft link to"
+                                  : node->kind == KW_NODE_EXTERNAL ? "an external link to"
+                                                                   : "a user-defined link of",
+                                  node->target) < 0) {
             return -1;
         }
     }

@@ -71,7 +71,7 @@ static void dump_data(kw_hdf5 *hdf5, uint32_t index) {
 }
 
 static void dump(kw_hdf5 *hdf5) {
-    static const char *const kinds[] = {"group", "dataset", "type", "soft", "external", "alias"};
+    static const char *const kinds[] = {"group", "dataset", "type", "soft", "external", "user-defined", "alias"};
     if (hdf5->fault.code != KW_OK) (void)printf("fault KW%d\n", hdf5->fault.code);
     for (uint32_t i = 0; i < hdf5->node_count; i++) {
         const kw_node *node = &hdf5->nodes[i];
