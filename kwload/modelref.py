@@ -10,7 +10,7 @@ import ast
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +88,7 @@ def _attributes(node: ast.expr, rest: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _importing_from(folder: str) -> Iterator[None]:
+def importing_from(folder: str) -> Iterator[None]:
     """The folder first on the import path."""
     sys.path.insert(0, folder)
     try:
@@ -122,13 +122,39 @@ def resolve(text: str, *, input_shape: str | Sequence[str] | None = None, folder
     reference = parse(text)
     given = [input_shape] if isinstance(input_shape, str) else input_shape or []
     shapes = [parse_shape(shape) for shape in given]
-    with _importing_from(os.getcwd() if folder is None else folder):
+    with importing_from(os.getcwd() if folder is None else folder):
         found = _call(reference, _find(reference))
     if not _is_model(found):
         raise ModelRefError(f"{reference.text!r} gives an object of class {type(found).__name__}, not a Keras model")
     if shapes and not getattr(found, "built", True):
         found.build(shapes[0] if len(shapes) == 1 else shapes)
     return found
+
+
+def objects(text: str, *, folder: str | None = None) -> dict[str, Any]:
+    """The custom objects behind a reference.
+
+    Parameters
+    ----------
+    text : str
+        ``"package.module:NAME"``: a dict by name, or one class or function, which stands under its own name.
+    folder : str, optional
+        As for :func:`resolve`.
+
+    Raises
+    ------
+    ModelRefError
+        The reference is malformed, names nothing, or leads to something else.
+    """
+    reference = parse(text)
+    with importing_from(os.getcwd() if folder is None else folder):
+        found = _find(reference)
+    if isinstance(found, Mapping) and not reference.called and all(isinstance(name, str) for name in found):
+        return dict(found)
+    name = getattr(found, "__name__", None)
+    if callable(found) and isinstance(name, str) and not reference.called:
+        return {name: found}
+    raise ModelRefError(f"{text!r} is no dict of classes by name, and no class or function")
 
 
 def _find(reference: ModelRef) -> Any:

@@ -353,7 +353,7 @@ def test_a_class_of_the_users_own(tmp_path: Path) -> None:
     assert "`My>Scale`" in found.headline
     assert "in 2 layers: `scale_1` and `scale_2`" in found.body[0]
     assert 'custom_objects={"My>Scale": Scale}' in found.help[0]
-    assert found.help[1].endswith('@keras.saving.register_keras_serializable(package="My") in front of class Scale')
+    assert found.help[1].endswith('@kwload.register(package="My") in front of class Scale')
     assert report.prediction is not None and report.prediction.error is not None
     assert report.prediction.error.said.endswith("Could not locate class 'Scale'. Make sure custom classes…")
     handed = kwload.check_model(path, keras="3.15", custom_objects={"My>Scale": object})

@@ -458,8 +458,9 @@ _ENTRIES: Final = (
         402,
         "custom-layer-not-registered",
         "fit",
-        "the class {layer} is not known here",
-        "The file names a class that is neither one of Keras's nor registered.",
+        "the {kind} {layer} is not known here",
+        "The file names a class or function that is neither one of Keras's nor registered: a layer, or what a layer or "
+        "the compilation uses.",
     ),
     Entry(
         403,

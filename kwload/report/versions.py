@@ -6,7 +6,6 @@ that versions add to the report on a file and a live model.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -19,15 +18,18 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, FileFacts, Options
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 from kwload.report.text import plural
-from kwload.versions import classes, differences, own, whole
+from kwload.report.unregistered import own_findings
+from kwload.spec import registry
+from kwload.versions import differences, whole
 from kwload.versions.differences import Difference
 from kwload.versions.outcome import RaisedError
 from kwload.versions.reader import Reader
-from kwload.versions.whole import Forecast
+from kwload.versions.whole import Forecast, Wish
 from kwload.versions.writer import of
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 _SUFFIXES: Final = {"legacy-model": "h5"}
+_PLAIN: Final = Wish()
 
 
 def model_report(
@@ -36,6 +38,7 @@ def model_report(
     reader: Reader,
     custom: Mapping[str, Any],
     *,
+    wish: Wish = _PLAIN,
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
 ) -> Report:
@@ -51,14 +54,16 @@ def model_report(
         The Keras whose ``load_model`` it is about.
     custom : mapping
         ``custom_objects``.
+    wish : Wish
+        The other options of ``load_model``.
     errors : sequence of _core.CoreError
         What went wrong after the file was opened.
     times : mapping of str to float, optional
         Seconds by step.
     """
     context = Context(path, file, None, None, Options(), failed=bool(errors), reader=reader.name)
-    handed = {**own.registered(reader), **custom}
-    foreseen = whole.forecast(file, reader, handed, path) if is_path(path) else None
+    handed = registry.known(reader.flavour, custom)
+    foreseen = whole.forecast(file, reader, handed, path, wish) if is_path(path) else None
     if errors and foreseen is not None:
         first = errors[0]
         foreseen = (
@@ -68,7 +73,7 @@ def model_report(
         )
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
     if not any(item.severity == "error" for item in found):
-        found += _of_model(context, reader, handed, foreseen)
+        found += _of_model(context, reader, handed, foreseen, wish)
     found.sort(key=lambda item: _SEVERITIES[item.severity])
     severities = [item.severity for item in found]
     return Report(
@@ -111,21 +116,20 @@ def _error(error: RaisedError) -> PredictedError:
     )
 
 
-def _of_model(context: Context, reader: Reader, custom: Mapping[str, Any], foreseen: Forecast | None) -> list[Finding]:
+def _of_model(
+    context: Context, reader: Reader, custom: Mapping[str, Any], foreseen: Forecast | None, wish: Wish
+) -> list[Finding]:
     """What keeps a sound file from being a model of this Keras."""
     if context.file.config is None:
         return [_weights_only(context, reader, foreseen)]
     suffix = paths.suffix_of(context.path) if is_path(context.path) else ""
     disagreement = container.name_and_content(context, suffix) if suffix else None
     config = whole.parsed(context.file.config)
-    found = differences.find(config, reader, custom, is_hdf5=context.file.content == "hdf5")
+    is_hdf5 = context.file.content == "hdf5"
     out = [disagreement] if disagreement is not None else []
-    if custom_classes := [item for item in found if item.kind == "custom"]:
-        out.append(_not_registered(context, custom_classes, reader, custom))
-    if arguments := [item for item in found if item.kind == "argument"]:
-        out += _arguments(context, arguments)
+    out += own_findings(context, config, reader, custom, foreseen)
     raises = foreseen is not None and foreseen.error is not None
-    other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
+    other = [item for item in differences.find(config, reader, custom, is_hdf5=is_hdf5) if item.kind != "lambda"]
     if other and (raises or foreseen is None):
         out.append(_version(context, other, reader))
     if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
@@ -137,9 +141,20 @@ def _of_model(context: Context, reader: Reader, custom: Mapping[str, Any], fores
             if out and refused
             else [*out, _refuses(context, reader, foreseen.error)]
         )
+    if raises and {item.code for item in out if item.severity == "error"} == {"KW402"}:
+        out += _also(context, reader, custom, out, wish)
     if not raises:
         out += silent(context, reader, config)
     return out
+
+
+def _also(
+    context: Context, reader: Reader, custom: Mapping[str, Any], found: Sequence[Finding], wish: Wish
+) -> list[Finding]:
+    """What would still be wrong if all that is not registered were."""
+    names = [str(name) for item in found if item.code == "KW402" for name in (item.found, *item.related)]
+    foreseen = whole.forecast(context.file, reader, {**dict.fromkeys(names, len), **custom}, context.path, wish)
+    return [_refuses(context, reader, foreseen.error)] if foreseen.error is not None else []
 
 
 def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -> Finding:
@@ -175,110 +190,6 @@ def _raises(error: RaisedError) -> str:
     return f"raises {error.type}: {escape(said)}" if said else f"raises {error.type}"
 
 
-def _not_registered(
-    context: Context, found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any]
-) -> Finding:
-    """KW402: classes that are neither Keras's own nor handed in."""
-    names = [item.name for item in found]
-    rows = [(f"`{escape(item.name, 60)}`", _used(item)) for item in found]
-    known = [*classes.names(reader, "layers"), *custom]
-    alike = [(item.name, _near(item.name, known)) for item in found[:3]]
-    notes = [f"{quote(name, 60)} is not known, {quote(other, 60)} is" for name, other in alike if other]
-    key = literal(names[0]) if len(names[0]) < 80 else '"…"'
-    made = _identifier(_bare(found[0].where))
-    package = "keras" if reader.is_3 else "tf_keras"
-    return finding(
-        402,
-        "error",
-        headline=entry(402).say(layer=quote(names[0], 80))
-        if len(names) == 1
-        else f"{len(names)} classes are not known here: {named(names)}",
-        layer=found[0].layers[0] if found[0].layers else None,
-        found=names[0],
-        body=listed(columns(rows), 6),
-        notes=notes,
-        keras=None,
-        help=[
-            f"hand it in: {package}.models.load_model({literal(context.path)}, custom_objects={{{key}: {made}}})",
-            _register(package, names[0], key, made),
-        ],
-        related=names[1:100],
-    )
-
-
-def _register(package: str, name: str, key: str, made: str) -> str:
-    """How a class gets the name that it is looked up by. ``register_keras_serializable`` puts a package in front of
-    every name, so that it cannot give one without."""
-    registered_in, _, last = name.rpartition(">")
-    if not registered_in:
-        return f"make it known: {package}.saving.get_custom_objects()[{key}] = {made}"
-    named_so = "" if last == made else f", name={literal(last)}"
-    call = f"@{package}.saving.register_keras_serializable(package={literal(registered_in)}{named_so})"
-    return f"register it: {call} in front of class {made}"
-
-
-def _bare(name: str) -> str:
-    """A class's name without the package that it is registered in."""
-    return name.rpartition(">")[2]
-
-
-def _near(name: str, known: Sequence[str]) -> str | None:
-    """The known class that this one may be a misspelling of: one that only begins or ends alike is another one."""
-    from difflib import SequenceMatcher
-
-    asked = _bare(name).lower()
-    for other in _core.nearest(name, known, 1):
-        found = _bare(other).lower()
-        inside = asked != found and (asked in found or found in asked)
-        if not inside and SequenceMatcher(None, asked[:200], found[:200]).ratio() >= _NEAR:
-            return other
-    return None
-
-
-_NEAR: Final = 0.8
-
-
-def _used(item: Difference) -> str:
-    """Where a class is used."""
-    if not item.layers:
-        return "the model itself"
-    return f"in {plural(len(item.layers), 'layer')}: {named(item.layers, 3)}"
-
-
-def _identifier(name: str) -> str:
-    """A class's name as it can stand in code."""
-    return name if name.isidentifier() and name.isascii() and len(name) < 80 else "TheClass"
-
-
-def _arguments(context: Context, found: Sequence[Difference]) -> list[Finding]:
-    """KW403: keys that are stored for a class which does not take them."""
-    grouped: dict[str, list[Difference]] = defaultdict(list)
-    for item in found:
-        grouped[item.where].append(item)
-    out = []
-    for name, items in grouped.items():
-        keys = [item.name for item in items]
-        made = _bare(name)
-        out.append(
-            finding(
-                403,
-                "error",
-                headline=f"{quote(made, 80)} does not take {named(keys)}, which the file stores for it",
-                layer=items[0].layers[0] if items[0].layers else None,
-                expected=None,
-                found=keys,
-                body=[f"used {_used(items[0])}"] if items[0].layers else [],
-                cause="the constructor of the class changed after the file was written",
-                help=[
-                    f"give the constructor of {_identifier(made)} an argument {_identifier(keys[0])}",
-                    f"build the model in code, then {context.load()}",
-                ],
-                related=keys[1:],
-            )
-        )
-    return out
-
-
 def _version(context: Context, found: Sequence[Difference], reader: Reader) -> Finding:
     """KW405: the architecture is of a Keras that the reader does not understand."""
     writer = of(context.file).name
@@ -303,12 +214,15 @@ def lines(found: Sequence[Difference]) -> list[str]:
     """What the reader does not know, a line for each class and each Keras that does."""
     grouped: dict[tuple[str, str, str], list[Difference]] = {}
     for item in found:
-        key = (item.kind, item.where if item.kind == "key" else item.name, item.known_to)
+        key = (item.kind, item.where if item.kind in ("key", "needs") else item.name, item.known_to)
         grouped.setdefault(key, []).append(item)
     rows = []
     for (kind, name, known_to), items in grouped.items():
         known = f"known to {known_to}" if known_to else "known to no Keras 2 or 3"
-        if kind == "key":
+        if kind == "needs":
+            what = f"{escape(name, 60)}: {named([_cut(item.name) for item in items], 3)}"
+            known = "not stored, and needed"
+        elif kind == "key":
             what = f"{escape(name, 60)}: {named([_cut(item.name) for item in items], 3)}"
         elif kind == "module":
             what = f"{escape(name, 60)} in the module {quote(items[0].where, 80)}"
@@ -353,6 +267,22 @@ def _refuses(context: Context, reader: Reader, error: RaisedError) -> Finding:
         headline=f"load_model of {reader.name} would raise {error.type}" + (f": {escape(said)}" if said else ""),
         notes=notes,
         help=helps,
+    )
+
+
+def code_refused(path: str, layers: Sequence[str]) -> Finding:
+    """KW406: Python code in a file that some Keras would run without being asked."""
+    return finding(
+        406,
+        "error",
+        headline=f"the architecture holds Python code, in {named(layers)}: it is not run",
+        layer=layers[0] or None,
+        found=list(layers),
+        notes=["some releases of Keras run it, `safe_mode` or not; the weights are not affected"],
+        help=[
+            f"when you trust the file: kwload.load_model({literal(path)}, safe_mode=False)",
+            f"build the model in code, then kwload.load_weights(model, {literal(path)})",
+        ],
     )
 
 
@@ -418,12 +348,12 @@ def _config_note(context: Context) -> Finding | None:
     writer = of(file)
     if writer.recorded and writer.since == reader.version and (writer.generation == "Keras 3") == reader.is_3:
         return None
-    foreseen = whole.forecast(file, reader, own.registered(reader), context.path)
+    foreseen = whole.forecast(file, reader, registry.known(reader.flavour), context.path)
     error = foreseen.error
     if error is None or error.type == "OSError" or error.prefix.startswith(_BY_NAME):
         return None
     found = differences.find(whole.parsed(file.config), reader, {}, is_hdf5=file.content == "hdf5")
-    other = [item for item in found if item.kind not in ("custom", "argument", "lambda")]
+    other = [item for item in found if item.kind != "lambda"]
     if not other:
         return None
     return finding(

@@ -470,7 +470,15 @@ def _registered_with(package: str) -> Mapping[str, Any]:
     module = _registration(package)
     found = getattr(module, "GLOBAL_CUSTOM_OBJECTS", None)
     found = getattr(module, "_GLOBAL_CUSTOM_OBJECTS", None) if found is None else found
-    return found if isinstance(found, Mapping) else {}
+    if not isinstance(found, Mapping):
+        return {}
+    return {name: made for name, made in list(found.items()) if not _is_its_own(name, made)}
+
+
+def _is_its_own(name: str, made: Any) -> bool:
+    """Whether Keras has registered a class of its own: ``"Custom>SGD"`` of tf_keras."""
+    package = str(getattr(made, "__module__", "")).partition(".")[0]
+    return package in _FLAVOURS and name.rpartition(">")[2] == getattr(made, "__name__", None)
 
 
 def _scope_of_keras(package: str) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Everything in a stored architecture that a release of Keras does not know, wherever it stands.
 
 A replay stops at the first error; this looks at each object once and says what else there is: keys that a constructor
-does not take, classes of another line or release, classes of the user's own.
+does not take or needs, classes of another line or release. Users' own classes are told by ``unregistered.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kwload.versions import classes, own
+from kwload.versions import classes
 from kwload.versions.names import Config
+from kwload.versions.objects import INNER
 from kwload.versions.reader import Reader
 
 _MOST_OBJECTS: Final = 200_000
@@ -19,8 +20,8 @@ _MOST_OBJECTS: Final = 200_000
 _SPACES: Final = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
 """End of the key under which an object stands -> the namespace of its class, where it records no module."""
 
-_GRAPH: Final = frozenset({"Functional", "Model", "Sequential"})
-_TF_OPERATIONS: Final = frozenset(
+GRAPH: Final = frozenset({"Functional", "Model", "Sequential"})
+TF_OPERATIONS: Final = frozenset(
     ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty", "TensorFlowOpLayer")
 )
 _RENAMED: Final = frozenset({"batch_input_shape", "axis"})
@@ -35,8 +36,9 @@ class Difference:
 
     Attributes
     ----------
-    kind : {"key", "class", "module", "policy", "lambda", "custom", "argument"}
-        ``argument``: a key that a class of the user's own does not take.
+    kind : {"key", "needs", "class", "module", "policy", "lambda", "custom", "argument", "lacks"}
+        ``needs``: a key that a constructor must be given, and that is not stored. ``argument`` and ``lacks``: a key
+        that a class of the user's own does not take, or needs.
     name : str
         The key, the class, the module; for ``custom`` the name that Keras looks the class up by (``"pkg>Mine"``).
     where : str
@@ -45,6 +47,10 @@ class Difference:
         Names of the layers that have it, in order.
     known_to : str
         Which Keras knows it: ``"Keras 2"``, ``"Keras 3.13 and newer"``; ``""`` where none is known to.
+    role : str
+        Of users' classes and functions: ``"layer"``, ``"activation"``, ``"loss"`` …
+    module : str
+        The module that the file records for it; ``""`` when it records none.
     """
 
     kind: str
@@ -52,6 +58,8 @@ class Difference:
     where: str = ""
     layers: list[str] = field(default_factory=list)
     known_to: str = ""
+    role: str = "layer"
+    module: str = ""
 
 
 def find(config: Any, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bool) -> list[Difference]:
@@ -78,7 +86,7 @@ def _objects(config: Any) -> Iterator[tuple[str, str, Config]]:
             inner = item.get("config")
             if isinstance(item.get("class_name"), str):
                 own = inner.get("name") if isinstance(inner, dict) and space == "layers" else None
-                layer = own if isinstance(own, str) and item["class_name"] not in _GRAPH else layer
+                layer = own if isinstance(own, str) and item["class_name"] not in GRAPH else layer
                 yield space, layer, item
             stack += [
                 (_space(key, space), layer, each)
@@ -120,17 +128,10 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         if (name == "Policy") == reader.is_3:
             yield Difference("policy", name, known_to="Keras 2" if name == "Policy" else "Keras 3.4 and newer")
         return
-    registered = item.get("registered_name")
-    sought = registered if "registered_name" in item and space == "layers" and not is_hdf5 else name
-    sought = sought if isinstance(sought, str) else ""
-    other = custom.get(registered) if isinstance(registered, str) and (is_hdf5 or space != "layers") else None
-    handed = custom.get(sought, other)
-    if handed is not None:
-        for key in own.refused(handed, inner, reader) if isinstance(inner, dict) else ():
-            yield Difference("argument", key, name)
+    if name in custom or item.get("registered_name") in custom:
         return
     space = _recorded_space(module) or space
-    if name in _GRAPH:
+    if name in GRAPH:
         if isinstance(module, str) and ".src." in module and ("engine" in module) == reader.is_3:
             yield Difference("module", name, module, known_to="Keras 2" if "engine" in module else "Keras 3")
         return
@@ -138,10 +139,12 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         return
     known = classes.find(reader, f"{space}.{name}")
     if known is None:
-        yield from _unknown(name, space, module, sought or name)
+        yield from _unknown(name, space)
     elif isinstance(inner, dict):
         if name == "BatchNormalization" and isinstance(inner.get("axis"), list) and reader.is_3 and not is_hdf5:
             yield Difference("key", "axis", name, known_to="Keras 2, as a list")
+        for key in sorted(known.required - {*inner, *INNER.get(name, ()), *_RENAMED}):
+            yield Difference("needs", key, name)
         for key in inner:
             if (
                 key not in known.keys
@@ -170,16 +173,14 @@ def _recorded_space(module: Any) -> str:
     return parts[1] if len(parts) > 1 else "models"
 
 
-def _unknown(name: str, space: str, module: Any, sought: str) -> Iterator[Difference]:
-    """A class that the reader has not: of another release, or of the user's own, which is looked up by *sought*."""
-    if name in _TF_OPERATIONS:
+def _unknown(name: str, space: str) -> Iterator[Difference]:
+    """A class that the reader has not, and another release has."""
+    if name in TF_OPERATIONS:
         yield Difference("class", name, known_to="Keras 2")
     elif who := _who(f"{space}.{name}"):
         yield Difference("class", name, known_to=who)
     elif name.startswith(("CuDNN", "BatchNormalizationV")):
         yield Difference("class", name, known_to="Keras 2")
-    elif space == "layers":
-        yield Difference("custom", sought, name)
 
 
 def _who(public: str, key: str | None = None) -> str:

@@ -64,6 +64,8 @@ class Names:
         self.custom = custom
         self.is_hdf5 = False
         """Whether the file is an ``.h5`` file: parts of Keras read it with other rules."""
+        self.is_safe = True
+        """Whether Python code in the file is refused (``safe_mode``)."""
         self.assumed: list[str] = []
         """What the outcome rests on although it is not known; empty when it is certain."""
         self.dropped: list[tuple[str, str, Any]] = []

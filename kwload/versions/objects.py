@@ -88,7 +88,8 @@ class Objects(Names):
         """``deserialize_keras_object`` of a dict that describes an object."""
         name, inner = config["class_name"], config["config"]
         if name == "__lambda__":
-            raise RaisedError("ValueError", "Requested the deserialization of a ")
+            self.code()
+            return
         if not isinstance(name, str) or name == "__typespec__":
             raise UnknownError("the stored config describes something that is not foreseen here")
         if name in _PLAIN:
@@ -106,14 +107,19 @@ class Objects(Names):
         if isinstance(config.get("compile_config"), dict):
             self.compile_config(config["compile_config"])
 
+    def code(self) -> None:
+        """Python code in the file, anywhere but in a ``Lambda``."""
+        if self.is_safe:
+            raise RaisedError("ValueError", "Requested the deserialization of a ")
+        self.assume("Python code that is in the file is run")
+
     def own(self, name: str, registered: str, inner: Any) -> None:
         """An object of a class that the caller hands in: what its constructor takes can be seen."""
         self.assume(f"`{name}` is made by its own code")
         keys = list(inner) if isinstance(inner, dict) else []
-        if own.refused(self.custom[registered], keys, self.reader):
-            error = RaisedError(
-                "TypeError", f"Error when deserializing class '{self.custom[registered].__name__}' using config="
-            )
+        made = self.custom[registered]
+        if own.refused(made, keys, self.reader) or own.lacking(made, keys, self.reader):
+            error = RaisedError("TypeError", f"Error when deserializing class '{made.__name__}' using config=")
             raise error if self.is_hdf5 or not self.reader.is_3 else RaisedError("TypeError", "<class '", "", error)
 
     def from_config(self, known: Class, inner: Config) -> None:
@@ -269,6 +275,8 @@ class Objects(Names):
             item = inner.get(key)
             if not isinstance(item, dict) or item.get("class_name") != "__lambda__":
                 self.value(item)
+            elif not self.is_safe:
+                self.code()
             elif self.reader.version >= (3, 11, 3):
                 raise RaisedError("ValueError", "Requested the deserialization of a `Lambda` layer")
             elif not self.is_hdf5:

@@ -187,13 +187,19 @@ class Replay(Objects):
             raise UnknownError("the stored training config has no optimizer")
         inner = optimizer["config"] if isinstance(optimizer.get("config"), dict) else {}
         known = self._optimizer(optimizer["class_name"])
-        if known is not None:
+        if self.is_custom(optimizer["class_name"]) or self.is_custom(optimizer.get("registered_name")):
+            self.assume(f"`{optimizer['class_name']}` is made by its own code")
+        elif known is not None:
             self.from_config(known, inner)
         elif optimizer.get("module", "") is None:
             raise RaisedError("TypeError", f"Cannot deserialize object of type `{optimizer['class_name']}`.")
-        elif not isinstance(inner.get("name"), str) or self._optimizer(inner["name"]) is None:
+        elif not isinstance(inner.get("name"), str):
             raise UnknownError("the optimizer is not one of Keras 3")
-        self._each(config.get("loss"), self._loss)
+        elif self._optimizer(inner["name"]) is None:
+            raise RaisedError("ValueError", "Could not interpret optimizer identifier: ")
+        loss = config.get("loss")
+        self._each(loss, self._loss)
+        self._one_loss(loss)
         for key in ("metrics", "weighted_metrics"):
             self._each(config.get(key), self._metric)
 
@@ -207,6 +213,8 @@ class Replay(Objects):
                     self._each(item, single)
 
     def _loss(self, config: Any) -> None:
+        if isinstance(config, dict) and self._is_no_loss(config):
+            return
         if not isinstance(config, str) or self.is_custom(config) or by_name(self.reader, "losses").get(config):
             self._measure("losses", config)
         elif config in LOSS_ALIASES:
@@ -214,8 +222,29 @@ class Replay(Objects):
                 text = f"Could not deserialize 'keras.metrics.{config}' because it is not a KerasSaveable subclass"
                 raise RaisedError("ValueError", text)
             raise RaisedError("TypeError", f"Could not locate function '{config}'. Make sure custom classes")
-        elif not classes.has_function(self.reader, "losses", config):
-            raise RaisedError("TypeError", "string indices must be integers")
+
+    def _one_loss(self, config: Any) -> None:
+        """``_resolve_compile_arguments_compat``: a single loss that was not found is looked up by its own name."""
+        if isinstance(config, str):
+            known = self.is_custom(config) or config in LOSS_ALIASES or by_name(self.reader, "losses").get(config)
+            if not known and not classes.has_function(self.reader, "losses", config):
+                raise RaisedError("TypeError", "string indices must be integers")
+        elif isinstance(config, dict) and self._is_no_loss(config):
+            inner = config["config"] if isinstance(config.get("config"), dict) else {}
+            name = inner.get("name")
+            if not isinstance(name, str):
+                raise UnknownError("a loss of the stored training config is not one of Keras 3")
+            if name not in by_name(self.reader, "losses") and not classes.has_function(self.reader, "losses", name):
+                raise RaisedError("ValueError", "Could not interpret loss identifier: ")
+
+    def _is_no_loss(self, config: Config) -> bool:
+        """Whether an object is of a class that Keras does not find: then it stays a text."""
+        name, module = config.get("class_name"), config.get("module", "_")
+        if not isinstance(name, str) or name == "function" or module is None:
+            return False
+        handed = self.is_custom(name) or self.is_custom(config.get("registered_name"))
+        known = by_name(self.reader, "losses").get(name) or classes.has_function(self.reader, "losses", name)
+        return not handed and not known
 
     def _metric(self, config: Any) -> None:
         if config not in ("accuracy", "acc", "crossentropy", "ce"):

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from kwload.versions import classes
 from kwload.versions.classes import Class
+from kwload.versions.known import is_function, is_keras, knows
 from kwload.versions.names import Config
 from kwload.versions.objects import INNER
 from kwload.versions.outcome import RaisedError, UnknownError
-from kwload.versions.replay import LOSS_ALIASES, Replay
+from kwload.versions.replay import Replay
 
 _INTERNAL: Final = frozenset(
     (
@@ -131,14 +132,25 @@ class Replay2(Replay):
         known = classes.find(self.reader, f"{space}.{name}") if isinstance(name, str) else None
         if known is not None and isinstance(item, dict):
             self.construct(known, item["config"] if isinstance(item.get("config"), dict) else {})
-        elif known is None and not (isinstance(name, str) and classes.has_function(self.reader, space, name)):
-            self.assume(f"whether Keras 2 knows an {called} of the stored model")
+        elif known is None and not (isinstance(name, str) and knows(self.reader, space, name)):
+            self._unknown_name(space, called, item, name)
+
+    def _unknown_name(self, space: str, called: str, item: Any, name: Any) -> None:
+        """A name that Keras 2 does not find: the way of Keras 3, and a regularizer by name, leave a text in its place,
+        which fails late or never."""
+        if space == "activations" and (isinstance(item, str) or "module" in item):
+            raise RaisedError("ValueError", "Unknown activation function '")
+        if isinstance(name, str) and not (isinstance(item, dict) and "module" in item) and space != "regularizers":
+            raise RaisedError("ValueError", f"Unknown {called}: '{name}'. Please ensure")
+        if isinstance(item, dict) and "module" not in item:
+            raise RaisedError("ValueError", f"Unknown {called}: '{name}'. Please ensure")
+        self.assume(f"{'an' if called[0] in 'aeiou' else 'a'} {called} of the stored model is not known here")
 
     def _python(self, inner: Config) -> None:
         """``Lambda.from_config``: the code in a ``.keras`` archive is refused, that in an ``.h5`` file is run."""
         function = inner.get("function")
         if isinstance(function, dict) and function.get("class_name") == "__lambda__":
-            raise RaisedError("ValueError", "Requested the deserialization of a ")
+            self.code()
         self.assume("a `Lambda` layer runs code or calls a function")
 
     # ---- models ----
@@ -205,26 +217,66 @@ class Replay2(Replay):
             raise UnknownError("a layer of the stored model has no class")
 
     def compile_config(self, config: Config) -> None:
-        self.training_config(config)
+        """``compile_from_config`` of a ``.keras`` archive, as far as it names what is not Keras's own."""
+        todo: list[Any] = [config]
+        while todo:
+            item = todo.pop()
+            if isinstance(item, list):
+                todo += reversed(item)
+            elif isinstance(item, dict):
+                name, module = item.get("class_name"), item.get("module")
+                if isinstance(name, str) and "config" in item and not is_keras(module):
+                    self._compiled(name, item)
+                todo += reversed(item.values())
+
+    def _compiled(self, name: str, item: Config) -> None:
+        """A class or function that is not recorded as one of Keras's."""
+        if name == "__lambda__":
+            raise RaisedError("ValueError", "Requested the deserialization of a ")
+        function = name == "function"
+        name = item["config"] if function else name
+        registered = item.get("registered_name", name)
+        if not isinstance(name, str) or name.startswith("__"):
+            return
+        if self.is_custom(registered) or (function and self.is_custom(name)):
+            self.assume(f"`{name}` is made by its own code")
+            return
+        module = item.get("module")
+        if isinstance(module, str) and module not in ("", "builtins"):
+            raise UnknownError(f"Keras imports `{module}` to find `{name}`")
+        if not (function and is_function(self.reader, name)):
+            kind = "function" if function else "class"
+            raise RaisedError("TypeError", f"Could not locate {kind} '{name}'. Make sure custom classes")
 
     def training_config(self, config: Config) -> None:
         """Keras 2 takes what Keras 2 wrote; what Keras 3 wrote never gets so far."""
-        optimizer = config.get("optimizer_config", config.get("optimizer"))
-        name = optimizer.get("class_name") if isinstance(optimizer, dict) else optimizer
+        optimizer = config.get("optimizer_config")
+        name = optimizer.get("class_name") if isinstance(optimizer, dict) else None
+        if isinstance(name, str):
+            self._sought("optimizers", "optimizer", name)
         self._each(config.get("loss"), self._loss)
-        leaf = name.rpartition(">")[2] if isinstance(name, str) else ""
-        if leaf and not leaf.islower() and classes.find(self.reader, f"optimizers.{leaf}") is None:
-            self.assume(f"`{leaf}` is no optimizer of this Keras")
+        for key in ("metrics", "weighted_metrics"):
+            self._each(config.get(key), self._metric)
 
     def _loss(self, config: Any) -> None:
-        """A loss by name or dict; the code of a lambda is refused in a ``.keras`` archive and unknown in ``.h5``."""
-        if isinstance(config, dict) and config.get("class_name") == "__lambda__":
-            raise RaisedError("ValueError", "Requested the deserialization of a ")
-        if not isinstance(config, str) or self.is_custom(config):
+        """A loss by name or dict; the code of a lambda is unknown in ``.h5``."""
+        name = config.get("class_name") if isinstance(config, dict) else config
+        if isinstance(name, str):
+            self._sought("losses", "loss function", name)
+
+    def _metric(self, config: Any) -> None:
+        """A metric by name or dict."""
+        name = config.get("class_name") if isinstance(config, dict) else config
+        if isinstance(name, str):
+            self._sought("metrics", "metric function", name)
+
+    def _sought(self, space: str, called: str, name: str) -> None:
+        """What an ``.h5`` file names, looked up among Keras's own and what is handed in."""
+        if self.is_custom(name):
+            self.assume(f"`{name}` is made by its own code")
             return
-        known = classes.has_function(self.reader, "losses", config) or classes.find(self.reader, f"losses.{config}")
-        if self.is_hdf5 and not known and config not in LOSS_ALIASES:
-            raise RaisedError("ValueError", f"Unknown loss function: '{config}'. Please ensure")
+        if name != "function" and not knows(self.reader, space, name):
+            raise RaisedError("ValueError", f"Unknown {called}: '{name}'. Please ensure")
 
 
 _INTERNAL_CLASS: Final = {name: Class(name, (f"models.{name}",), (), frozenset(), False) for name in sorted(_INTERNAL)}

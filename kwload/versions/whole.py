@@ -42,7 +42,23 @@ class Forecast:
     reason: str | None = None
 
 
-def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str) -> Forecast:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a call of ``load_model`` asks for, with Keras's names and meaning.
+
+    Attributes
+    ----------
+    compile : bool
+    safe_mode : bool
+    """
+
+    compile: bool = True
+    safe_mode: bool = True
+
+
+def forecast(
+    file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish = Wish()  # noqa: B008
+) -> Forecast:
     """What ``load_model(name, custom_objects=custom)`` of a Keras would do.
 
     Parameters
@@ -55,9 +71,11 @@ def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: s
         ``custom_objects``.
     name : str
         The path: Keras chooses its reader by how it ends.
+    wish : Wish
+        The other options of the call.
     """
     try:
-        replay = _load(file, reader, custom, name)
+        replay = _load(file, reader, custom, name, wish)
     except RaisedError as error:
         if reader.is_newer_than_known and error.type != "ValueError":
             return Forecast("unknown", reason=f"{reader.name} is newer than the releases that are known here")
@@ -77,17 +95,18 @@ def parsed(text: bytes | None) -> Any:
     return stored.tree_of(text, _MOST_BYTES) if text is not None else None
 
 
-def _load(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str) -> Replay:
+def _load(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish) -> Replay:
     """``load_model`` by the end of the name; the replay when nothing raises."""
     _damaged(file, reader, name)
     replay = Replay(reader, custom) if reader.is_3 else Replay2(reader, custom)
+    replay.is_safe = wish.safe_mode
     if not reader.is_3 and reader.version < (2, 12, 0):
         raise UnknownError(f"{reader.name} is older than the releases that are known here (2.12 and newer)")
     folder = file.content == "keras-folder" and reader.is_3 and reader.version >= (3, 4, 0)
     if folder or (name.endswith(".keras") and _is_zip(file)):
-        _archive(file, replay)
+        _archive(file, replay, wish)
     elif name.endswith((".h5", ".hdf5")) or not reader.is_3:
-        _hdf5(file, replay)
+        _hdf5(file, replay, wish)
     elif name.endswith(".keras"):
         raise RaisedError("ValueError", "File not found: filepath=")
     else:
@@ -125,14 +144,14 @@ def with_checksum(foreseen: Forecast, file: FileFacts, reader: Reader, name: str
     return foreseen if whole and foreseen.error is not None else Forecast("unknown", reason=DAMAGED)
 
 
-def _archive(file: FileFacts, replay: Replay) -> None:
+def _archive(file: FileFacts, replay: Replay, wish: Wish) -> None:
     """``saving_lib.load_model``: config.json, then the weights."""
     if file.config is None:
         raise RaisedError("KeyError", "\"There is no item named 'config.json' in the archive\"")
     config = parsed(file.config)
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         raise UnknownError("the stored config is no model")
-    replay.object(config)
+    replay.object(config if wish.compile else {**config, "compile_config": None})
     if file.layout == "unknown" or not file.groups:
         _no_weights(file)
     if any("\\" in group[0] for group in file.groups):  # TF 2.13 on Windows: paths that no Keras looks for
@@ -187,7 +206,7 @@ def _has_third_cell(reader: Reader, config: bytes) -> bool:
     return True
 
 
-def _hdf5(file: FileFacts, replay: Replay) -> None:
+def _hdf5(file: FileFacts, replay: Replay, wish: Wish) -> None:
     """``load_model_from_hdf5``: the attribute ``model_config``, the weights in order, the compilation."""
     if file.content != "hdf5":
         raise RaisedError("OSError", "")
@@ -203,7 +222,7 @@ def _hdf5(file: FileFacts, replay: Replay) -> None:
     if replay.reader.is_3:
         _shifted(config)
     _legacy_weights(file, replay, config)
-    if file.training is not None:
+    if file.training is not None and wish.compile:
         training = parsed(file.training)
         if not isinstance(training, dict):
             raise UnknownError("the stored training config is no object")
