@@ -172,6 +172,13 @@ def _examine_architecture(examined: Examined, file: _core.File, architecture: An
     examined.lap("describe")
     examined.plan = _plan(file, examined.model, None, examined.path, examined.call)
     examined.lap("plan")
+    if file.config is not None and file.config != architecture.text:
+        from kwload import meaning
+        from kwload.meaning import stored
+
+        unit = stored.unit_of(dict(architecture.tree))
+        examined.meaning = meaning.compare_opened(file, unit, examined.model, examined.plan)
+        examined.lap("meaning")
 
 
 def _there(model: Any, described: Any, file: _core.File, asked: Any, call: Call) -> Any:

@@ -27,6 +27,7 @@ def compare(
     *,
     legacy: bool = False,
     version: str = "",
+    keras_3: bool | None = None,
 ) -> Meaning:
     """What the model computes otherwise than the one that was saved.
 
@@ -34,8 +35,8 @@ def compare(
     ----------
     config : bytes
         The stored configuration (JSON), from anyone.
-    model : keras.Model
-        A live model of Keras 3 or tf_keras; it is only looked at.
+    model : keras.Model or Unit
+        A live model of Keras 3 or tf_keras, which is only looked at; or one that a configuration describes.
     sources : sequence of (str, str)
         ``(group of the model, group of the file)`` of each layer whose weights are exchanged: paths in the Keras 3
         layouts (``"layers/dense"``), names of layers in the legacy ones.
@@ -43,6 +44,8 @@ def compare(
         Whether *sources* are names.
     version : str
         Of the Keras that wrote the file, ``""`` when it is not recorded.
+    keras_3 : bool, optional
+        Whether the model is one of Keras 3; a live model says so itself.
 
     Notes
     -----
@@ -56,7 +59,7 @@ def compare(
         comparison = _Comparison(sources, legacy, version)
         with warnings.catch_warnings():  # a Lambda warns when it is asked for its settings
             warnings.simplefilter("ignore")
-            comparison.run(tree, model)
+            comparison.run(tree, model, keras_3)
     except RecursionError:
         return Meaning(unread="it is nested too deeply")
     return comparison.found
@@ -69,8 +72,8 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
     ----------
     file : _core.File
         The opened file.
-    model : keras.Model
-        The live model.
+    model : keras.Model or Unit
+        The live model, or one that a configuration describes.
     described : spec.described.Model
         Its description.
     plan : _core.Plan
@@ -87,7 +90,9 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
             if new and old:
                 sources.append((new, old))
     version = file.metadata.get("keras_version", "1." if legacy else "")
-    return compare(file.config, model, sources, legacy=legacy, version=version)
+    return compare(
+        file.config, model, sources, legacy=legacy, version=version, keras_3=described.keras.flavour == "keras"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +121,11 @@ class _Comparison:
         self.identities: Counter[str] = Counter()
         self.code: dict[str, None] = {}
 
-    def run(self, tree: Unit, model: Any) -> None:
+    def run(self, tree: Unit, model: Any, keras_3: bool | None) -> None:
         """Compares the two models and fills ``found``."""
-        self.keras_3 = live.is_keras_3(model)
+        self.keras_3 = live.is_keras_3(model) if keras_3 is None else keras_3
         self.other_hard_sigmoid = self.version[:1].isdigit() and (self.version[:2] in ("1.", "2.")) == self.keras_3
-        new = live.unit_of(model)
+        new = model if isinstance(model, Unit) else live.unit_of(model)
         new_net = new.net()
         old_net = tree.net() if new_net is not None else None
         if old_net is not None and new_net is not None:
@@ -130,7 +135,7 @@ class _Comparison:
         elif new_net is not None and not new.custom and tree.kind in _NET_KINDS:
             self.found.unread = "its layers do not hang together"
         else:
-            if new.config is None:
+            if new.config is None and new.source is not None:
                 live.configure(new)
             self._settings(tree, new, new.name)
         self.found.training_only = {kind: count for kind, count in self.identities.items() if count}
@@ -166,7 +171,7 @@ class _Comparison:
                 self.code[new.cls] = None
             self._nets(inner_old, inner_new, below)
         elif new.kind not in _NET_KINDS:
-            if inner_new is not None and new.config is None:
+            if inner_new is not None and new.config is None and new.source is not None:
                 live.configure(new)
             self._settings(old, new, path, above, below.loaded)
         self._literals(old, new, path, below.loaded)

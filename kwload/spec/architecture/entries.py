@@ -128,6 +128,39 @@ def built_with(raw: Raw) -> Shapes:
     return shapes_of(named if isinstance(named, dict) else build.get("input_shape"))
 
 
+ATTENTION: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
+    ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"), ("query", "value", "key")
+)
+"""Layers that are built with the shapes of several arguments: their arguments in order."""
+
+
+def called_with(raw: Raw) -> Shapes:
+    """What the first call of a layer hands to it, where the config records that (Keras 3)."""
+    nodes = raw.get("inbound_nodes")
+    node = nodes[0] if isinstance(nodes, list) and nodes else None
+    if not isinstance(node, dict):
+        return None
+    args, kwargs = node.get("args"), node.get("kwargs")
+    args = args if isinstance(args, list) else []
+    kwargs = kwargs if isinstance(kwargs, dict) else {}
+    names = ATTENTION.get(full_name(raw))
+    if names is not None:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        return {f"{name}_shape": _tensors(given[name]) for name in names if _tensors(given.get(name)) is not None}
+    first = args[0] if args else next(iter(kwargs.values()), None)
+    return _tensors(first)
+
+
+def _tensors(value: Any) -> Shapes:
+    """The shape of a tensor as Keras 3 records it, or of several."""
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        return one_shape(config_of(value).get("shape"))
+    if isinstance(value, list) and 0 < len(value) <= _MOST_SHAPES:
+        found = [config_of(item).get("shape") if isinstance(item, dict) else None for item in value]
+        return [one_shape(shape) for shape in found]
+    return None
+
+
 def given_shape(raw: Raw) -> Shape | None:
     """The shape of an input layer, or of the first layer of a Sequential of Keras 1 and 2."""
     config = config_of(raw)

@@ -15,8 +15,10 @@ from typing import TypeAlias
 from kwload.meaning import stored
 from kwload.meaning.net import INPUT, Call, Net, Ref
 from kwload.spec.architecture.entries import (
+    ATTENTION,
     Raw,
     built_with,
+    called_with,
     config_of,
     full_name,
     given_shape,
@@ -29,12 +31,6 @@ from kwload.spec.signature import Shape, Shapes
 
 Output: TypeAlias = "Callable[[Raw, Shapes], Shapes]"
 """``(layer, input shape)`` -> what its call returns."""
-
-_ATTENTION = {"MultiHeadAttention": ("query", "value", "key"), "GroupQueryAttention": ("query", "value", "key")}
-"""Layers that are built with the shapes of several arguments: their arguments in order."""
-
-_ATTENTION["GroupedQueryAttention"] = _ATTENTION["GroupQueryAttention"]
-
 
 class Flow:
     """The shapes within one model.
@@ -69,6 +65,9 @@ class Flow:
             return None
         if not is_graph(self.raw):
             return self.into(row)
+        recorded = called_with(layer)
+        if recorded is not None:
+            return recorded
         net = self._read()
         if net is None or row >= len(net.units) or not net.units[row].calls:
             return None
@@ -163,7 +162,7 @@ class Flow:
 
     def _arguments(self, row: int, call: Call) -> Shapes:
         """The shapes that a call hands to its layer."""
-        names = _ATTENTION.get(full_name(self.layers[row]))
+        names = ATTENTION.get(full_name(self.layers[row]))
         if names is not None:
             return self._by_name(call, names)
         first = [(slot, ref) for slot, ref in zip(call.slots, call.refs, strict=True) if slot.partition("/")[0] == "0"]

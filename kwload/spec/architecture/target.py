@@ -43,11 +43,14 @@ class Target:
         As a person reads it: ``"model.keras"``, ``"the dict"``.
     version : str or None
         The Keras that wrote it, as it is recorded.
+    text : bytes or None
+        What *tree* was read from.
     """
 
     tree: Raw
     said: str
     version: str | None = None
+    text: bytes | None = None
 
 
 def read(target: Source | Mapping[str, Any]) -> Target:
@@ -109,7 +112,7 @@ def _of_file(source: Any, said: str) -> Target:
     version = file.metadata.get("keras_version")
     if version is None and file.layout not in V3_LAYOUTS:
         version = "1.2.2"  # every later one records it
-    return Target(found.tree, said, version)
+    return Target(found.tree, said, version, file.config)
 
 
 def _of_text(text: bytes, said: str) -> Target:
