@@ -12,6 +12,7 @@ from kwload.meaning.values import Obj
 from kwload.report.build import build_report, path_report, tensor_report
 from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
+from kwload.spec.architecture import Unverified
 from kwload.spec.compared import Differs
 from kwload.spec.confirm import Verdict
 
@@ -60,6 +61,15 @@ class FakeModel:
     groups: list[Any]
     keras: FakeKeras = field(default_factory=FakeKeras)
     untracked: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FakeArchitecture(FakeModel):
+    said: str = "model.keras"
+    unverified: Sequence[Unverified] = ()
+    unsure: str | None = None
+    unchecked: int = 0
+    open_rows: frozenset[int] | None = frozenset()
 
 
 @dataclass(frozen=True)
@@ -618,6 +628,20 @@ def _signatures() -> Iterator[tuple[str, Report]]:
     yield "KW409-two", report(file(A), model(A), signed=[verdicts["KW409"], Verdict("Block", "My>Block", place, ["b"])])
 
 
+def _architectures() -> Iterator[tuple[str, Report]]:
+    def wanted(*several: Unverified, **more: Any) -> FakeArchitecture:
+        return FakeArchitecture(model(A).groups, unverified=several, **more)
+
+    scale = Unverified("outer/scale", "My>Scale", "class", 3)
+    block = Unverified("block", "My>Block", "class", 0)
+    dense = Unverified("dense_1", "Dense", "shape")
+    unsure = "which variables `My>Scale` makes is not known"
+    yield "KW410-none", report(file(A), wanted())
+    yield "KW410", report(file(A), wanted(scale, dense, unsure=unsure, unchecked=1))
+    yield "KW410-two", report(file(A), wanted(scale, block, Unverified("b", "B", "class"), unsure=unsure))
+    yield "KW410-shapes", report(file(A), wanted(dense, unsure="not all lengths of `dense_1` are known"))
+
+
 def cases() -> dict[str, Report]:
     """Every case by name."""
     import report_models
@@ -628,6 +652,6 @@ def cases() -> dict[str, Report]:
     made: dict[str, Report] = {}
     for module in (report_models, report_variants, report_names, report_values):
         made.update(module.cases())
-    for several in (_paths, _containers, _names, _fits, _shapes, _others):
+    for several in (_paths, _containers, _names, _fits, _shapes, _others, _architectures):
         made.update(several())
     return made

@@ -24,7 +24,7 @@ def not_known(context: Context) -> list[Finding]:
         finding(
             410,
             "note",
-            headline=entry(410).say(what=_subject(whole or several), why=_why(classes)),
+            headline=entry(410).say(what=_subject(whole or several), why=_why(classes, len(several))),
             layer=several[0].layer,
             body=listed(columns(rows)),
             notes=["all else was compared"] if len(several) < len(context.groups) else [],
@@ -40,9 +40,9 @@ def _subject(several: Sequence[Unverified]) -> str:
     return f"{'the variables of' if is_class else 'some lengths in'} {whose}"
 
 
-def _why(classes: Sequence[str]) -> str:
+def _why(classes: Sequence[str], count: int) -> str:
     if not classes:
-        return "no shape is recorded for what they are called with"
+        return f"the shape that {'it is' if count == 1 else 'they are'} called with is not recorded"
     makes = "makes" if len(classes) == 1 else "make"
     return f"which ones {named(classes, 3)} {makes} is not known here"
 

@@ -269,6 +269,26 @@ static void test_architecture(void)
     }
 }
 
+/* Lengths of the model that nobody knows (-1), or not even how many there are (-2), fit every file; the others count. */
+static void test_unknown_lengths(void)
+{
+    static const layer have[] = {{2, {8, 16}, 16}, {2, {16, 4}, 4}, {3, {2, 3, 4}, 0}};
+    static const layer open[] = {{2, {-1, 16}, 16}, {2, {-1, -1}, -1}, {1, {-2}, 0}};
+    static const layer other[] = {{2, {-1, 32}, 16}, {2, {16, 4}, 4}, {2, {-1, -1}, 0}};
+    builder *file = build(KW_LAYOUT_V3, have, 3, false), *model = build(KW_LAYOUT_V3, open, 3, true);
+    kw_plan *plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(plan->finding_count, 0);
+    CHECK_EQ(plan->pair_count, 5);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
+    release(plan, file, model);
+    file = build(KW_LAYOUT_V3, have, 3, false), model = build(KW_LAYOUT_V3, other, 3, true);
+    plan = make_plan(file, model, &V3_RULES);
+    CHECK_EQ(count_code(plan, KW_SHAPE, KW_ERROR), 2);
+    CHECK_EQ(plan->findings[0].axis, 1);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
+    release(plan, file, model);
+}
+
 int main(void)
 {
     RUN(test_transposed);
@@ -278,5 +298,6 @@ int main(void)
     RUN(test_lora);
     RUN(test_without_head);
     RUN(test_architecture);
+    RUN(test_unknown_lengths);
     return check_result(__FILE__);
 }
