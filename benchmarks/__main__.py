@@ -17,12 +17,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import failing, importing, large, listing, small, values
+from benchmarks import compressed, failing, groups, importing, large, listing, small, values
 from benchmarks.measure import Row
 
 # A claim: what makes its files, and what measures it.
 CLAIMS = {
     "listing": (listing.prepare, [listing.measure]),
+    "groups": (groups.prepare, [groups.measure]),
+    "compressed": (compressed.prepare, [compressed.measure]),
     "large": (large.prepare, [large.measure_opening, large.measure_loading]),
     "small": (small.prepare, [small.measure]),
     "values": (values.prepare, [values.measure]),
