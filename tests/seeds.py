@@ -267,6 +267,8 @@ def _shared_messages(path: Path, libver: str = "latest") -> None:
             dataset.attrs["a shared attribute"] = values(9)
             dataset.attrs[f"an attribute of {index}"] = values(9) + index
         file["scalar"] = np.float32(2)
+        for index in range(12):
+            file["scalar"].attrs[f"one of many {index}"] = values(9)
 
 
 @seed("cache-image.h5")

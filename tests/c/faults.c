@@ -155,7 +155,7 @@ static outcome run(const char *path) {
     kw_error err = {0};
     if (kw_source_open_path(path, &source, &err) == 0 ||
         (err.code == KW_DIRECTORY && kw_source_open_folder(path, &source, &err) == 0)) {
-        out.opened = kw_file_open(source, NULL, &file, &err);
+        out.opened = kw_file_open(source, &(kw_open_options){.audit = true}, &file, &err);
         if (out.opened == 0) {
             out.tensors = file->table.tensor_count;
             out.faults = file->fault_count;

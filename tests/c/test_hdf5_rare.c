@@ -452,6 +452,17 @@ static void test_extensible_array(void) {
     CHECK_EQ(read_extensible_array("\4\4\20\4\12", UINT64_MAX, IMAGE_NOWHERE), KW_CORRUPT);
 }
 
+/* A scalar has no chunks. */
+static void test_chunks_of_a_scalar(void) {
+    float out;
+    image im = image_start(0);
+    messages m = {0};
+    messages_space(&m, 0, NULL);
+    messages_float(&m, 4);
+    messages_chunked(&m, 96, 1, (uint32_t[]){4});
+    CHECK_EQ(read_x(&im, &m, &out, sizeof out), KW_CORRUPT);
+}
+
 /* Chunks of nothing declared by a greatest shape whose grid has no number. */
 static void test_grid_without_number(void) {
     float out[4] = {0};
@@ -578,6 +589,7 @@ int main(void) {
     RUN(test_superblock_extension);
     RUN(test_fixed_array);
     RUN(test_extensible_array);
+    RUN(test_chunks_of_a_scalar);
     RUN(test_grid_without_number);
     return check_result(__FILE__);
 }

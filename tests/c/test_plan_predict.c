@@ -343,6 +343,48 @@ static void test_rank(void)
     release(plan, file, model);
 }
 
+/* What stops a loader before it looks at any layer. */
+static void test_refused(void)
+{
+    builder *file = one_dense(false), *model = one_dense(true);
+    kw_rules rules = V3;
+    rules.suffix = KW_SUFFIX_WEIGHTS_JSON;
+    rules.is_hdf5 = false;
+    rules.is_text = true;
+    kw_plan *plan = make_plan(file, model, &rules);
+    CHECK_STR(plan->prediction.error_type, "JSONDecodeError");
+    release(plan, file, model);
+    file = dense_lists(1);
+    model = one_dense(true);
+    file->table.layout = KW_LAYOUT_HF_SHARD;
+    plan = make_plan(file, model, &H5);
+    CHECK_STR(plan->prediction.error_prefix, "Invalid H5 file, expected Group but received ");
+    release(plan, file, model);
+    file = dense_lists(1);
+    model = new_table(KW_LAYOUT_LEGACY);
+    add_group(model, "a", "a", "Dense", GIVEN);
+    add_group(model, "top_level_model_weights", "net", NULL, KW_GROUP_TOP_LEVEL | KW_GROUP_NOT_BUILT);
+    rules = H5;
+    rules.flavour = KW_FLAVOUR_TF_KERAS;
+    rules.version = 21500;
+    plan = make_plan(file, model, &rules);
+    CHECK_STR(plan->prediction.error_type, "ValueError");
+    CHECK(strncmp(plan->prediction.error_prefix, "Unable to load weights saved in HDF5 format", 43) == 0);
+    release(plan, file, model);
+}
+
+/* Two opaque bytes of which nothing says that they are bfloat16 go into no variable. */
+static void test_opaque_in_a_list(void)
+{
+    builder *file = dense_lists(2), *model = dense_lists(2);
+    file->tensors[2].dtype = KW_DTYPE_BFLOAT16;
+    kw_plan *plan = make_plan(file, model, &H5);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_RAISES);
+    CHECK_EQ(plan->prediction.error_tensor, 2);
+    CHECK_EQ(plan->prediction.assigned, 2);
+    release(plan, file, model);
+}
+
 static void test_words(void)
 {
     CHECK_STR(kw_step_name(KW_STEP_JOIN), "join");
@@ -365,6 +407,8 @@ int main(void)
     RUN(test_heads);
     RUN(test_many_causes);
     RUN(test_rank);
+    RUN(test_refused);
+    RUN(test_opaque_in_a_list);
     RUN(test_words);
     return check_result(__FILE__);
 }
