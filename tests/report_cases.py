@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from kwload.meaning import Change, GraphChange, LayerChange, Meaning
@@ -12,9 +13,15 @@ from kwload.meaning.values import Obj
 from kwload.report.build import build_report, path_report, tensor_report
 from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
+from kwload.report.stamped import unusable, verified_report
 from kwload.spec.architecture import Unverified
 from kwload.spec.compared import Differs
 from kwload.spec.confirm import Verdict
+from kwload.stamps.changed import CodeChange, Witness
+from kwload.stamps.fingerprint import Fingerprint, compare
+from kwload.stamps.layers import Code
+from kwload.stamps.stamp import Part, Stamp, Stamped
+from kwload.stamps.verify import Verified
 
 NAMED, OPTIMIZER, OWN_LOAD, NOT_BUILT = 1 << 0, 1 << 3, 1 << 6, 1 << 7
 
@@ -182,6 +189,7 @@ def report(
     seen: Sequence[Seen] = (),
     meaning: Meaning | None = None,
     signed: Sequence[Verdict] = (),
+    witness: Witness | None = None,
     **plan: Any,
 ) -> Report:
     """The report on hand-made facts, with a plan when there is a model."""
@@ -195,7 +203,15 @@ def report(
         plan.setdefault("source_group", list(range(len(wanted.groups))))
         made = FakePlan(findings=list(findings), prediction=foreseen, **plan)
     return build_report(
-        path=path, file=held, model=wanted, plan=made, options=options, seen=seen, meaning=meaning, signed=signed
+        path=path,
+        file=held,
+        model=wanted,
+        plan=made,
+        options=options,
+        seen=seen,
+        meaning=meaning,
+        signed=signed,
+        witness=witness,
     )
 
 
@@ -642,6 +658,38 @@ def _architectures() -> Iterator[tuple[str, Report]]:
     yield "KW410-shapes", report(file(A), wanted(dense, unsure="not all lengths of `dense_1` are known"))
 
 
+def _stamps() -> Iterator[tuple[str, Report]]:
+    here = "model.weights.h5.kwload.json"
+    parts = (Part("", 5000, ()),)
+    tensors = tuple(Stamped(path, (4,), "float32", "0" * 32, 0, 2048, 16) for path in ("a/kernel", "a/bias", "b/w"))
+    stamp = Stamp(here, "model.weights.h5", "keras-3", parts, tensors, None, "0.1.0")
+    then = partial(Fingerprint, "Scale", "mynet")
+    calls = ["def call(self, x):\n    return sin(x)", "def call(self, x):\n    return cos(x)"]
+    old = Code(then({"Scale.call": "a", "helper": "b"}, source={"Scale.call": calls[0]}), layers=("scale",))
+    new = Code(then({"Scale.call": "c", "K": "d"}, source={"Scale.call": calls[1]}), layers=("scale", "outer/scale"))
+    change = CodeChange(old, new, compare(old.fingerprint, new.fingerprint))
+    dumb = Code(then({}, {"Scale.call": "no source"}), layers=("scale",))
+    silent = CodeChange(dumb, dumb, compare(dumb.fingerprint, dumb.fingerprint))
+    versions = ("Keras 3.8.0, jax (now 3.15.1)",)
+    loads = predicts("loads", assigned=2)
+    for name, witness in {
+        "KW403-code": Witness(here, versions=versions, changes=(change,)),
+        "KW404-source": Witness(here, changes=(silent,)),
+        "KW412-damaged": Witness(here, problem="it is no JSON"),
+        "KW412-stale": Witness(here, stale=True),
+    }.items():
+        yield name, report(file(A), model(A), prediction=loads, witness=witness)
+    name = "model.weights.h5"
+    yield "KW411", verified_report(name, here, Verified(stamp, changed=["a/kernel"], same=2))
+    places = [(name, 0, 1 << 20), (name, 1 << 20, 500)]
+    yield "KW411-outside", verified_report(name, here, Verified(stamp, outside=places, same=3))
+    written = Verified(stamp, changed=["a/kernel"], gone=["b/w"], new=["c/w"], sizes=[(name, 5000, 6000)], same=1)
+    yield "KW411-written", verified_report(name, here, written)
+    yield "stamped", verified_report(name, here, Verified(stamp, same=3))
+    yield "KW412-other", verified_report(name, here, Verified(stamp, changed=["a/kernel", "a/bias", "b/w"]))
+    yield "KW412", unusable(name, here, FileNotFoundError(2, "No such file or directory"))
+
+
 def cases() -> dict[str, Report]:
     """Every case by name."""
     import report_models
@@ -652,6 +700,6 @@ def cases() -> dict[str, Report]:
     made: dict[str, Report] = {}
     for module in (report_models, report_variants, report_names, report_values):
         made.update(module.cases())
-    for several in (_paths, _containers, _names, _fits, _shapes, _others, _architectures):
+    for several in (_paths, _containers, _names, _fits, _shapes, _others, _stamps, _architectures):
         made.update(several())
     return made

@@ -72,6 +72,8 @@
     X(408, SIGNATURE_FAILED, "signature-failed")                               \
     X(409, SIGNATURE_CONFIRMS, "signature-confirms")                           \
     X(410, SHAPES_NOT_KNOWN, "shapes-not-known")                               \
+    X(411, NOT_AS_STAMPED, "not-as-stamped")                                   \
+    X(412, STAMP, "stamp")                                                     \
     X(501, NOT_FINITE, "not-finite")                                           \
     X(502, ZEROED, "zeroed-block")                                             \
     X(503, LOSSY, "lossy-cast")                                                \

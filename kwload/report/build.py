@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kwload.meaning import Meaning
     from kwload.report.context import Context
     from kwload.spec.confirm import Verdict
+    from kwload.stamps.changed import Witness
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 # What Keras does about a finding when it does not raise; some of it with one outcome only.
@@ -33,6 +34,7 @@ _SILENT: Final = {
     "KW309": ("", "converts the values, without a word"),
     "KW310": ("loads_nothing", "returns normally, having loaded nothing"),
     "KW313": ("loads_wrong", "loads them in the wrong order, without a word"),
+    "KW403": ("", "loads the weights into it, without a word"),
     "KW501": ("", "loads them, without a word"),
     "KW502": ("", "loads it, without a word"),
     "KW503": ("", "converts the values, without a word"),
@@ -78,6 +80,7 @@ def build_report(
     seen: Sequence[Seen] = (),
     meaning: Meaning | None = None,
     signed: Sequence[Verdict] = (),
+    witness: Witness | None = None,
 ) -> Report:
     """The report on an opened file.
 
@@ -107,6 +110,8 @@ def build_report(
         How the model computes otherwise than the one whose configuration the file records.
     signed : sequence of Verdict
         What users' signatures say of the layers of the model.
+    witness : Witness, optional
+        What the stamp beside the file says of the code of the model.
     """
     from kwload.report import container, quantized, structure, values
     from kwload.report.context import Context, is_path
@@ -114,7 +119,17 @@ def build_report(
     shown = paths.text_of(path)
     failed = bool(errors)
     context = Context(
-        shown, file, model, plan, options, failed=failed, reader=reader, writer=writer, seen=seen, signed=signed
+        shown,
+        file,
+        model,
+        plan,
+        options,
+        failed=failed,
+        reader=reader,
+        writer=writer,
+        seen=seen,
+        signed=signed,
+        witness=witness,
     )
     prediction = None
     if plan is not None and not options.own and is_path(shown):
@@ -136,6 +151,10 @@ def build_report(
             from kwload.report.meaning import meaning_findings
 
             found += meaning_findings(context, meaning)
+        if witness is not None:
+            from kwload.report.stamped import code_findings
+
+            found += code_findings(context)
     if signed:
         from kwload.report.signatures import signature_findings
 

@@ -527,6 +527,22 @@ _ENTRIES: Final = (
         "out of the comparison, and what is known is compared.",
     ),
     Entry(
+        411,
+        "not-as-stamped",
+        "fit",
+        "{what} changed since the file was stamped",
+        "A stamp holds a checksum of each tensor and of all bytes between them. What does not agree was changed after "
+        "the stamp was made: by another save, by a tool, by a copy that went wrong or by a disk.",
+    ),
+    Entry(
+        412,
+        "stamp",
+        "file",
+        "the stamp {stamp} cannot be used: {why}",
+        "A stamp is the file `<file>.kwload.json` beside a weight file. It says what the file was and by which code "
+        "its layers computed; without one that belongs to the file, nothing can be compared.",
+    ),
+    Entry(
         501,
         "not-finite",
         "fit",

@@ -66,6 +66,8 @@ class Context:
     """The other process that has locked the file for writing."""
     seen: Sequence[Seen] = ()
     """What is known of the values that the call loads."""
+    witness: Any = None
+    """What the stamp beside the file says of the code of the model (stamps.changed.Witness)."""
     signed: Sequence[Verdict] = ()
     """What users' signatures say of the layers of the model."""
 

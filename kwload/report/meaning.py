@@ -271,6 +271,7 @@ def _list(names: Sequence[str]) -> str:
 
 def _not_known(context: Context, meaning: Meaning) -> list[Finding]:
     found, changed = [], changed_classes(context)
+    changed |= {name.rpartition(".")[2] for name in getattr(context.witness, "compared", ())}  # the stamp tells
     code = [name for name in meaning.code if name.rpartition(">")[2] not in changed]
     if code:
         names = named(code)

@@ -87,6 +87,7 @@ _REFUSALS: Final = {
     "KW402": "cannot be loaded as a model",
     "KW405": "cannot be loaded as a model",
     "KW406": "cannot be loaded as a model",
+    "KW412": "cannot be verified",
 }
 
 

@@ -1,0 +1,1 @@
+"""Commands of ``kwload`` that are not in ``cli.py``, one file a subject."""

@@ -1,0 +1,180 @@
+"""The code of a live model's own layers against the fingerprints in a stamp.
+
+Classes (and functions that layers were given) are paired by name; several of one name by the names that a person gave
+their layers, then by their order; a class that was renamed by its layers. A name that Keras makes itself is evidence of
+nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kwload import _core
+from kwload.stamps import stamp as stamps
+from kwload.stamps.fingerprint import Change, compare
+from kwload.stamps.layers import Code, code_of
+from kwload.stamps.manifest import Manifest
+from kwload.stamps.sidecar import SidecarError
+from kwload.stamps.verify import held
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """A class or function whose code is not what it was, or of which that cannot be known.
+
+    Attributes
+    ----------
+    old, new : Code
+        Then and now.
+    change : Change
+        How they differ.
+    """
+
+    old: Code
+    new: Code
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What a stamp says of the code of a model.
+
+    Attributes
+    ----------
+    path : str
+        The stamp.
+    manifest : Manifest or None
+        What the model was; None when it was stamped without one.
+    versions : tuple of str
+        What the stamp was made with that is another now: ``"Keras 3.8.0, jax (now 3.15.1)"``.
+    changes : tuple of CodeChange
+        What differs, or cannot be known.
+    compared : tuple of str
+        Names of all classes and functions that were compared.
+    problem : str
+        Why the stamp could not be used; ``""`` when it could.
+    stale : bool
+        Whether the file holds other values than those that were stamped: it was written again, maybe by the code of
+        today. Looked at only where the code differs.
+    """
+
+    path: str
+    manifest: Manifest | None = None
+    versions: tuple[str, ...] = ()
+    changes: tuple[CodeChange, ...] = ()
+    compared: tuple[str, ...] = ()
+    problem: str = ""
+    stale: bool = False
+
+
+def witness(model: Any, name: str, where: str | os.PathLike[str] | None = None) -> Witness | None:
+    """What the stamp beside a file says of the code of a live model; None when there is none.
+
+    Parameters
+    ----------
+    model : keras.Model or tf_keras.Model
+        The live model.
+    name : str
+        The weight file.
+    where : str or os.PathLike, optional
+        The stamp, when it is not beside the file.
+    """
+    path = os.fspath(where) if where is not None else stamps.path_of(name)
+    if where is None and not os.path.lexists(path):
+        return None
+    try:
+        made = stamps.load(path)
+    except SidecarError as error:
+        return Witness(path, problem=str(error))
+    except OSError as error:
+        return Witness(path, problem=error.strerror or type(error).__name__)
+    if made.manifest is None:
+        return Witness(path)
+    now = code_of(model, source=any(code.fingerprint.source for code in made.manifest.code))
+    pairs = paired(made.manifest.code, now)
+    changes = tuple(_changes(pairs))
+    if changes and not _belongs(name, made):
+        return Witness(path, made.manifest, stale=True)
+    compared = tuple(dict.fromkeys(code.fingerprint.name for _, code in pairs))
+    return Witness(path, made.manifest, _versions(made, model), changes, compared)
+
+
+def _belongs(name: str, made: stamps.Stamp) -> bool:
+    """Whether the values in the file are those that were stamped: a file that was saved again is of other code."""
+    try:
+        return held(name, made).same == len(made.tensors)
+    except (_core.CoreError, OSError):
+        return False
+
+
+def _versions(made: stamps.Stamp, model: Any) -> tuple[str, ...]:
+    import kwload
+    from kwload.spec.described import keras_of
+
+    assert made.manifest is not None
+    then, now = made.manifest.keras, keras_of(model)
+    said = []
+    if (then.flavour, then.version, then.backend) != (now.flavour, now.version, now.backend):
+        package = "" if then.flavour == now.flavour else "Keras " if now.flavour == "keras" else "tf_keras "
+        backend = "" if then.backend == now.backend else f", {now.backend}"
+        said.append(f"{made.manifest.written_by} (now {package}{'.'.join(map(str, now.version))}{backend})")
+    if made.kwload != kwload.__version__:
+        said.append(f"kwload {made.kwload} (now {kwload.__version__})")
+    return tuple(said)
+
+
+def _changes(pairs: Sequence[tuple[Code, Code]]) -> Iterator[CodeChange]:
+    for was, now in pairs:
+        change = compare(was.fingerprint, now.fingerprint)
+        if change.any or change.unknown:
+            yield CodeChange(was, now, change)
+
+
+def paired(old: Sequence[Code], new: Sequence[Code]) -> list[tuple[Code, Code]]:
+    """Which is which; what has no counterpart is left out: the layers differ, and other findings say so."""
+    pairs: list[tuple[Code, Code]] = []
+    left_old, left_new = list(old), list(new)
+
+    def take(was: Code, now: Code) -> None:
+        pairs.append((was, now))
+        left_old.remove(was)
+        left_new.remove(now)
+
+    for _, before, after in _groups(old, new):
+        for was in list(before):
+            now = next((item for item in after if item in left_new and set(was.named) & set(item.named)), None)
+            if now is not None:
+                take(was, now)
+        ours, theirs = [item for item in before if item in left_old], [item for item in after if item in left_new]
+        if len(ours) != len(theirs):
+            for was in ours:
+                now = next((item for item in theirs if item in left_new and _equal(was, item)), None)
+                if now is not None:
+                    take(was, now)
+            ours, theirs = [item for item in ours if item in left_old], [item for item in theirs if item in left_new]
+        for was, now in zip(ours, theirs, strict=False):
+            take(was, now)
+    for was in list(left_old):  # renamed
+        now = next(
+            (item for item in left_new if item.attribute == was.attribute and set(was.named) & set(item.named)), None
+        )
+        if now is not None:
+            take(was, now)
+    return pairs
+
+
+def _groups(old: Sequence[Code], new: Sequence[Code]) -> Iterator[tuple[tuple[str, str], list[Code], list[Code]]]:
+    """Those of one name and one place, then and now."""
+    sides: dict[tuple[str, str], tuple[list[Code], list[Code]]] = defaultdict(lambda: ([], []))
+    for side, codes in enumerate((old, new)):
+        for code in codes:
+            sides[code.attribute, code.fingerprint.name][side].append(code)
+    return ((key, before, after) for key, (before, after) in sides.items() if before and after)
+
+
+def _equal(a: Code, b: Code) -> bool:
+    return dict(a.fingerprint.units) == dict(b.fingerprint.units)
