@@ -29,7 +29,7 @@ def signature_findings(context: Context, *, loads: bool) -> list[Finding]:
     differs = [_contradicts(context, verdict) for verdict in context.signed if verdict.outcome == "differs"]
     confirmed = [verdict for verdict in context.signed if verdict.outcome == "confirmed"]
     found = [*differs, *failed][:_MOST_FINDINGS]
-    return [*found, _confirms(confirmed)] if confirmed and loads else found
+    return found if found or not confirmed or not loads else [_confirms(confirmed)]
 
 
 def place_text(place: tuple[str | None, int | None]) -> str:

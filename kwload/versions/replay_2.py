@@ -263,12 +263,21 @@ class Replay2(Replay):
         name = config.get("class_name") if isinstance(config, dict) else config
         if isinstance(name, str):
             self._sought("losses", "loss function", name)
+            self._wrapped("losses", "loss function", config)
 
     def _metric(self, config: Any) -> None:
         """A metric by name or dict."""
         name = config.get("class_name") if isinstance(config, dict) else config
         if isinstance(name, str):
             self._sought("metrics", "metric function", name)
+            self._wrapped("metrics", "metric function", config)
+
+    def _wrapped(self, space: str, called: str, config: Any) -> None:
+        """The function of a ``MeanMetricWrapper`` or ``LossFunctionWrapper``."""
+        inner = config.get("config") if isinstance(config, dict) else None
+        function = inner.get("fn") if isinstance(inner, dict) else None
+        if isinstance(function, str):
+            self._sought(space, called, function)
 
     def _sought(self, space: str, called: str, name: str) -> None:
         """What an ``.h5`` file names, looked up among Keras's own and what is handed in."""
