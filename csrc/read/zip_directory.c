@@ -32,7 +32,8 @@ static bool renames(kw_view extra, const char *name, size_t name_len) {
 }
 
 /* Reads the entry at *at and moves *at behind it.  KW_CORRUPT when it is none. */
-static int read_one(kw_zip *zip, kw_build *build, const kw_zip_directory *d, uint64_t *at, uint8_t *room, kw_error *err) {
+static int read_one(kw_zip *zip, kw_build *build, const kw_zip_directory *d, uint64_t *at, uint8_t *room,
+                    kw_error *err) {
     uint8_t bytes[KW_ZIP_ENTRY_LEN];
     kw_cursor c;
     kw_view extra;
@@ -41,7 +42,8 @@ static int read_one(kw_zip *zip, kw_build *build, const kw_zip_directory *d, uin
     if (kw_zip_load(zip->source, *at, bytes, KW_ZIP_ENTRY_LEN, &c, err) < 0) return -1;
     if (memcmp(bytes, "PK\1\2", 4) != 0) return kw_fail(err, KW_CORRUPT, *at, "no directory entry where one should be");
     kw_zip_header h = kw_zip_read_entry(&c);
-    uint64_t name_at = *at + KW_ZIP_ENTRY_LEN, len = (uint64_t)KW_ZIP_ENTRY_LEN + h.name_len + h.extra_len + h.comment_len;
+    uint64_t name_at = *at + KW_ZIP_ENTRY_LEN;
+    uint64_t len = (uint64_t)KW_ZIP_ENTRY_LEN + h.name_len + h.extra_len + h.comment_len;
     if (len > left) return kw_fail(err, KW_CORRUPT, *at, "a directory entry is longer than the directory");
     if (kw_zip_load_extra(zip->source, name_at + h.name_len, h.extra_len, room, &extra, err) < 0) return -1;
     bool widened = kw_zip_widen(&h, extra, false);

@@ -99,7 +99,8 @@ static int find_gaps(const kw_zip *zip, const kw_zip_member *const *order, kw_bu
     if (zip->count == 0 || d->at >= taken + LEFT_OVER) add_gap(&g, taken, d->at);
     uint64_t size = kw_source_size(zip->source);
     add_gap(&g, d->end, size);
-    if (d->end > size && kw_build_fault(build, KW_CORRUPT, size, "", 0, 0, err, "the comment of the archive is cut short") < 0)
+    if (d->end > size &&
+        kw_build_fault(build, KW_CORRUPT, size, "", 0, 0, err, "the comment of the archive is cut short") < 0)
         return -1;
     if (g.total == 0) return 0;
     return kw_build_fault(build, KW_UNCLAIMED, g.largest_off, "", g.total, g.largest_len, err, "%s", "");

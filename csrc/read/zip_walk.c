@@ -120,7 +120,8 @@ static int walk_one(kw_zip *zip, kw_build *build, uint64_t *at, tail *t, uint8_t
     uint64_t name_at = *at + KW_ZIP_LOCAL_LEN, data_at = name_at + h.name_len + h.extra_len;
     if (data_at > size) return kw_fail(err, KW_TRUNCATED, size, "a local header is cut");
     if (kw_zip_load_extra(zip->source, name_at + h.name_len, h.extra_len, room, &extra, err) < 0) return -1;
-    if (!kw_zip_widen(&h, extra, true)) return kw_fail(err, KW_CORRUPT, *at, "64-bit sizes are missing in a local header");
+    if (!kw_zip_widen(&h, extra, true))
+        return kw_fail(err, KW_CORRUPT, *at, "64-bit sizes are missing in a local header");
     kw_zip_member *member = kw_zip_add_member(zip, build, name_at, h.name_len, err);
     if (member == NULL) return -1;
     ending e = {.len = h.packed_len, .unpacked = h.len, .crc = h.crc, .found = true, .has_crc = true};
