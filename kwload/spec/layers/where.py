@@ -37,13 +37,23 @@ class Where:
     lookup : callable, optional
         Asked for layers inside layers (``TimeDistributed``, ``Bidirectional``, cells), so that users' layers and nested
         models are found there; it is to ask the table itself for built-ins. Without it only built-ins are known.
+    backend : str
+        Of Keras 3: a counter is of 64 bits with TensorFlow alone.
+    depth : int
+        How many layers this one lies in, where nobody looks them up.
     """
 
     flavour: str = "keras"
     version: tuple[int, ...] = (3, 15, 1)
     image_data_format: str = "channels_last"
     lookup: Lookup | None = None
+    backend: str = "tensorflow"
+    depth: int = 0
 
     @property
     def is_keras3(self) -> bool:
         return self.flavour == "keras"
+
+    def older(self, version: tuple[int, ...]) -> bool:
+        """Whether this Keras comes before *version*; one whose version is not known is the newest."""
+        return self.version[:1] > (0,) and tuple(self.version) < version
