@@ -26,17 +26,23 @@ if TYPE_CHECKING:
     )
     from kwload.explaining.explain import explain
     from kwload.file import File
+    from kwload.loading import load_model
     from kwload.report.finding import Finding, Prediction, Report
     from kwload.scanning import scan
     from kwload.spec.registry import custom_object_scope, register, registered, signature
     from kwload.spec.signature import Sub, Var
+    from kwload.stamps.manifest import Manifest, manifest
+    from kwload.stamps.stamp import Stamp, stamp
+    from kwload.stamps.verify import verify
 
 __all__ = [
     "Diff",
     "File",
     "Finding",
+    "Manifest",
     "Prediction",
     "Report",
+    "Stamp",
     "Sub",
     "Tensor",
     "Var",
@@ -51,12 +57,16 @@ __all__ = [
     "custom_object_scope",
     "diff",
     "explain",
+    "load_model",
     "load_weights",
+    "manifest",
     "open",
     "register",
     "registered",
     "scan",
     "signature",
+    "stamp",
+    "verify",
 ]
 
 # Where each public name lives. Looked up at the first use: pytest loads the plugin, and with it this module, in every
@@ -65,8 +75,10 @@ _HOMES = {
     "Diff": "kwload.compare",
     "File": "kwload.file",
     "Finding": "kwload.report.finding",
+    "Manifest": "kwload.stamps.manifest",
     "Prediction": "kwload.report.finding",
     "Report": "kwload.report.finding",
+    "Stamp": "kwload.stamps.stamp",
     "Sub": "kwload.spec.signature",
     "Tensor": "kwload._core",
     "Var": "kwload.spec.signature",
@@ -75,12 +87,16 @@ _HOMES = {
     "custom_object_scope": "kwload.spec.registry",
     "diff": "kwload.compare",
     "explain": "kwload.explaining.explain",
+    "load_model": "kwload.loading",
     "load_weights": "kwload.api",
+    "manifest": "kwload.stamps.manifest",
     "open": "kwload.api",
     "register": "kwload.spec.registry",
     "registered": "kwload.spec.registry",
     "scan": "kwload.scanning",
     "signature": "kwload.spec.registry",
+    "stamp": "kwload.stamps.stamp",
+    "verify": "kwload.stamps.verify",
 }
 
 

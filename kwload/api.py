@@ -4,6 +4,7 @@ nothing refuses, loaded weights."""
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ class Call:
     values: bool | Literal["error"] = True
     keras: str | None = None
     custom_objects: Mapping[str, Any] | None = None
+    build: bool = False
+    stamp: bool | str | os.PathLike[str] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, bool) and self.values != "error":
@@ -73,6 +76,7 @@ class Examined:
     seen: list[Seen] = field(default_factory=list)
     meaning: Any = None
     signed: Sequence[Any] = ()
+    witness: Any = None
     times: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
 
@@ -98,6 +102,7 @@ class Examined:
             seen=self.seen,
             meaning=self.meaning,
             signed=self.signed,
+            witness=self.witness,
         )
 
 
@@ -116,8 +121,10 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
         if not (targets and _is_target(model)):
             raise TypeError(f"expected a Keras model{' or an architecture' * targets}, not {type(model).__name__}")
         core_source(source)  # that the two were exchanged is said first
-        architecture = _architecture(model)
+        architecture = model if _is_manifest(model) else _architecture(model)
     asked = other.parse(call.keras) if call.keras is not None else None
+    if asked is not None and _is_manifest(model):
+        raise ValueError("keras= is about a live model or an architecture: a manifest says what its own Keras wants")
     target, name = core_source(source)
     examined = Examined(name, call)
     try:
@@ -129,10 +136,17 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
     examined.writer = locks.writer_of(target) if isinstance(target, bytes) else None
     examined.lap("open")
     if architecture is not None:
-        _examine_architecture(examined, file, architecture, asked)
+        if _is_manifest(architecture):
+            examined.model = architecture.described(file.layout)
+            examined.plan = _plan(file, examined.model, None, name, call)
+            examined.lap("plan")
+        else:
+            _examine_architecture(examined, file, architecture, asked)
         return examined
     examined.model = live.describe(model, file.layout)
     examined.signed = _signed(model, call.custom_objects)
+    if isinstance(target, bytes):
+        examined.witness = _witness(model, name, call.stamp)
     examined.lap("describe")
     there = _there(model, examined.model, file, asked, call) if asked is not None else None
     examined.reader = there.keras.said if there is not None else None
@@ -146,13 +160,30 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
     return examined
 
 
+def _witness(model: Any, name: str, stamp: bool | str | os.PathLike[str]) -> Any:
+    """What the stamp of the file says of the model's code; None when there is none, or when nobody asks."""
+    if stamp is False or (stamp is True and not os.path.lexists(name.rstrip(os.sep) + ".kwload.json")):
+        return None
+    from kwload.stamps import changed
+
+    return changed.witness(model, name, None if isinstance(stamp, bool) else stamp)
+
+
 def _is_target(model: Any) -> bool:
     """Whether an architecture may stand there."""
     if isinstance(model, (Mapping, str, bytes, os.PathLike)) or callable(getattr(model, "read", None)):
         return True
+    if _is_manifest(model):
+        return True
     from kwload.spec.architecture.target import Target
 
     return isinstance(model, Target)
+
+
+def _is_manifest(model: Any) -> bool:
+    """Whether it is a manifest; who has one has imported its module."""
+    manifests = sys.modules.get("kwload.stamps.manifest")
+    return manifests is not None and isinstance(model, manifests.Manifest)
 
 
 def _architecture(target: Any) -> Any:
@@ -164,9 +195,11 @@ def _architecture(target: Any) -> Any:
 
 def _examine_architecture(examined: Examined, file: _core.File, architecture: Any, asked: Any) -> None:
     """Describes an architecture for the file and joins the two."""
+    from kwload.spec import registry
     from kwload.spec.architecture import of_file
 
-    examined.model, keras = of_file(architecture, file, asked, examined.call.custom_objects)
+    with registry.handed(examined.call.custom_objects, build=examined.call.build):
+        examined.model, keras = of_file(architecture, file, asked, examined.call.custom_objects)
     examined.reader = keras.said
     examined.signed = examined.model.failed
     examined.lap("describe")
@@ -191,8 +224,6 @@ def _there(model: Any, described: Any, file: _core.File, asked: Any, call: Call)
 
 def _signed(model: Any, custom_objects: Mapping[str, Any] | None) -> Sequence[Any]:
     """What users' signatures say of the layers of the model; nothing is imported for a user who has none."""
-    import sys
-
     if custom_objects is None and "kwload.spec.registry" not in sys.modules:
         return ()
     from kwload.spec import confirm
@@ -234,6 +265,8 @@ def _units(file: _core.File, model: Any, there: Any) -> list[Any]:
         from kwload.spec.architecture.units import units_of
 
         return units_of(model.keras, model.things)
+    if hasattr(model, "units"):
+        return list(model.units)
     from kwload.spec import units
 
     return units.units_of(model.keras, model.objects)
@@ -334,13 +367,16 @@ def check(
     values: bool | Literal["error"] = True,
     keras: str | None = None,
     custom_objects: Mapping[str, Any] | None = None,
+    build: bool = False,
+    stamp: bool | str | os.PathLike[str] = True,
 ) -> Report:
     """Say everything that is wrong with a weight file for this model, and what Keras would do with it.
 
     Parameters
     ----------
     model : keras.Model, tf_keras.Model, dict, str, os.PathLike or bytes
-        A live model, which is described and never changed. Or an architecture, for which no Keras is needed: a
+        A live model, which is described and never changed. Or, for which no Keras is needed, its
+        :func:`kwload.manifest`, or an architecture: a
         configuration (``model.get_config()``, ``model.to_json()``), or the path of what holds one: a JSON file, a
         ``.keras`` archive or folder, a whole-model ``.h5`` file.
     path : str, os.PathLike, bytes or file object
@@ -364,6 +400,12 @@ def check(
     custom_objects : dict, optional
         Names of your own classes -> a signature (:func:`kwload.signature`), the class, or a pair of both. A signature
         of a class in the model is held against the layers of that class.
+    build : bool
+        For an architecture: build the classes of your own that are known, to find or confirm their variables. This
+        runs their code with the configuration in the file, and needs their Keras imported.
+    stamp : bool, str or os.PathLike
+        Hold the code of the model's own layers against the fingerprints in the stamp beside the file, or in the one at
+        this path; False does not look for one.
 
     Returns
     -------
@@ -378,7 +420,7 @@ def check(
         An option names a layer that is not there, ``keras`` no version, or ``model`` holds no architecture that can be
         read. A bad weight file never raises.
     """
-    call = Call(by_name, skip_mismatch, only, skip, mapping, values, keras, custom_objects)
+    call = Call(by_name, skip_mismatch, only, skip, mapping, values, keras, custom_objects, build, stamp)
     examined = examine(model, path, call, targets=True)
     if examined.file is not None:
         try:
@@ -391,7 +433,14 @@ def check(
     return examined.report()
 
 
-def check_model(path: Source, *, keras: str | None = None, custom_objects: Mapping[str, Any] | None = None) -> Report:
+def check_model(
+    path: Source,
+    *,
+    keras: str | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,  # noqa: A002 - Keras's name
+    safe_mode: bool = True,
+) -> Report:
     """Say what ``load_model`` would make of a file, without making anything: no Keras is imported, no code is run.
 
     Parameters
@@ -404,6 +453,8 @@ def check_model(path: Source, *, keras: str | None = None, custom_objects: Mappi
     custom_objects : dict, optional
         As for ``load_model``: names of the user's own classes and functions -> themselves. What is registered with
         the imported Keras counts too.
+    compile, safe_mode : bool
+        As for ``load_model``.
 
     Returns
     -------
@@ -421,6 +472,7 @@ def check_model(path: Source, *, keras: str | None = None, custom_objects: Mappi
     """
     from kwload.report.versions import model_report
     from kwload.versions import reader
+    from kwload.versions.whole import Wish
 
     asked = reader.installed() if keras is None else reader.parse(keras)
     target, name = core_source(path)
@@ -435,7 +487,13 @@ def check_model(path: Source, *, keras: str | None = None, custom_objects: Mappi
         return examined.report()
     examined.lap("verify")
     return model_report(
-        name, examined.file, asked, dict(custom_objects or {}), errors=examined.failures, times=examined.times
+        name,
+        examined.file,
+        asked,
+        dict(custom_objects or {}),
+        wish=Wish(compile, safe_mode),
+        errors=examined.failures,
+        times=examined.times,
     )
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import rich_click as click
 
+from kwload.commands import stamps
+
 if TYPE_CHECKING:
     from kwload.report.finding import Report
 
@@ -140,11 +142,29 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
     "whole-model .h5 file.",
 )
 @click.option(
+    "--manifest",
+    "manifest",
+    metavar="PATH",
+    type=_FILE,
+    help="The model by what `kwload manifest` wrote, without Keras.",
+)
+@click.option(
     "--input-shape",
     "input_shape",
     multiple=True,
     metavar="SHAPE",
     help="Builds an unbuilt model: the shape of one input as keras.Input takes it, 28,28,1. Once for each input.",
+)
+@click.option(
+    "--custom-objects",
+    "custom",
+    multiple=True,
+    metavar="MODULE:NAME",
+    help="Your own classes, as custom_objects: a dict by name, or one class or function. May be given several times. "
+    "Signatures that [tool.kwload] of pyproject.toml declares are known anyway.",
+)
+@click.option(
+    "--no-signatures", is_flag=True, help="Do not import the modules of signatures that pyproject.toml declares."
 )
 @click.option("--by-name", is_flag=True, help="Match layers by name, as load_weights(by_name=True).")
 @click.option("--skip-mismatch", is_flag=True, help="Leave out layers that do not fit, as Keras's option.")
@@ -170,7 +190,10 @@ def check_command(
     files: tuple[str, ...],
     reference: str | None,
     config: str | None,
+    manifest: str | None,
     input_shape: tuple[str, ...],
+    custom: tuple[str, ...],
+    no_signatures: bool,
     by_name: bool,
     skip_mismatch: bool,
     keras: str | None,
@@ -182,21 +205,29 @@ def check_command(
 ) -> None:
     """Whether weight files fit a model, and what Keras would do with them. The model is never touched.
 
-    Without --model or --config: whether load_model makes a model of them.
+    Without --model, --config or --manifest: whether load_model makes a model of them.
     """
     import kwload
 
-    if reference is not None and config is not None:
-        raise click.UsageError("--model and --config both say which model: give one of them")
-    if reference is None and config is None and (input_shape or by_name or skip_mismatch or values != "on"):
-        raise click.UsageError("these options are about a model: give one with --model or --config")
-    if config is not None and input_shape:
+    if sum(given is not None for given in (reference, config, manifest)) > 1:
+        raise click.UsageError("--model, --config and --manifest each say which model: give one of them")
+    given = reference or config or manifest
+    if given is None and (input_shape or by_name or skip_mismatch or values != "on"):
+        raise click.UsageError("these options are about a model: give one with --model, --config or --manifest")
+    if reference is None and given is not None and input_shape:
         raise click.UsageError("--input-shape builds the model of --model; an architecture says its own")
+    if manifest is not None and keras is not None:
+        raise click.UsageError("a manifest says what its own Keras wants: --keras goes with --model or --config")
+    if not no_signatures:
+        _declared()
+    own = _custom_objects(custom)
     model = _model(reference, input_shape) if reference is not None else None
     if config is not None:
         model = _architecture(config)
+    if manifest is not None:
+        model = _manifest(manifest)
     reports = (
-        kwload.check_model(path, keras=keras)
+        kwload.check_model(path, keras=keras, custom_objects=own)
         if model is None
         else kwload.check(
             model,
@@ -205,6 +236,7 @@ def check_command(
             skip_mismatch=skip_mismatch,
             values="error" if values == "error" else values == "on",
             keras=keras,
+            custom_objects=own,
         )
         for path in files
     )
@@ -276,10 +308,7 @@ def _model(reference: str, input_shape: tuple[str, ...]) -> object:
     except modelref.ModelRefError as error:
         _usage(str(error))
     except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
-        import traceback
-
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        _usage(f"{reference} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})")
+        _raised(reference, error, "'--model'")
 
 
 def _architecture(path: str) -> object:
@@ -290,6 +319,55 @@ def _architecture(path: str) -> object:
         return target.read(path)
     except ValueError as error:
         _usage(str(error), "'--config'")
+
+
+def _manifest(path: str) -> object:
+    """The manifest at a path; a usage error when there is none."""
+    from kwload.stamps.manifest import Manifest
+
+    try:
+        return Manifest.load(path)
+    except OSError as error:
+        _usage(f"{path}: {error.strerror}", "'--manifest'")
+    except ValueError as error:
+        _usage(str(error), "'--manifest'")
+
+
+def _declared() -> None:
+    """Imports the signatures of the user's project; a usage error when that fails."""
+    from kwload import declared
+
+    path = declared.nearest()
+    try:
+        if path is not None:
+            declared.load(path)
+    except declared.DeclarationError as error:
+        from kwload.report.escape import escape
+
+        raise click.UsageError(escape(str(error), 600)) from None
+
+
+def _custom_objects(references: tuple[str, ...]) -> dict[str, object] | None:
+    """The objects behind ``--custom-objects``; a usage error when there are none."""
+    from kwload import modelref
+
+    found: dict[str, object] = {}
+    for reference in references:
+        try:
+            found |= modelref.objects(reference)
+        except modelref.ModelRefError as error:
+            _usage(str(error), "'--custom-objects'")
+        except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
+            _raised(reference, error, "'--custom-objects'")
+    return found or None
+
+
+def _raised(reference: str, error: Exception, option: str) -> NoReturn:
+    """A usage error with what the user's own code raised, and where."""
+    import traceback
+
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    _usage(f"{reference} raised {type(error).__name__}: {error} ({last.filename}, line {last.lineno})", option)
 
 
 def _usage(message: str, option: str = "'--model'") -> NoReturn:
@@ -327,3 +405,7 @@ def _coloured(text: str) -> str:
 
 def _mark(match: re.Match[str]) -> str:
     return match[1] + click.style(match[2] + match[3], fg=_COLOURS[match[2]], bold=True)
+
+
+for _command in (stamps.manifest_command, stamps.stamp_command, stamps.verify_command):
+    main.add_command(_command)

@@ -5,8 +5,13 @@
     [[tool.kwload.weights]]
     path = "weights/*.weights.h5"     # relative to pyproject.toml
     model = "mynet.models:build"      # as `kwload check --model` takes it
+    # or, with neither the code nor Keras: config = "model.keras", manifest = "model.kwload.json"
     by_name = false                   # optional, with skip_mismatch, input_shape = "28,28,1" and
     values = "error"                  # NaN and Inf fail; false: values are not looked at
+    custom_objects = "mynet.layers:CUSTOM_OBJECTS"    # optional: a dict by name, one class, or a list of such
+
+    [tool.kwload]
+    signatures = ["mynet.kwload_signatures"]          # modules with @kwload.signature, imported before the first file
 
 Each file is an item that fails with the report as its text. The items belong to the session, so they run whatever
 ``testpaths`` says; naming test files on the command line, or ``--no-kwload``, leaves them out. A pattern that matches
@@ -34,25 +39,32 @@ if TYPE_CHECKING:
 _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "path": (str,),
     "model": (str,),
+    "config": (str,),
+    "manifest": (str,),
     "by_name": (bool,),
     "skip_mismatch": (bool,),
     "input_shape": (str, list),
     "values": (bool, str),
+    "custom_objects": (str, list),
 }
+_KINDS: Final = ("model", "config", "manifest")
 _MODELS: Final = pytest.StashKey[dict[tuple[str, str], Any]]()
+_DECLARED: Final = pytest.StashKey[bool]()
 _PAIRS: Final = pytest.StashKey["tuple[Path | None, list[Pair]]"]()
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One entry of ``[[tool.kwload.weights]]``."""
+    """One entry of ``[[tool.kwload.weights]]``; *kind* says what *model* is: one of ``_KINDS``."""
 
     path: str
     model: str
+    kind: str = "model"
     by_name: bool | None = None
     skip_mismatch: bool = False
     input_shape: tuple[str, ...] = ()
     values: bool | str = True
+    custom_objects: tuple[str, ...] = ()
 
 
 class WeightsItemError(Exception):
@@ -132,20 +144,30 @@ def _pair(where: str, entry: dict[str, Any]) -> Pair:
             raise pytest.UsageError(f"{where}: unknown key {key!r}; known are {', '.join(_KEYS)}")
         if not isinstance(value, _KEYS[key]):
             raise pytest.UsageError(f"{where}: {key} is {value!r}, expected {_KEYS[key][0].__name__}")
-    for key in ("path", "model"):
-        if not entry.get(key):
-            raise pytest.UsageError(f"{where}: {key} is missing")
+    kinds = [kind for kind in _KINDS if entry.get(kind)]
+    if not entry.get("path") or not kinds:
+        raise pytest.UsageError(f"{where}: {'model' if entry.get('path') else 'path'} is missing")
+    if len(kinds) > 1:
+        raise pytest.UsageError(f"{where}: {' and '.join(kinds)} each say which model: give one of them")
+    if kinds[0] != "model" and entry.get("input_shape"):
+        raise pytest.UsageError(f"{where}: input_shape builds a model; what {kinds[0]} names is built")
     if entry.get("values", True) not in (True, False, "error"):
         raise pytest.UsageError(f"{where}: values is {entry['values']!r}, expected true, false or 'error'")
-    shape = entry.get("input_shape", [])
     return Pair(
         path=entry["path"],
-        model=entry["model"],
+        model=entry[kinds[0]],
+        kind=kinds[0],
         by_name=True if entry.get("by_name") else None,
         skip_mismatch=entry.get("skip_mismatch", False),
-        input_shape=(shape,) if isinstance(shape, str) else tuple(map(str, shape)),
+        input_shape=_texts(entry.get("input_shape", [])),
         values=entry.get("values", True),
+        custom_objects=_texts(entry.get("custom_objects", [])),
     )
+
+
+def _texts(given: str | list[Any]) -> tuple[str, ...]:
+    """One text, or a list of them."""
+    return (given,) if isinstance(given, str) else tuple(map(str, given))
 
 
 class WeightsToml(pytest.File):
@@ -176,7 +198,8 @@ class WeightsItem(pytest.Item):
         if not os.path.lexists(self.file):
             raise WeightsItemError(self._no_file())
         options = {name: getattr(self.pair, name) for name in ("by_name", "skip_mismatch", "values")}
-        report = _check(self._model(), self.file, **options)
+        _declare(self.config)
+        report = _check(self._model(), self.file, custom_objects=self._custom_objects(), **options)
         if _fails(self.config, report):
             raise WeightsItemError(_text(self.config, report))
 
@@ -189,20 +212,45 @@ class WeightsItem(pytest.Item):
         return f"{self.path.name}: the path {self.pair.path!r} matches no file in {folder}{hint}"
 
     def _model(self) -> Any:
+        models = self.config.stash[_MODELS]
+        key = (f"{self.pair.kind} {self.pair.model}", "|".join(self.pair.input_shape))
+        if key not in models:
+            models[key] = self._made()
+        return models[key]
+
+    def _made(self) -> Any:
+        """What stands for the model: itself, its architecture, its manifest."""
+        if self.pair.kind == "model":
+            from kwload import modelref
+
+            shapes = self.pair.input_shape or None
+            return modelref.resolve(self.pair.model, input_shape=shapes, folder=os.fspath(self.path.parent))
+        path = os.fspath(self.path.parent / self.pair.model)
+        try:
+            if self.pair.kind == "config":
+                from kwload.spec.architecture import target
+
+                return target.read(path)
+            from kwload.stamps.manifest import Manifest
+
+            return Manifest.load(path)
+        except (OSError, ValueError) as error:
+            raise WeightsItemError(f"{self.path.name}: {self.pair.kind} = {self.pair.model!r}: {error}") from None
+
+    def _custom_objects(self) -> dict[str, Any] | None:
         from kwload import modelref
 
-        models = self.config.stash[_MODELS]
-        key = (self.pair.model, "|".join(self.pair.input_shape))
-        if key not in models:
-            shapes = self.pair.input_shape or None
-            models[key] = modelref.resolve(self.pair.model, input_shape=shapes, folder=os.fspath(self.path.parent))
-        return models[key]
+        found: dict[str, Any] = {}
+        for reference in self.pair.custom_objects:
+            found |= modelref.objects(reference, folder=os.fspath(self.path.parent))
+        return found or None
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report itself; for what the user's own code raised, its traceback."""
         if isinstance(excinfo.value, WeightsItemError) or type(excinfo.value).__name__ in (
             "ModelRefError",
             "InputShapeError",
+            "DeclarationError",
         ):
             return str(excinfo.value)
         start = next((n for n, entry in enumerate(excinfo.traceback) if _is_own(entry)), 0)
@@ -214,6 +262,17 @@ class WeightsItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """How the item is called in the output."""
         return self.path, None, f"{self.name} fits {self.pair.model}"
+
+
+def _declare(config: pytest.Config) -> None:
+    """Imports the signatures that the project declares, once a session."""
+    if not config.stash.get(_DECLARED, False):
+        from kwload import declared
+
+        path = _toml(config)
+        if path is not None:
+            declared.load(path)
+        config.stash[_DECLARED] = True
 
 
 def _check(model: Any, path: str | os.PathLike[str], **options: Any) -> Report:
@@ -243,6 +302,7 @@ def kwload_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
 
     def check(model: Any, path: str | os.PathLike[str], **options: Any) -> Report:
         __tracebackhide__ = True
+        _declare(pytestconfig)
         report = _check(model, path, **options)
         if _fails(pytestconfig, report):
             pytest.fail(_text(pytestconfig, report), pytrace=False)
