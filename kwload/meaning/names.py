@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
 
-
-@functools.lru_cache(maxsize=1024)
-def snake(kind: str) -> str:
-    """``"conv2d_transpose"`` of ``"Conv2DTranspose"``: ``to_snake_case`` of Keras 3 (``utils/naming.py``)."""
-    name = re.sub(r"\W+", "", kind)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
+from kwload.spec.naming import snake
 
 # What some Keras calls a class otherwise (`Functional` was `Model` before TensorFlow 2.3, and still is by name).
 _ALIASES = {"Functional": "model", "Model": "functional", "InputLayer": "input"}

@@ -14,10 +14,10 @@ from difflib import SequenceMatcher
 from functools import cache
 from typing import Final
 
-from kwload.meaning.names import snake
 from kwload.report.context import LEGACY, Context, named, shape_text
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
+from kwload.spec.naming import snake
 
 _MOST: Final = 2000
 """Weights of one layer that are compared: the time grows with their square."""

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kwload.meaning.names import snake
 from kwload.report.context import V3, Context, finding, shape_text
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.words import load_the_rest, severity_of
+from kwload.spec.naming import snake
 
 _KNOWN: Final = (
     "Dense",

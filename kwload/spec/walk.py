@@ -29,6 +29,7 @@ from kwload.spec.described import (
     package_of,
     types_of,
 )
+from kwload.spec.naming import ordered, unique
 from kwload.spec.own_variables import Rule, keras3_row, rule_of, tensorflow_row
 
 
@@ -413,24 +414,6 @@ def _inherited(cls: type, name: str) -> object:
 
 def _items(value: Any, kind: int) -> Iterable[Any]:
     return list(value.values()) if kind == _DICT else value
-
-
-def ordered(keras: Keras, names: list[str]) -> list[str]:
-    """The names of attributes in the order in which a Keras visits them."""
-    if keras.flavour != "keras":
-        return sorted(names, reverse=keras.version >= (2, 15))
-    if keras.version < (3, 0, 2):
-        return sorted(names)
-    return sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name)
-
-
-def unique(name: str, used: dict[str, int]) -> str:
-    """The next of ``dense``, ``dense_1``, ``dense_2``."""
-    if name in used:
-        used[name] += 1
-        return f"{name}_{used[name]}"
-    used[name] = 0
-    return name
 
 
 def _saved_types(keras: Keras) -> tuple[type, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
@@ -12,8 +12,10 @@ from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
 from kwload.spec.architecture.make import ArchitectureError, Maker
 from kwload.spec.architecture.things import Thing, Weight
-from kwload.spec.confirm import Verdict
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
+
+if TYPE_CHECKING:
+    from kwload.spec.confirm import Verdict
 
 
 @dataclass(frozen=True, slots=True)

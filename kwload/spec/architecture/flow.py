@@ -32,6 +32,7 @@ from kwload.spec.signature import Shape, Shapes
 Output: TypeAlias = "Callable[[Raw, Shapes], Shapes]"
 """``(layer, input shape)`` -> what its call returns."""
 
+
 class Flow:
     """The shapes within one model.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kwload.meaning.names import snake
 from kwload.spec.architecture.things import Box, Thing, Weight
 from kwload.spec.described import AUTO_NAME, NAMED, Edge, Group, Keras, Model, Variable, is_counter
-from kwload.spec.walk import ordered, unique
+from kwload.spec.naming import ordered, snake, unique
 
 _PROPERTIES: Final = ("query_dense", "key_dense", "value_dense", "output_dense")
 """Of MultiHeadAttention, since Keras 3.0.3, beside the attributes ``_query_dense``, …"""

@@ -3,19 +3,23 @@ layer, for the shape that it is built with."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kwload.report.escape import quote
 from kwload.spec import layers as table
-from kwload.spec import registry
 from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.flow import Flow
 from kwload.spec.architecture.things import Box, Thing, Weight, things_in
-from kwload.spec.confirm import Verdict
 from kwload.spec.described import NO_COUNT, OWN_LOAD, Keras
+from kwload.spec.naming import snake
 from kwload.spec.signature import Shapes, Signature, Sub, Var
+
+if TYPE_CHECKING:
+    from kwload.spec.confirm import Verdict
+    from kwload.spec.registry import SignatureError
 
 DEEPEST: Final = 80
 """Layers within layers; JSON that is deeper is not read at all."""
@@ -51,10 +55,10 @@ class Maker:
         self.keras = keras
         self.custom = custom_objects
         self.where = table.Where(keras.flavour, keras.version, image_data_format, self.lookup)
-        self.no_signatures = registry.is_empty(custom_objects)
+        self.no_signatures = _has_none(custom_objects)
         self.left = MOST_THINGS
         self.depth = 0
-        self.failed: dict[int, registry.SignatureError] = {}
+        self.failed: dict[int, SignatureError] = {}
         self.verdicts: dict[tuple[object, ...], Verdict] = {}
 
     # ---- what is said of a layer ----
@@ -74,13 +78,10 @@ class Maker:
         ArchitectureError
             No layer can be made from its configuration.
         """
-        entry = None if self.no_signatures else registry.find_config(raw, self.custom)
-        if entry is not None and entry.signature is not None:
-            try:
-                return entry.call(entries.config_of(raw), shape)
-            except registry.SignatureError as error:
-                self.failed[id(raw)] = error
-                return None
+        if not self.no_signatures:
+            is_known, said = self._declared(raw, shape)
+            if is_known:
+                return said
         if entries.is_foreign(raw):
             return None
         try:
@@ -90,11 +91,26 @@ class Maker:
         except table.ConfigError as error:
             raise ArchitectureError(f"{_called(raw)}: {error}") from None
 
+    def _declared(self, raw: Raw, shape: Shapes) -> tuple[bool, Signature | None]:
+        """Whether a signature of the user's own is about the class, and what it says."""
+        from kwload.spec import registry
+
+        entry = registry.find_config(raw, self.custom)
+        if entry is None or not entry.describes:
+            return False, None
+        try:
+            return True, entry.call(entries.config_of(raw), shape)
+        except registry.SignatureError as error:
+            self.failed[id(raw)] = error
+            return True, None
+
     def note_failure(self, raw: Raw, made: Thing) -> bool:
         """Keeps what a signature raised for this layer, once for all layers; False when none did."""
         error = self.failed.get(id(raw))
         if error is None:
             return False
+        from kwload.spec.confirm import Verdict
+
         place = (error.file, error.line)
         key = (error.name, error.reason, place)
         verdict = self.verdicts.setdefault(key, Verdict(made.cls, error.name, place, failed=error.reason))
@@ -158,7 +174,8 @@ class Maker:
         try:
             if entries.layers_of(raw) is not None:
                 return self._net(raw, shape, policy, trainable)
-            return self._layer(raw, shape, policy, trainable)
+            found = None if _is_bare(raw) else self.signature(raw, shape)
+            return self._layer(raw, found, policy, trainable)
         finally:
             self.depth -= 1
 
@@ -183,9 +200,10 @@ class Maker:
         stored = entries.built_with(layer)
         nested = entries.layers_of(layer) is not None
         if stored is None and not nested:
-            found = None if entries.full_name(layer) == "InputLayer" else self.signature(layer, None)
+            found = None if _is_bare(layer) else self.signature(layer, None)
             if found is None or all(_is_complete(part) for part in found.parts):
-                return self.thing(layer, None, policy, trainable)
+                self.spend()
+                return self._layer(layer, found, policy, trainable)
         if stored is None and not (nested and entries.is_graph(layer)):
             stored = flow.input_of(layer)
         return self.thing(layer, stored, policy, trainable)
@@ -195,13 +213,12 @@ class Maker:
         trained = own if isinstance(own, bool) else trainable
         return Thing(entries.class_of(raw), entries.name_of(raw), trained, config=entries.config_of(raw))
 
-    def _layer(self, raw: Raw, shape: Shapes, policy: str, trainable: bool) -> Thing:
+    def _layer(self, raw: Raw, found: Signature | None, policy: str, trainable: bool) -> Thing:
         config = entries.config_of(raw)
         made = self._begun(raw, trainable)
         policy = entries.policy_of(config, policy)
-        if made.cls == "InputLayer" or entries.is_tensorflow_operation(raw) or entries.is_operation(raw):
+        if _is_bare(raw):
             return made
-        found = self.signature(raw, shape)
         if found is None:
             made.why = entries.registered_name(raw)
             made.failed = self.note_failure(raw, made)
@@ -248,9 +265,23 @@ class Maker:
         return 0
 
 
+def _has_none(custom_objects: Mapping[str, Any]) -> bool:
+    """Whether there is no signature at all: who declares one has imported the registry."""
+    if not custom_objects and "kwload.spec.registry" not in sys.modules:
+        return True
+    from kwload.spec import registry
+
+    return registry.is_empty(custom_objects)
+
+
 def _called(raw: Raw) -> str:
     name = entries.name_of(raw)
     return f"{quote(entries.full_name(raw) or 'a layer')}" + (f" {quote(name)}" if name else "")
+
+
+def _is_bare(raw: Raw) -> bool:
+    """Whether it is an input or an operation, which has no variables."""
+    return entries.full_name(raw) == "InputLayer" or entries.is_tensorflow_operation(raw) or entries.is_operation(raw)
 
 
 def _is_complete(part: Var | Sub) -> bool:
@@ -277,8 +308,6 @@ def _name(things: list[Thing]) -> None:
     """Gives those that record no name the one that Keras gives by itself."""
     if all(made.name for made in things):
         return
-    from kwload.meaning.names import snake
-
     taken = {made.name for made in things}
     counts: dict[str, int] = {}
     for made in things:

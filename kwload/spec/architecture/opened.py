@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from kwload.report.facts import FileFacts
-from kwload.spec import unsure
 from kwload.spec.architecture.adopt import adopted
 from kwload.spec.architecture.describe import Described, describe
 from kwload.spec.architecture.make import ArchitectureError
 from kwload.spec.architecture.target import Target, keras_of
-from kwload.spec.other import Asked
+from kwload.spec.asked import Asked
 
 
 def of_file(
@@ -41,7 +40,9 @@ def of_file(
         made = adopted(describe(target.tree, file.layout, keras, custom_objects), file)
     except ArchitectureError as error:
         raise ArchitectureError(f"{target.said}: {error}") from None
-    reason = unsure.of_version(keras)
-    if reason is not None:
-        made = replace(made, unsure=reason, open_rows=None)
+    if keras.alone:
+        from kwload.spec import unsure
+
+        reason = unsure.of_version(keras)
+        made = made if reason is None else replace(made, unsure=reason, open_rows=None)
     return replace(made, said=target.said), keras

@@ -20,8 +20,8 @@ from kwload.meaning import stored
 from kwload.report.escape import escape
 from kwload.spec.architecture.entries import Raw, config_of, full_name, layers_of
 from kwload.spec.architecture.make import ArchitectureError
+from kwload.spec.asked import Asked
 from kwload.spec.described import V3_LAYOUTS
-from kwload.spec.other import Asked
 
 MOST_BYTES: Final = 16 << 20
 """Of a configuration; a thousand layers take one megabyte."""
