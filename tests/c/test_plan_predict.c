@@ -204,6 +204,42 @@ static void test_by_name(void)
     release(plan, file, model);
 }
 
+/* By name, a layer with more weights than the file has for it. */
+static void test_more_weights_by_name(void)
+{
+    builder *file = dense_lists(1), *model = dense_lists(1);
+    kw_rules rules = H5;
+    rules.by_name = rules.by_name_given = true;
+    add_tensor(model, "more", 1, 4);
+    kw_plan *plan = make_plan(file, model, &rules);
+    CHECK_STR(plan->prediction.error_prefix, "Weight count mismatch for layer #");
+    CHECK(plan->prediction.a == 3 && plan->prediction.b == 2);
+    kw_plan_free(plan);
+    rules.skip_mismatch = true;
+    plan = make_plan(file, model, &rules);
+    CHECK(plan->prediction.outcome != KW_OUTCOME_RAISES);
+    CHECK_EQ(plan->keras_pair_count, 0);
+    release(plan, file, model);
+}
+
+/* tf_keras does not look at by_name in a V3 file; where no names are recorded, nor does this. */
+static void test_by_name_without_names(void)
+{
+    builder *file = new_table(KW_LAYOUT_V3), *model = one_dense(true);
+    kw_rules rules = V3;
+    rules.flavour = KW_FLAVOUR_TF_KERAS;
+    rules.version = 21500;
+    rules.by_name = rules.by_name_given = true;
+    add_group(file, "", NULL, NULL, 0);
+    add_dense(file, "layers/dense", NULL, 0, 4, 4);
+    kw_plan *plan = make_plan(file, model, &rules);
+    CHECK_EQ(plan->pair_count, 2);
+    CHECK_EQ(plan->pairs[0].rule, KW_PAIR_PATH);
+    CHECK_EQ(plan->keras_pair_count, 2);
+    CHECK_EQ(plan->prediction.outcome, KW_OUTCOME_LOADS);
+    release(plan, file, model);
+}
+
 static void test_tables_by_order(void)
 {
     builder *file = dense_lists(2), *model = dense_lists(2);
@@ -402,6 +438,8 @@ int main(void)
     RUN(test_lost_shard);
     RUN(test_old_texts);
     RUN(test_by_name);
+    RUN(test_more_weights_by_name);
+    RUN(test_by_name_without_names);
     RUN(test_tables_by_order);
     RUN(test_top_level);
     RUN(test_heads);
