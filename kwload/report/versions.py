@@ -127,7 +127,7 @@ def _of_model(
     config = whole.parsed(context.file.config)
     is_hdf5 = context.file.content == "hdf5"
     out = [disagreement] if disagreement is not None else []
-    out += own_findings(context, config, reader, custom, foreseen)
+    out += own_findings(context, config, reader, custom, foreseen, compiled=wish.compile)
     raises = foreseen is not None and foreseen.error is not None
     other = [item for item in differences.find(config, reader, custom, is_hdf5=is_hdf5) if item.kind != "lambda"]
     if other and (raises or foreseen is None):

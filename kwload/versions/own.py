@@ -61,6 +61,8 @@ def _constructors(made: Any, reader: Reader) -> Iterator[list[inspect.Parameter]
 def _class_of(base: type, reader: Reader) -> Class | None:
     """A class of Keras by what is known of its constructor; a layer that nothing is known of takes what all take."""
     space = next((part for part in base.__module__.split(".") if part in _NAMESPACES), "layers")
+    if space == "models":  # a model takes what a layer takes; a graph or a Sequential are made in ways of their own
+        return classes.find(reader, "layers.Layer") if base.__name__ == "Model" else None
     known = classes.find(reader, f"{space}.{base.__name__}")
     return known or (classes.find(reader, "layers.Layer") if space == "layers" else None)
 

@@ -57,7 +57,7 @@ class Wish:
 
 
 def forecast(
-    file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish = Wish()  # noqa: B008
+    file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish = Wish()
 ) -> Forecast:
     """What ``load_model(name, custom_objects=custom)`` of a Keras would do.
 
