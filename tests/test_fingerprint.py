@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -248,6 +249,17 @@ def test_lambdas_are_told_apart_by_their_place(load: Any) -> None:
     prints = [reach.of_function(f) for f in (module.a, module.b, *module.c)]
     assert not any(each.unknown for each in prints)
     assert len({tuple(each.units.values()) for each in prints}) == 4
+
+
+def test_arguments_of_a_partial_count(load: Any) -> None:
+    module = load("from functools import partial\ndef act(x, by=1):\n    return x * by\n")
+    given = (partial(module.act, by=2), partial(module.act, by=3), module.act)
+    two, three, plain = map(reach.of_function, given)
+    assert compare(two, three).changed == ("act (arguments)",)
+    assert "act" in two.units
+    assert not plain.unknown
+    assert reach.of_function(partial(module.act, [])).unknown
+    assert reach.of_function(len).unknown
 
 
 def test_a_class_that_takes_a_lambda_as_an_attribute(load: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from kwload.meaning.net import Change, Effect, GraphChange, LayerChange, Meaning
 from kwload.meaning.values import UNKNOWN, Obj
-from kwload.report.context import Context, finding, listed, named
+from kwload.report.context import Context, finding, is_path, listed, named
 from kwload.report.custom import changed_classes
-from kwload.report.escape import escape, quote
+from kwload.report.escape import escape, literal, quote
 from kwload.report.finding import Finding
 from kwload.report.text import plural
 
@@ -276,7 +276,8 @@ def _not_known(context: Context, meaning: Meaning) -> list[Finding]:
     if code:
         names = named(code)
         headline = f"the file does not record the code of {names}: whether it changed cannot be known from this file"
-        found.append(finding(404, "note", headline=headline))
+        stamp = [f"kwload.stamp(model, {literal(context.path)})  # right after saving: then a change is found"]
+        found.append(finding(404, "note", headline=headline, help=stamp if is_path(context.path) else []))
     if meaning.mute:
         verb = "does" if len(meaning.mute) == 1 else "do"
         headline = f"{named(meaning.mute)} {verb} not say how it is configured, so that it was not compared"

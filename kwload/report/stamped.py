@@ -53,7 +53,7 @@ def _changed(context: Context, seen: Witness, several: Sequence[CodeChange]) -> 
     rows += [(quote(name, 80), "is not there any more") for name in change.removed]
     body = listed(columns(rows))
     body += _difference(old.source, new.source, change.changed)
-    layers = [name or "the model" for item in several for name in item.new.layers]
+    layers = list(dict.fromkeys(name or item.new.fingerprint.name for item in several for name in item.new.layers))
     body.append(f"used in {plural(len(layers), 'layer')}: {named(layers)}")
     notes = [f"the stamp is {escape(os.path.basename(seen.path))}{_made_with(seen)}"]
     if old.name != new.name:

@@ -20,6 +20,7 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -81,8 +82,9 @@ def of_class(cls: type, *, source: bool = False, files: Sources | None = None) -
 
 def of_function(function: Any, *, source: bool = False, files: Sources | None = None) -> Fingerprint:
     """The fingerprint of a function that a layer was given: that of a ``Lambda``, an activation."""
-    reach = Reach(files or Sources(), str(globals_of(function).get("__name__", "")))
-    name = str(getattr(function, "__qualname__", "") or type(function).__name__)
+    first = next(functions_in(function), None)
+    reach = Reach(files or Sources(), str(globals_of(first).get("__name__", "")))
+    name = first.__qualname__ if first is not None else type(function).__name__
     reach.add_object(function, name)
     return reach.result(name, source)
 
@@ -121,6 +123,8 @@ class Reach:
             self._run()
         except RecursionError:
             self.unknown.setdefault(name, sources.TOO_DEEP)
+        if not self.texts and not self.unknown:  # nothing was seen, and that is no evidence
+            self.unknown[name] = sources.NO_SOURCE
         units = {key: canonical.digest(text) for key, text in sorted(self.texts.items())}
         return Fingerprint(
             name,
@@ -249,8 +253,24 @@ class Reach:
         functions = list(functions_in(value))
         if not functions:
             self._no_function(value, shown)
+        if type(value) is partial:
+            self._arguments(value, shown)
         for function in functions:
             self._function(function, shown)
+
+    def _arguments(self, value: partial[Any], shown: str) -> None:
+        """What a ``functools.partial`` hands on: constants count, code is followed."""
+        said = []
+        listed = [*enumerate(value.args), *sorted(value.keywords.items())]
+        for name, item in listed:
+            text = canonical.plain_value(item)
+            if text is not None:
+                said.append(f"{name}: {text}")
+            elif list(functions_in(item)):
+                self.todo.append((self.add_object, item, shown))
+            else:
+                self.unknown.setdefault(f"{shown} ({name})", f"the value of a {type(item).__name__} is not recorded")
+        self._put(f"{shown} (arguments)", "\n".join(said), "")
 
     def _no_function(self, value: Any, shown: str) -> None:
         kind = type(value)
