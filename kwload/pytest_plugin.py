@@ -199,7 +199,9 @@ class WeightsItem(pytest.Item):
             raise WeightsItemError(self._no_file())
         options = {name: getattr(self.pair, name) for name in ("by_name", "skip_mismatch", "values")}
         _declare(self.config)
-        report = _check(self._model(), self.file, custom_objects=self._custom_objects(), **options)
+        if self.pair.custom_objects:
+            options["custom_objects"] = self._custom_objects()
+        report = _check(self._model(), self.file, **options)
         if _fails(self.config, report):
             raise WeightsItemError(_text(self.config, report))
 
@@ -237,13 +239,13 @@ class WeightsItem(pytest.Item):
         except (OSError, ValueError) as error:
             raise WeightsItemError(f"{self.path.name}: {self.pair.kind} = {self.pair.model!r}: {error}") from None
 
-    def _custom_objects(self) -> dict[str, Any] | None:
+    def _custom_objects(self) -> dict[str, Any]:
         from kwload import modelref
 
         found: dict[str, Any] = {}
         for reference in self.pair.custom_objects:
             found |= modelref.objects(reference, folder=os.fspath(self.path.parent))
-        return found or None
+        return found
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The report itself; for what the user's own code raised, its traceback."""

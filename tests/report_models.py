@@ -31,6 +31,27 @@ class Scale(Layer):
         self.name, self.trainable, self.dtype = name, trainable, dtype
 
 
+class Needy(Layer):
+    """The same, with another argument that must be given and one that went."""
+
+    def __init__(self, units: int, name: str, trainable: bool, dtype: Any) -> None:
+        self.units = units
+
+
+def _own_things() -> bytes:
+    """A model that uses classes and functions of the user's own in several places."""
+    mine = "mynet.things"
+    function = _object("function", mine, "my_act") | {"config": "my_act"}
+    inner = _object("Block", mine, "My>Block", name="block", width=4)
+    nested = _object("Sequential", "keras", name="encoder", layers=[inner])
+    dense = _object("Dense", "keras.layers", name="a", units=4, activation=function)
+    again = _object("Dense", "keras.layers", name="b", units=4, kernel_initializer=_object("Init", mine, "My>Init"))
+    config = json.loads(_sequential(nested, dense, again, _object("Dence", mine, "Dence", name="c", units=1)))
+    loss = _object("function", "builtins", "function") | {"config": "my_loss"}
+    config["compile_config"] = {"optimizer": "adam", "loss": loss, "metrics": ["accuracy"]}
+    return json.dumps(config).encode()
+
+
 def _object(kind: str, module: str | None, registered: str | None = None, /, **config: Any) -> dict[str, Any]:
     return {"module": module, "class_name": kind, "config": config, "registered_name": registered}
 
@@ -64,6 +85,8 @@ def cases() -> Iterator[tuple[str, Report]]:
     older = _object("LSTM", "keras.layers", name="memory", units=16, time_major=False)
     yield "KW402", _archive(_sequential(dense, scale))
     yield "KW403", _archive(_sequential(dense, scale), ("Scale", Scale))
+    yield "KW402-several", _archive(_own_things())
+    yield "KW403-lacks", _archive(_sequential(dense, scale), ("Scale", Needy))
     yield "KW405", _archive(_sequential(newer), keras="3.8.0")
     yield "KW405-keras-2", _archive(_sequential(older), writer="2.15.0")
     yield "KW405-weights", report(_beside(_sequential(older), "2.15.0"), model(A, B), path="model.keras")

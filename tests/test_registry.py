@@ -353,6 +353,31 @@ def test_a_signature_settles_what_another_keras_would_make(tmp_path: Path) -> No
     assert sure is not None and sure.outcome == "loads", sure
 
 
+@pytest.mark.keras
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_a_class_is_built_to_find_its_variables_when_that_is_asked_for(package: str, tmp_path: Path) -> None:
+    family = Family(package, "legacy-model")
+    path = family.save(build(family, W, B), tmp_path)
+    classes = {type(layer).__name__: type(layer) for layer in build(family, W, B).layers}
+    custom: dict[str, Any] = {"Block": classes["Block"]}
+    held = kwload.check(path, path, custom_objects=custom)
+    assert held.ok and "KW410" in {item.code for item in held.notes}, "no code is run unasked"
+    assert registry.find("Block", custom) is not None
+    with registry.handed(custom, build=True):
+        found = registry.find("Block")
+        assert found is not None
+        made = found.call({"name": "block"}, (None, 6))
+    assert [(part.attribute, part.layer) for part in made.parts if isinstance(part, kwload.Sub)] == [
+        ("ffn", "Dense"),
+        ("scale", "Scale"),
+    ]
+    declare(W)
+    scale_class = type(build(family, W, B).layers[1].scale)
+    report = kwload.check(path, path, custom_objects={"Scale": scale_class}, build=True)
+    failed = only(report, "KW408")
+    assert "does not name `b`, and the class makes (6,)" in failed.headline
+
+
 # ---- pyproject.toml ----
 
 

@@ -25,7 +25,7 @@ def signature_findings(context: Context, *, loads: bool) -> list[Finding]:
     loads : bool
         Whether no error was found: a signature that agrees with the model is only then worth a word.
     """
-    failed = [_failed(verdict) for verdict in context.signed if verdict.outcome == "failed"]
+    failed = [_failed(context, verdict) for verdict in context.signed if verdict.outcome == "failed"]
     differs = [_contradicts(context, verdict) for verdict in context.signed if verdict.outcome == "differs"]
     confirmed = [verdict for verdict in context.signed if verdict.outcome == "confirmed"]
     found = [*differs, *failed][:_MOST_FINDINGS]
@@ -138,16 +138,20 @@ def _inside(context: Context, outer: Verdict) -> Verdict | None:
     return next((verdict for verdict in inner if any(layer.startswith(paths) for layer in verdict.layers)), None)
 
 
-def _failed(verdict: Verdict) -> Finding:
+def _failed(context: Context, verdict: Verdict) -> Finding:
     """KW408: the signature raised, or returned what describes no layer."""
     where = place_text(verdict.place)
+    # Of an architecture nobody else knows the variables.
+    alone = hasattr(context.model, "unverified")
     return finding(
         408,
         "warning",
         headline=entry(408).say(layer=quote(verdict.name, 80), reason=escape(verdict.failed or "", 240)),
         layer=verdict.layers[0],
         body=[*([where] if where else []), _in_layers(verdict.layers)],
-        notes=["these layers were compared with the file all the same, and not with the signature"],
+        notes=["what variables these layers have was not checked"]
+        if alone
+        else ["these layers were compared with the file all the same, and not with the signature"],
         related=verdict.layers[1:],
     )
 

@@ -33,7 +33,13 @@ _MOST_HANDED: Final = 6
 
 
 def own_findings(
-    context: Context, config: Any, reader: Reader, custom: Mapping[str, Any], foreseen: Forecast | None
+    context: Context,
+    config: Any,
+    reader: Reader,
+    custom: Mapping[str, Any],
+    foreseen: Forecast | None,
+    *,
+    compiled: bool = True,
 ) -> list[Finding]:
     """KW402 and KW403 of a stored model.
 
@@ -47,10 +53,13 @@ def own_findings(
         What is handed in or registered, by name.
     foreseen : Forecast or None
         What ``load_model`` would do.
+    compiled : bool
+        Whether the model is to be compiled as it was.
     """
     is_hdf5 = context.file.content == "hdf5"
     training = parsed(context.file.training) if is_hdf5 else None
     found = unregistered.find(config, training, reader, custom, is_hdf5=is_hdf5)
+    found = [item for item in found if compiled or item.role not in _COMPILED]
     unknown = [item for item in found if item.kind == "custom"]
     out = [_not_registered(context, unknown, reader, custom, _severity(unknown, reader, foreseen))] if unknown else []
     return [*out, *_constructors(context, [item for item in found if item.kind != "custom"])]
@@ -116,11 +125,12 @@ def _used(item: Difference) -> str:
 
 def _notes(found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any]) -> list[str]:
     notes = []
-    for item in found[:3]:
+    for item in found[:20]:
         spaces = _SPACES.get(item.role, (f"{item.role}s",))
         known = [*(name for space in spaces for name in classes.names(reader, space)), *custom]
         if near := _near(item.name, known):
             notes.append(f"{quote(item.name, 60)} is not known, {quote(near, 60)} is")
+    notes = notes[:3]
     modules = list(dict.fromkeys(item.module for item in found if _may_be_imported(item, reader)))
     if modules:
         notes.append(f"{reader.name} imports {named(modules, 2)} to find them, where that can be imported")
@@ -198,7 +208,7 @@ def _constructor(context: Context, made: str, items: Sequence[Difference]) -> Fi
     return finding(
         403,
         "error",
-        headline=f"{quote(made, 80)} {' and '.join(filter(None, (stores, needs)))}",
+        headline=f"{quote(made, 80)} {', and '.join(filter(None, (stores, needs)))}",
         layer=items[0].layers[0] if items[0].layers else None,
         expected=lacking or None,
         found=refused or None,

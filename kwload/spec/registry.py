@@ -74,6 +74,11 @@ class Entry:
         """File and line where the signature begins, or the class when there is no signature."""
         return _place(self.signature if self.signature is not None else self.cls)
 
+    @property
+    def describes(self) -> bool:
+        """Whether :meth:`call` can say anything: by the signature, or by building the class where that is asked for."""
+        return self.signature is not None or (_SCOPES.build and isinstance(self.cls, type))
+
     def call(self, config: Mapping[str, Any], input_shape: Shapes) -> Signature:
         """What the signature says of a layer with this config and input.
 
@@ -88,15 +93,30 @@ class Entry:
         Raises
         ------
         SignatureError
-            It raised, or returned what describes no layer; or there is none.
+            It raised, or returned what describes no layer; or there is none, and the class is not to be built. Where
+            it is to be built: the class raised, or makes other variables than the signature says.
         """
         function = self.signature
+        building = _SCOPES.build and isinstance(self.cls, type)
         if function is None:
-            raise SignatureError(self.name, "has no signature", *self.place)
+            if not building:
+                raise SignatureError(self.name, "has no signature", *self.place)
+            from kwload.spec.building import built
+
+            return built(self, _copied(config), input_shape)
+        said = self._said(function, config, input_shape)
+        if building and input_shape is not None:
+            from kwload.spec.building import contradicted
+
+            contradicted(self, _copied(config), input_shape, said)
+        return said
+
+    def _said(self, function: Function, config: Mapping[str, Any], input_shape: Shapes) -> Signature:
+        """What the user's function returns, checked."""
         try:
             made = function(_copied(config), by_argument(input_shape))
         except Exception as error:  # the user's own code: anything can come out of it
-            raise SignatureError(self.name, _raised(error), *_raised_at(error, function)) from error
+            raise SignatureError(self.name, raised(error), *raised_at(error, function)) from error
         try:
             return checked(made)
         except ShapeError as error:
@@ -115,6 +135,8 @@ class _Scopes(threading.local):
 
     def __init__(self) -> None:
         self.stack: list[Mapping[str, Any]] = []
+        self.build = False
+        """Whether classes without a signature are to be built."""
 
 
 _SCOPES: Final = _Scopes()
@@ -248,13 +270,16 @@ class custom_object_scope:  # noqa: N801 - Keras's name
 
 
 @contextmanager
-def handed(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
-    """Objects that one call was handed, for what is looked up within it; no Keras is told."""
+def handed(custom_objects: Mapping[str, Any] | None, *, build: bool = False) -> Iterator[None]:
+    """Objects that one call was handed, for what is looked up within it; no Keras is told. *build*: classes are built
+    where that tells their variables."""
     _SCOPES.stack.append(custom_objects or {})
+    before, _SCOPES.build = _SCOPES.build, build
     try:
         yield
     finally:
         _SCOPES.stack.pop()
+        _SCOPES.build = before
 
 
 def registered() -> dict[str, Entry]:
@@ -348,6 +373,8 @@ def known(flavour: str, custom_objects: Mapping[str, Any] | None = None) -> dict
 
 def is_empty(custom_objects: Mapping[str, Any] | None = None) -> bool:
     """Whether there is no signature at all, so that nobody need look for one."""
+    if _SCOPES.build:
+        return False
     scopes = [*_SCOPES.stack, custom_objects or {}]
     return not (
         _SIGNATURES or _OF_CLASS or any(_parts(made)[1] is not None for objects in scopes for made in objects.values())
@@ -529,7 +556,7 @@ def _place(made: Any) -> tuple[str | None, int | None]:
     return getattr(module, "__file__", None), getattr(made, "__firstlineno__", None)
 
 
-def _raised_at(error: BaseException, function: Any) -> tuple[str | None, int | None]:
+def raised_at(error: BaseException, function: Any) -> tuple[str | None, int | None]:
     """The last line of the user's own file that the error came through."""
     file, line = _place(function)
     for frame, number in traceback.walk_tb(error.__traceback__):
@@ -538,7 +565,7 @@ def _raised_at(error: BaseException, function: Any) -> tuple[str | None, int | N
     return file, line
 
 
-def _raised(error: BaseException) -> str:
+def raised(error: BaseException) -> str:
     """``"raised KeyError: 'units'"``."""
     try:
         said = str(error).strip().partition("\n")[0]

@@ -1,0 +1,119 @@
+"""Builds a class of the user's own to see which variables it makes, when that was asked for.
+
+This runs the user's code with a config that a file holds: the class's own ``from_config``, then a call on symbolic
+inputs, which is how Keras builds a layer. Nothing else of the file is run, and no other class.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from kwload.spec import registry
+from kwload.spec.compared import Comparison, config_of, input_shape
+from kwload.spec.described import Keras, keras_of
+from kwload.spec.live import sublayers_of
+from kwload.spec.registry import Entry, SignatureError
+from kwload.spec.signature import Shapes, Signature, Sub, Var
+
+
+def built(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Signature:
+    """What a class makes of a config and an input.
+
+    Raises
+    ------
+    SignatureError
+        The class is none of an imported Keras, it raised, or its input is not known.
+    """
+    layer = _layer(entry, config, shape)
+    return _signature(keras_of(layer), layer)
+
+
+def contradicted(entry: Entry, config: Mapping[str, Any], shape: Shapes, said: Signature) -> None:
+    """Builds the class and holds a signature against it.
+
+    Raises
+    ------
+    SignatureError
+        They disagree, or the class cannot be built.
+    """
+    layer = _layer(entry, config, shape)
+    differs = Comparison(keras_of(layer), None).layer(layer, said, "", 0)
+    if differs:
+        first = differs[0]
+        says = f"says {first.said} for `{first.what}`" if first.said else f"does not name `{first.what}`"
+        makes = f"the class makes {first.made}" if first.made else "the class makes none"
+        raise SignatureError(entry.name, f"{says}, and {makes}", *entry.place)
+
+
+def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Any:
+    """The layer, built."""
+    cls = entry.cls
+    package = next((base.__module__.partition(".")[0] for base in cls.__mro__ if _is_keras(base)), None)
+    keras = sys.modules.get(package) if package is not None else None
+    if keras is None:
+        raise SignatureError(entry.name, "cannot be built: it is no class of a Keras that is imported", *entry.place)
+    if shape is None:
+        raise SignatureError(entry.name, "cannot be built: the shape of its input is not known", *entry.place)
+    try:
+        layer = cls.from_config(dict(config))
+        _call(keras, layer, registry.by_argument(shape))
+    except Exception as error:
+        raise SignatureError(
+            entry.name, f"{registry.raised(error)} when its class was built", *registry.raised_at(error, cls)
+        ) from error
+    return layer
+
+
+def _is_keras(base: type) -> bool:
+    return base.__module__.partition(".")[0] in ("keras", "tf_keras")
+
+
+def _call(keras: Any, layer: Any, shape: Shapes) -> None:
+    """Calls a layer on symbolic inputs of these shapes."""
+
+    def inputs(shape: Any) -> Any:
+        if isinstance(shape, list):
+            return [inputs(each) for each in shape]
+        return keras.Input(shape[1:], batch_size=shape[0])
+
+    if isinstance(shape, dict):
+        layer(**{name: inputs(each) for name, each in shape.items()})
+    else:
+        layer(inputs(shape))
+
+
+def _signature(keras: Keras, layer: Any) -> Signature:
+    """What a live layer has, as a signature would say it."""
+    suffix = "variables" if keras.flavour == "keras" else "weights"
+    own = [(variable, True) for variable in getattr(layer, f"_trainable_{suffix}", ())]
+    own += [(variable, False) for variable in getattr(layer, f"_non_trainable_{suffix}", ())]
+    parts: list[Var | Sub] = []
+    for variable, trainable in own:
+        name = str(variable.name).rpartition("/")[2].partition(":")[0]
+        parts.append(Var(name, tuple(int(length) for length in variable.shape), trainable=trainable))
+    children = {id(child) for child in sublayers_of(keras, layer)}
+    for attribute, value in list(vars(layer).items()):
+        part = _sub(attribute, value, children)
+        if part is not None:
+            parts.append(part)
+    return Signature(tuple(parts))
+
+
+def _sub(attribute: str, value: Any, children: set[int]) -> Sub | None:
+    """The sub-layer, or the list or dict of them, that stands in an attribute."""
+    if attribute.startswith(("_layers", "_self_", "_tracker", "_obj_reference")):
+        return None
+    if id(value) in children:
+        children.discard(id(value))
+        entry = registry.find_class(type(value))
+        name = entry.name if entry is not None else type(value).__name__
+        return Sub(attribute, name, config_of(value)[0], input_shape(value))
+    if isinstance(value, dict):
+        inside = {str(key): part for key, each in value.items() if (part := _sub(str(key), each, children))}
+        return Sub(attribute, inside) if inside else None
+    if isinstance(value, (list, tuple)):
+        several = [part for number, each in enumerate(value) if (part := _sub(str(number), each, children))]
+        return Sub(attribute, several) if several else None
+    return None
