@@ -40,9 +40,9 @@ class Call:
             raise ValueError(f'values is {self.values!r}, expected True, False or "error"')
         _by_name(self.custom_objects)
         if self.keras is not None:
-            from kwload.spec import other
+            from kwload.spec import asked
 
-            other.parse(self.keras)
+            asked.parse(self.keras)
 
     @property
     def options(self) -> Options:
@@ -114,7 +114,8 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
     Raises TypeError for something that is no model or no file, ValueError for an option that names no layer, or an
     architecture that is none. Whatever is wrong with the file itself becomes a failure or a finding.
     """
-    from kwload.spec import described, live, other
+    from kwload.spec import asked as keras
+    from kwload.spec import described
 
     architecture = None
     if not described.is_model(model):
@@ -122,7 +123,7 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
             raise TypeError(f"expected a Keras model{' or an architecture' * targets}, not {type(model).__name__}")
         core_source(source)  # that the two were exchanged is said first
         architecture = model if _is_manifest(model) else _architecture(model)
-    asked = other.parse(call.keras) if call.keras is not None else None
+    asked = keras.parse(call.keras) if call.keras is not None else None
     if asked is not None and _is_manifest(model):
         raise ValueError("keras= is about a live model or an architecture: a manifest says what its own Keras wants")
     target, name = core_source(source)
@@ -143,6 +144,8 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
         else:
             _examine_architecture(examined, file, architecture, asked)
         return examined
+    from kwload.spec import live
+
     examined.model = live.describe(model, file.layout)
     examined.signed = _signed(model, call.custom_objects)
     if isinstance(target, bytes):
@@ -438,7 +441,7 @@ def check_model(
     *,
     keras: str | None = None,
     custom_objects: Mapping[str, Any] | None = None,
-    compile: bool = True,  # noqa: A002 - Keras's name
+    compile: bool = True,
     safe_mode: bool = True,
 ) -> Report:
     """Say what ``load_model`` would make of a file, without making anything: no Keras is imported, no code is run.

@@ -287,11 +287,12 @@ def explain_command(topics: tuple[str, ...], as_json: bool) -> None:
 
 def _version(text: str | None) -> str | None:
     """What ``--keras`` says; a usage error when it is no version."""
-    from kwload.spec import other
+    if text is None:
+        return None
+    from kwload.spec import asked
 
     try:
-        if text is not None:
-            other.parse(text)
+        asked.parse(text)
     except ValueError as error:
         _usage(str(error), "'--keras'")
     return text

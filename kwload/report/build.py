@@ -168,7 +168,7 @@ def build_report(
     if model is not None:
         found += structure.untracked(model.untracked)
         if not damaged:
-            from kwload.report.versions import version_findings
+            from kwload.report.rebuilt import version_findings
 
             found += version_findings(context)
     if getattr(model, "unverified", ()) and not damaged:

@@ -1,8 +1,4 @@
-"""Findings on versions: what an architecture that is stored in a file needs, and what a file of an old Keras means.
-
-:func:`model_report` is the report on a whole model (``kwload.check_model``); :func:`version_findings` are the findings
-that versions add to the report on a file and a live model.
-"""
+"""Findings on versions: what an architecture that is stored in a file needs, for ``kwload.check_model``."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from typing import Any, Final
 from kwload import _core, paths
 from kwload.report import container
 from kwload.report.context import Context, columns, entry, finding, is_path, listed, named
-from kwload.report.converted import backend_unknown
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, FileFacts, Options
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
@@ -134,7 +129,7 @@ def _of_model(
         out.append(_version(context, other, reader))
     if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
         # The name alone makes Keras look for something else: what else would be wrong does not come up.
-        refused = foreseen.error.prefix.startswith(_BY_NAME) or (disagreement is not None and _is_zip_as_hdf5(context))
+        refused = foreseen.error.prefix.startswith(BY_NAME) or (disagreement is not None and _is_zip_as_hdf5(context))
         out = (
             # The other way about: a model is wanted, and a new name is all it takes.
             [replace(item, severity="error", help=item.help[::-1]) for item in out]
@@ -169,7 +164,7 @@ def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -
         headline=f"{entry(209).headline}: {amount}",
         expected="a whole model",
         found="weights",
-        keras=f"{reader.name.removeprefix('Keras ')} {_raises(error)} on load_model" if error is not None else None,
+        keras=f"{reader.name.removeprefix('Keras ')} {raises(error)} on load_model" if error is not None else None,
         help=[f"build the model in code, then {context.load()}"],
     )
 
@@ -179,13 +174,13 @@ def _is_zip_as_hdf5(context: Context) -> bool:
     return context.file.content == "keras" and context.path.endswith((".h5", ".hdf5"))
 
 
-_BY_NAME: Final = ("No model config", "File not found", "File format")
+BY_NAME: Final = ("No model config", "File not found", "File format")
 """How errors begin that the end of the file's name leads to."""
 
 _STATE: Final = _core.GROUP_FLAGS["optimizer"] | _core.GROUP_FLAGS["metric"]
 
 
-def _raises(error: RaisedError) -> str:
+def raises(error: RaisedError) -> str:
     said = _error(error).said
     return f"raises {error.type}: {escape(said)}" if said else f"raises {error.type}"
 
@@ -326,43 +321,3 @@ def _axis(axis: object) -> str:
     several = axis if isinstance(axis, list) else [axis]
     plain = len(several) < 9 and all(type(each) is int for each in several)
     return f"axis={axis}" if plain else "axis=…"
-
-
-# ---- a file and a live model ----
-
-
-def version_findings(context: Context) -> list[Finding]:
-    """What versions mean for loading weights into a live model: a backend that nothing records, and a note when the
-    architecture beside the weights is one that this Keras cannot rebuild."""
-    if context.model is None or context.failed:
-        return []
-    return [made for made in (backend_unknown(context), _config_note(context)) if made is not None]
-
-
-def _config_note(context: Context) -> Finding | None:
-    """A note that ``load_model`` of this file would fail, although its weights load."""
-    model, file = context.model, context.file
-    if model is None or file.config is None or file.faults or not is_path(context.path):
-        return None
-    reader = Reader(model.keras.flavour, model.keras.version)
-    writer = of(file)
-    if writer.recorded and writer.since == reader.version and (writer.generation == "Keras 3") == reader.is_3:
-        return None
-    foreseen = whole.forecast(file, reader, registry.known(reader.flavour), context.path)
-    error = foreseen.error
-    if error is None or error.type == "OSError" or error.prefix.startswith(_BY_NAME):
-        return None
-    found = differences.find(whole.parsed(file.config), reader, {}, is_hdf5=file.content == "hdf5")
-    other = [item for item in found if item.kind != "lambda"]
-    if not other:
-        return None
-    return finding(
-        405,
-        "note",
-        headline=f"the weights can be loaded; the architecture beside them cannot be rebuilt by {reader.name}",
-        expected=reader.name,
-        found=writer.name,
-        body=lines(other),
-        notes=[f"{escape(writer.name)} wrote it"] if writer.name else [],
-        keras=f"{context.keras_short} {_raises(error)} on load_model",
-    )
