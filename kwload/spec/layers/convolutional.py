@@ -148,7 +148,7 @@ def locally_connected(rank: int, options: Options, shapes: Shapes, where: Where)
         kernel = (times(*outs), times(*said.size, said.channels), filters)
     parts = [Var("kernel", kernel)]
     if options.flag("use_bias", True):
-        parts.append(Var("bias", outer))
+        parts.append(Var("bias", outer if where.version < (2,) else (*outs, filters)))
     return Signature(tuple(parts), said.output(outs, filters))
 
 
