@@ -75,7 +75,8 @@ class Graph:
                 found.setdefault(*part)
         if made.cls == "MultiHeadAttention" and self.is_keras3:
             self._add_properties(found)
-        if made.cls == "Bidirectional" and not self.is_keras3 and "layer" not in found:
+        wraps = not self.is_keras3 or self.keras.version < (3, 3, 3)
+        if made.cls == "Bidirectional" and wraps and "layer" not in found:
             found["layer"] = _unbuilt(found.get("forward_layer"))
         layers = Box(list(made.layers)) if made.layers is not None else None
         self.alive += [layers, *found.values()]  # what is made here keeps its id
@@ -170,7 +171,7 @@ def has_weights(made: Thing) -> bool:
 
 
 def _unbuilt(made: Thing | Box | None) -> Thing | Box:
-    """The layer that a wrapper of Keras 2 was made from, and never builds."""
+    """The layer that a Bidirectional was made from before Keras 3.3.3, and never builds."""
     from kwload.spec.described import NOT_BUILT
 
     if not isinstance(made, Thing):

@@ -105,9 +105,11 @@ def grouped_query_attention(options: Options, shapes: Shapes, where: Where) -> S
     return Signature(tuple(parts), query)
 
 
-def _attended(query: Shape | None, value: Shape | None) -> Shape | None:
-    """What comes of a query and a value."""
-    return None if query is None else (*query[:-1], at(value, -1))
+def _attended(query: Shape | None, value: Shape | None, where: Where) -> Shape | None:
+    """What comes of a query and a value; Keras 3.0 says that it is as wide as the query, which it need not be."""
+    if query is None or (where.is_keras3 and where.older((3, 1)) and at(query, -1) != at(value, -1)):
+        return None
+    return (*query[:-1], at(value, -1))
 
 
 def attention(options: Options, shapes: Shapes, where: Where) -> Signature:
@@ -116,7 +118,7 @@ def attention(options: Options, shapes: Shapes, where: Where) -> Signature:
     parts = [Var("scale", ())] if options.flag("use_scale", False) else []
     if options.word("score_mode", "dot", "dot", "concat") == "concat":
         parts.append(Var("concat_score_weight", ()))
-    return Signature(tuple(parts), _attended(query, value))
+    return Signature(tuple(parts), _attended(query, value, where))
 
 
 def additive_attention(options: Options, shapes: Shapes, where: Where) -> Signature:
@@ -125,7 +127,7 @@ def additive_attention(options: Options, shapes: Shapes, where: Where) -> Signat
     known = at(query, -1) if where.is_keras3 else at(value, -1)
     width = known if known is not None else at(key, -1)
     parts = (Var("scale", (width,)),) if options.flag("use_scale", True) else ()
-    return Signature(parts, _attended(query, value))
+    return Signature(parts, _attended(query, value, where))
 
 
 def with_scores(found: Signature, name: str, options: Options, shapes: Shapes) -> Signature:

@@ -100,8 +100,6 @@ def spectral_normalization(options: Options, shapes: Shapes, where: Where) -> Si
     width: Length = at(named.shape, -1) if named is not None else None
     vector = Var("vector_u", (1, width), named.dtype if named is not None else None, False)
     output = found.output_shape if found is not None else None
-    if not where.is_keras3:
-        return Signature((inner.sub("layer", shape), vector), output)
     own = [Var(named.name, named.shape, named.dtype, named.trainable, f"layer/{named.name}")] if named else []
     return Signature((*own, vector, inner.sub("layer", shape)), output)
 
