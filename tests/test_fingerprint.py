@@ -251,6 +251,23 @@ def test_lambdas_are_told_apart_by_their_place(load: Any) -> None:
     assert len({tuple(each.units.values()) for each in prints}) == 4
 
 
+def test_what_dataclasses_make_is_known_by_its_fields(load: Any) -> None:
+    text = """
+        import dataclasses
+        @dataclasses.dataclass
+        class Options:
+            k: int = 3
+        class Scale:
+            def __init__(self):
+                self.options = Options()
+            def call(self, x):
+                return x * self.options.k
+        """
+    found = change(load, text, text.replace("= 3", "= 4"))
+    assert found.changed == ("Options.k",)
+    assert not found.unknown
+
+
 def test_arguments_of_a_partial_count(load: Any) -> None:
     module = load("from functools import partial\ndef act(x, by=1):\n    return x * by\n")
     given = (partial(module.act, by=2), partial(module.act, by=3), module.act)

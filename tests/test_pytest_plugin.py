@@ -134,6 +134,7 @@ def test_a_pattern_that_matches_nothing_fails(project: pytest.Pytester) -> None:
         (ENTRY.replace("path", "paht"), "unknown key 'paht'"),
         ('[[tool.kwload.weights]]\nmodel = "m:f"\n', "path is missing"),
         ('[[tool.kwload.weights]]\npath = "x"\n', "model is missing"),
+        (ENTRY + 'manifest = "a"\n', "model and manifest each say which model"),
         ('[[tool.kwload.weights]]\npath = 3\nmodel = "m:f"\n', "path is 3"),
         (ENTRY.replace("[[", "[").replace("]]", "]"), "two brackets"),
     ],
@@ -152,6 +153,14 @@ def test_options_of_an_entry(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         ["*net(None, 4, 4) and bad: {'by_name': True, 'skip_mismatch': True, 'values': 'error'}*"]
     )
+
+
+def test_a_manifest_stands_for_the_model(project: pytest.Pytester) -> None:
+    weights(project, "a", "good")
+    toml(project, '[[tool.kwload.weights]]\npath = "weights/a*"\nmanifest = "net.kwload.json"\n')
+    run(project).stdout.fnmatch_lines(["pyproject.toml: manifest = 'net.kwload.json': *No such file*"])
+    (project.path / "net.kwload.json").write_text("{}")
+    run(project).stdout.fnmatch_lines(["*net.kwload.json is no manifest: it was not written by kwload"])
 
 
 def test_what_the_factory_raises_is_shown(project: pytest.Pytester) -> None:

@@ -300,8 +300,10 @@ class Reach:
         if not home and not (member and is_users(function.__globals__)):
             self._captured(function, code.co_qualname)
             return
-        found = self.files.definition(code, function.__globals__)
         name = code.co_qualname
+        if name.startswith("__create_fn__."):  # what dataclasses make of the fields, which count as they are
+            return
+        found = self.files.definition(code, function.__globals__)
         if isinstance(found, str):
             self.unknown.setdefault(shown if name.endswith("<lambda>") else name, found)
             return
