@@ -103,10 +103,12 @@ def describe(
     A shape in the result is None, or has None for a length, where it is not known; a class that nobody knows is a group
     without variables. :func:`kwload.spec.architecture.adopt.adopted` takes both from the file.
     """
-    if entries.layers_of(tree) is None:
-        raise ArchitectureError(_no_model(tree))
     maker = Maker(keras, custom_objects or {}, backend_format or "channels_last")
-    model = maker.thing(tree)
+    model = maker.thing(tree, entries.built_with(tree)) if entries.full_name(tree) else None
+    if model is None or model.why is not None:
+        raise ArchitectureError(_failed(maker) or _no_model(tree))
+    if model.layers is None:
+        model.layers, model.is_subclass = list(model.children()), True
     result = Described(keras, True)
     if layout in V3_LAYOUTS:
         graph = Graph(keras, result)
@@ -125,13 +127,21 @@ def describe(
     return result
 
 
+def _failed(maker: Maker) -> str | None:
+    """Why the signature of the model itself says nothing."""
+    for verdict in maker.verdicts.values():
+        place = f" ({verdict.place[0]}, line {verdict.place[1]})" if verdict.place[0] else ""
+        return f"the signature of {verdict.name} {verdict.failed}{place}"
+    return None
+
+
 def _no_model(tree: Raw) -> str:
-    from kwload.report.escape import quote
+    from kwload.report.escape import literal, quote
 
     name = entries.full_name(tree)
     if not name:
         return "it has no `class_name`, so it describes no layer and no model"
     return (
-        f"its class is {quote(name)}, whose layers stand in its code and not in its configuration; "
-        "a Sequential or functional model is needed"
+        f"its class is {quote(name)}, whose layers stand in its code and not in its configuration: check against the "
+        f"live model, or declare them with @kwload.signature({literal(entries.registered_name(tree))})"
     )

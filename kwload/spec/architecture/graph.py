@@ -80,10 +80,10 @@ class Graph:
             found["layer"] = _unbuilt(found.get("forward_layer"))
         layers = Box(list(made.layers)) if made.layers is not None else None
         self.alive += [layers, *found.values()]  # what is made here keeps its id
-        if layers is not None and not self.is_keras3 and self.keras.version < (2, 15):
+        if layers is not None and not (self.is_keras3 or made.is_subclass) and self.keras.version < (2, 15):
             found[_LISTED_TWICE] = Box([each for layer in layers.items for each in _twice(layer)])
             self.alive.append(found[_LISTED_TWICE])
-        first = layers is not None and self.is_keras3 and self.keras.version >= (3, 0, 3)
+        first = layers is not None and not made.is_subclass and self.is_keras3 and self.keras.version >= (3, 0, 3)
         if layers is not None and not first:
             found["layers"] = layers
         names = ordered(self.keras, list(found))

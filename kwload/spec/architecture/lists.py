@@ -45,8 +45,10 @@ def groups_of(keras: Keras, model: Thing) -> tuple[list[Group], list[Thing], lis
         groups.append((path, label or "", cls, flags | int(Flag.NAMED), tuple([each.row for each in owned])))
         things.append(made)
         weights.append([each.weight for each in owned if each.weight is not None])
-    groups.append(("top_level_model_weights", None, model.cls, int(Flag.TOP_LEVEL), ()))
-    return groups, [*things, model], [*weights, []]
+    own = model.own()
+    rows = tuple([row_of(weight, "", model.trainable) for weight in own])
+    groups.append(("top_level_model_weights", None, model.cls, int(Flag.TOP_LEVEL), rows))
+    return groups, [*things, model], [*weights, own]
 
 
 def in_order(keras: Keras, made: Thing, *, with_gaps: bool = False) -> list[Owned]:
@@ -85,8 +87,9 @@ def _owned(keras: Keras, top: Thing) -> list[Owned]:
         if part.why is not None:
             found += [Owned(None, at, is_trained, _NO_ROW) for is_trained in (True, False)]
         below = trained and (part.trainable or keras.flavour == "keras" or part is top)
+        layers = part.layers if part.layers is not None and not part.is_subclass else []
         inside: list[tuple[Thing | Weight, Thing, str, bool]] = [
-            (layer, layer, f"{at}/{layer.name}", below) for layer in part.layers or ()
+            (layer, layer, f"{at}/{layer.name}", below) for layer in layers
         ]
         for each in part.parts:
             if isinstance(each, Weight):

@@ -58,7 +58,9 @@ class Thing:
     parts : list
         Variables, and ``(attribute, layer or box)``, in the order in which they are made.
     layers : list of Thing, or None
-        Of a Sequential or functional model, in the order of ``model.layers``.
+        Of a model, in the order of ``model.layers``.
+    is_subclass : bool
+        Whether it is a model whose layers are in attributes, and so in ``parts`` too.
     flags : int
         Of :class:`kwload.spec.described.Flag`: how it takes its variables.
     mode : str or None
@@ -82,6 +84,7 @@ class Thing:
     failed: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     is_lora: bool = False
+    is_subclass: bool = False
 
     def own(self) -> list[Weight]:
         """Its own variables, in the order in which they are made."""
@@ -89,7 +92,7 @@ class Thing:
 
     def children(self) -> Iterator[Thing]:
         """The layers inside it, in the order in which they are made."""
-        yield from self.layers or ()
+        yield from (self.layers or ()) if not self.is_subclass else ()
         for part in self.parts:
             if not isinstance(part, Weight):
                 yield from things_in(part[1])
