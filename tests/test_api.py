@@ -99,7 +99,7 @@ def test_damage_behind_a_chunk_index_is_seen_by_check(tmp_path: Path) -> None:
     path.write_bytes(data)
     report = refused_by_both(dense(10), path, OSError)
     assert report.findings[0].code == "KW205"
-    assert report.findings[0].headline.startswith("the bytes of a tensor's chunk are not those that were saved")
+    assert report.findings[0].headline.startswith("the bytes of `layers/dense/vars/0` are not those that were saved")
     assert report.prediction is not None and report.prediction.outcome == "unknown"
     with pytest.raises(ValueError, match="A total of 1 objects"):
         dense(10).load_weights(path)
