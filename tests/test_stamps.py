@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,17 @@ def test_compressed_bytes_lead_to_their_tensor(tmp_path: Path) -> None:
     [finding] = kwload.verify(path).errors
     assert finding.path == "layers/dense/vars/0"
     assert not any("outside" in line for line in finding.body)
+
+
+def test_a_packed_archive_that_was_damaged_is_no_other_file(weights: Path, tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
+        archive.write(weights, "model.weights.h5")
+    kwload.stamp(None, path)
+    flip(path, path.stat().st_size // 2)
+    assert "when the file was stamped" in headline(kwload.verify(path))
 
 
 def test_a_byte_of_no_tensor_is_placed(weights: Path) -> None:

@@ -33,6 +33,8 @@ class Verified:
         File, bytes then, bytes now: those of another size; -1 for a file that is gone.
     same : int
         Tensors that have the values that they had.
+    damaged : bool
+        Whether the file cannot be read as a whole.
     """
 
     stamp: Stamp
@@ -43,6 +45,7 @@ class Verified:
     outside: list[tuple[str, int, int]] = field(default_factory=list)
     sizes: list[tuple[str, int, int]] = field(default_factory=list)
     same: int = 0
+    damaged: bool = False
 
     @property
     def ok(self) -> bool:
@@ -52,7 +55,7 @@ class Verified:
     @property
     def other(self) -> bool:
         """Whether nothing agrees: the stamp is of another file."""
-        return bool(self.stamp.tensors) and not self.same
+        return bool(self.stamp.tensors) and not self.same and not self.damaged
 
 
 def verify(path: str | os.PathLike[str], *, stamp: str | os.PathLike[str] | None = None) -> Report:
@@ -157,6 +160,7 @@ def _stretches(file: str, row: int, part: Part, found: Verified) -> bool:
 def _by_path(name: str, made: Stamp, found: Verified, wanted: list[Stamped], *, alone: bool = True) -> None:
     """Holds tensors against those of the same path in the file as it is now."""
     opened = _core.File(os.fsencode(name))
+    found.damaged = bool(opened.faults) or any(tensor.fault is not None for tensor in opened.tensors)
     now = {tensor.path: row for row, tensor in enumerate(opened.tensors)}
     listed = opened.tensors
     for tensor in wanted:
