@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from kwload.spec.architecture.make import LOOKUPS
 from kwload.spec.architecture.things import Box, Thing, Weight
 from kwload.spec.described import AUTO_NAME, NAMED, Edge, Group, Keras, Model, Variable, is_counter
 from kwload.spec.naming import ordered, snake, unique
@@ -126,7 +127,7 @@ class Graph:
 
     def variables(self, made: Thing) -> list[Weight]:
         """Its own variables in the order of the keys ``"0"``, ``"1"``, ``…``."""
-        own = made.own()
+        own = made.own() if made.cls not in LOOKUPS else []
         if made.is_lora:
             own = [weight for weight in own if not weight.name.startswith("lora_")]
         if made.mode is not None or made.is_lora:

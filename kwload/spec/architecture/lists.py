@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kwload.spec.architecture.graph import group_of, row_of
+from kwload.spec.architecture.make import LOOKUPS
 from kwload.spec.architecture.things import Thing, Weight, things_in
 from kwload.spec.described import Flag, Group, Keras, Variable
 
@@ -42,6 +43,8 @@ def groups_of(keras: Keras, model: Thing) -> tuple[list[Group], list[Thing], lis
         path, label, cls, flags, _ = group_of(made, name, name, [])
         owned = in_order(keras, made)
         flags &= ~(int(Flag.NO_COUNT) | int(Flag.OWN_LOAD))
+        if keras.flavour == "tf_keras" and made.cls in LOOKUPS and made.config.get("vocabulary") is None:
+            flags |= int(Flag.NOT_LOADABLE)  # a table that grows is listed among the weights
         groups.append((path, label or "", cls, flags | int(Flag.NAMED), tuple([each.row for each in owned])))
         things.append(made)
         weights.append([each.weight for each in owned if each.weight is not None])

@@ -27,8 +27,7 @@ DEEPEST: Final = 80
 MOST_THINGS: Final = 200_000
 """Layers and calls of one architecture: a thousand layers make some ten thousand."""
 
-_LOOKUPS: Final = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
-_FROM_ASSETS: Final = frozenset({"Discretization", "FeatureSpace"})
+LOOKUPS: Final = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _STATED: Final = frozenset({"Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"})
 
 
@@ -234,6 +233,7 @@ class Maker:
                 made.parts.append(_weight(part, policy))
             else:
                 made.parts.append(_weight(part, policy))
+        self._add_activation(made, config, policy)
         for at, part in shared:
             same = _find(made, part.same_as or "")
             if same is not None:
@@ -253,13 +253,28 @@ class Maker:
         _name(list(things_in(found)))
         return found
 
+    def _add_activation(self, made: Thing, config: Mapping[str, Any], policy: str) -> None:
+        """Adds an activation that is a layer: an attribute like others. What one with variables is built with is not
+        known: some Keras build it, some never do."""
+        raw = config.get("activation")
+        if not isinstance(raw, dict) or made.cls == "Activation" or entries.is_foreign(raw):
+            return
+        found = self.signature(raw, None)
+        if found is None:
+            return
+        inner = self._layer(raw, Signature(()), policy, made.trainable)
+        inner.why = inner.cls if found.parts else None
+        _name([inner])
+        made.parts.append(("activation", inner))
+
     def _flags(self, made: Thing, config: Mapping[str, Any]) -> int:
         """How Keras's own classes take their variables where they do not simply number them."""
-        if made.cls in _LOOKUPS:
+        is_keras3 = self.keras.flavour == "keras"
+        if made.cls in LOOKUPS:
             return OWN_LOAD if config.get("output_mode") == "tf_idf" else NO_COUNT
-        if made.cls in _FROM_ASSETS:
+        if made.cls == "FeatureSpace" or (made.cls == "Discretization" and is_keras3):
             return NO_COUNT
-        if self.keras.flavour == "keras" and config.get("lora_rank") is not None:
+        if is_keras3 and config.get("lora_rank") is not None:
             made.is_lora = True
             return NO_COUNT
         return 0
