@@ -39,6 +39,8 @@ def bidirectional(options: Options, shapes: Shapes, where: Where) -> Signature:
     ahead = inner_of(options.layer("layer"), "layer")
     shape = one(shapes)
     back = inner_of(options.layer("backward_layer"), "backward_layer") if options.says("backward_layer") else None
+    if back is not None and not where.is_keras3:
+        back = _named(back, "backward_")
     forward, backward = _named(ahead, "forward_"), back if back is not None else _turned(ahead)
     merge = options.get("merge_mode") if "merge_mode" in options.config else "concat"
     if merge is not None:
