@@ -70,9 +70,16 @@ def is_graph(raw: Raw) -> bool:
 
 
 def is_operation(raw: Raw) -> bool:
-    """Whether it is a function of tensors and no layer to Keras 3 (``x + 1``)."""
+    """Whether it is a function of tensors and no layer to Keras 3 (``x + 1``).
+
+    Legacy files record no module, and `Reshape` may be either; a layer says whether it is trainable.
+    """
     module = raw.get("module")
-    return isinstance(module, str) and ".ops." in f".{module}."
+    if isinstance(module, str):
+        return ".ops." in f".{module}."
+    nodes = raw.get("inbound_nodes")
+    called = isinstance(nodes, list) and bool(nodes) and isinstance(nodes[0], dict)
+    return called and "trainable" not in config_of(raw) and layers_of(raw) is None
 
 
 def is_tensorflow_operation(raw: Raw) -> bool:

@@ -9,8 +9,8 @@ inputs alone.  A shape that cannot be known is None, and so is what follows from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from kwload.meaning import stored
 from kwload.meaning.net import INPUT, Call, Net, Ref
@@ -23,14 +23,16 @@ from kwload.spec.architecture.entries import (
     full_name,
     given_shape,
     is_graph,
+    is_operation,
+    is_tensorflow_operation,
     layers_of,
     name_of,
     shapes_of,
 )
 from kwload.spec.signature import Shape, Shapes
 
-Output: TypeAlias = "Callable[[Raw, Shapes], Shapes]"
-"""``(layer, input shape)`` -> what its call returns."""
+Output: TypeAlias = "Callable[[Raw, Shapes, Mapping[str, Any]], Shapes]"
+"""``(layer, input shape, other arguments)`` -> what its call returns."""
 
 
 class Flow:
@@ -96,7 +98,7 @@ class Flow:
         while len(self.chain) <= row:
             at = len(self.chain)
             shape = built_with(self.layers[at]) if at < len(self.layers) else None
-            self.chain.append(shape if shape is not None else self.output(self.layers[at - 1], self.chain[-1]))
+            self.chain.append(shape if shape is not None else self.output(self.layers[at - 1], self.chain[-1], {}))
         return self.chain[row]
 
     def _first(self) -> Shapes:
@@ -158,8 +160,27 @@ class Flow:
                 before = [(ref[0], ref[1]) for ref in call.refs if ref[0] != INPUT]
                 todo += [place for place in before if place not in self.known and place not in begun]
                 continue
-            self.known[at] = self.output(self.layers[at[0]], self._arguments(at[0], call))
+            self.known[at] = self._output(at[0], call)
             todo.pop()
+
+    def _output(self, row: int, call: Call) -> Shapes:
+        """What a call returns."""
+        layer = self.layers[row]
+        if not (is_operation(layer) or is_tensorflow_operation(layer)):
+            return self.output(layer, self._arguments(row, call), call.literals)
+        from kwload.spec.layers.operations import Tensor, operation_shape
+
+        given: dict[str, Any] = dict(call.literals)
+        for slot, ref in zip(call.slots, call.refs, strict=True):
+            shape = self._tensor(ref)
+            given[slot] = Tensor(shape if isinstance(shape, tuple) else None)
+        args, kwargs = _bound(given)
+        config = config_of(layer)
+        if is_operation(layer):
+            own = {key: value for key, value in config.items() if key not in ("name", "dtype", "trainable")}
+            return operation_shape(full_name(layer), layer.get("module") or "keras.ops", args, {**own, **kwargs})
+        name = config.get("function")
+        return operation_shape(name, None, args, kwargs) if isinstance(name, str) else None
 
     def _arguments(self, row: int, call: Call) -> Shapes:
         """The shapes that a call hands to its layer."""
@@ -181,6 +202,19 @@ class Flow:
             if name in names:
                 found[f"{name}_shape"] = self._tensor(ref)
         return found
+
+
+def _bound(given: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments by slot (``"0"``, ``"0/1"``, ``"axis"``) as a call has them."""
+    found: dict[str, Any] = {}
+    for slot in sorted(given, key=lambda slot: [int(part) if part.isdecimal() else -1 for part in slot.split("/")]):
+        key, nested, _ = slot.partition("/")
+        if nested:
+            found.setdefault(key, []).append(given[slot])
+        else:
+            found[key] = given[slot]
+    numbers = sorted((key for key in found if key.isdecimal()), key=int)
+    return [found[key] for key in numbers], {key: value for key, value in found.items() if not key.isdecimal()}
 
 
 def _first_shape(layer: Raw) -> Shape | None:

@@ -69,7 +69,7 @@ class Maker:
             return Signature((), self.output(raw, shape))
         return self.signature(raw, shape)
 
-    def signature(self, raw: Raw, shape: Shapes) -> Signature | None:
+    def signature(self, raw: Raw, shape: Shapes, arguments: Mapping[str, Any] | None = None) -> Signature | None:
         """What a layer has, None when nobody knows its class.
 
         Raises
@@ -85,7 +85,7 @@ class Maker:
             return None
         try:
             return table.signature_of(
-                entries.full_name(raw).rpartition(">")[2], entries.config_of(raw), shape, self.where
+                entries.full_name(raw).rpartition(">")[2], entries.config_of(raw), shape, self.where, arguments
             )
         except table.ConfigError as error:
             raise ArchitectureError(f"{_called(raw)}: {error}") from None
@@ -116,8 +116,8 @@ class Maker:
         verdict.layers.append(made.name or made.cls)
         return True
 
-    def output(self, raw: Raw, shape: Shapes) -> Shapes:
-        """What a layer makes of a shape, None for what cannot be known."""
+    def output(self, raw: Raw, shape: Shapes, arguments: Mapping[str, Any] | None = None) -> Shapes:
+        """What a layer makes of a shape, None for what cannot be known; *arguments* are the others of its call."""
         self.spend()
         if entries.layers_of(raw) is not None:
             self.enter(raw)
@@ -125,9 +125,7 @@ class Maker:
                 return Flow(raw, shape, self.output).outputs()
             finally:
                 self.depth -= 1
-        if entries.is_operation(raw) or entries.is_tensorflow_operation(raw):
-            return None
-        found = self.signature(raw, shape)
+        found = self.signature(raw, shape, arguments)
         return found.output_shape if found is not None else None
 
     def spend(self) -> None:
