@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kwload.spec.layers.options import Options
+from kwload.spec.layers.quantized import lora_of
 from kwload.spec.layers.rule import Rule
 from kwload.spec.layers.shapes import Length, at, image, one, ranked, spatial, times, window
 from kwload.spec.layers.where import Where
@@ -79,12 +80,9 @@ def convolution(rank: int, options: Options, shapes: Shapes, where: Where) -> Si
     filters, groups = options.count("filters", least=1), options.count("groups", 1, least=1)
     inner = said.channels // groups if said.channels is not None and said.channels % groups == 0 else None
     kernel: Shape = (*said.size, inner, filters)
-    rank_lora = options.count("lora_rank", 0) if where.is_keras3 else 0
-    if not rank_lora:
-        return Signature((Var("kernel", kernel), *_bias(options, filters)), said.output(said.slid(), filters))
-    lora = [Var("lora_kernel_a", (*kernel[:-1], rank_lora), "float32")]
-    lora.append(Var("lora_kernel_b", (rank_lora, filters), "float32"))
-    parts = (*_bias(options, filters), *lora, Var("kernel", kernel, trainable=False))
+    low = options.count("lora_rank", 0) if where.is_keras3 else 0
+    lora = lora_of(options, (*kernel[:-1], low), (low, filters))
+    parts = (Var("kernel", kernel, trainable=not low), *_bias(options, filters), *lora)
     return Signature(parts, said.output(said.slid(), filters))
 
 

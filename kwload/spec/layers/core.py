@@ -26,7 +26,7 @@ def embedding(options: Options, shapes: Shapes, where: Where) -> Signature:
     """Embedding: one vector for each number."""
     rows, width = options.count("input_dim", least=1), options.count("output_dim", least=1)
     rank = options.count("lora_rank", 0) if where.is_keras3 else 0
-    lora = quantized.lora_of((rows, rank), (rank, width), rank, "embeddings")
+    lora = quantized.lora_of(options, (rows, rank), (rank, width), "embeddings")
     policy = quantized.quantization(options, "int8", "int4")
     if policy.mode is not None:
         made = quantized.table(policy, rows, width)

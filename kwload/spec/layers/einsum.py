@@ -170,7 +170,7 @@ def einsum_dense(options: Options, shapes: Shapes, where: Where) -> Signature:
     policy = quantized.quantization(options, "int8", "int4", "float8", "gptq", "awq")
     rank = options.count("lora_rank", 0) if where.is_keras3 else 0
     kernel = found.kernel
-    lora = quantized.lora_of((*kernel[:-1], rank), (rank, kernel[-1] if kernel else None), rank)
+    lora = quantized.lora_of(options, (*kernel[:-1], rank), (rank, kernel[-1] if kernel else None))
     made = [Var("kernel", kernel, trainable=not rank)]
     before: list[Var] = []
     if policy.mode == "int8":

@@ -1,9 +1,9 @@
 """Dense layers and embeddings whose matrix is quantized, or has LoRA beside it.
 
-A quantized kernel is no longer trainable, so the bias comes first in ``layer.weights``:
+A quantized kernel is not made trainable, so the bias comes first in ``layer.weights``:
 
     float   kernel bias                       int8   bias kernel(int8) kernel_scale
-    LoRA    bias a b kernel                   int4   bias kernel(int8, two in a byte) kernel_scale [kernel_zero g_idx]
+    LoRA    kernel bias a b                   int4   bias kernel(int8, two in a byte) kernel_scale [kernel_zero g_idx]
 
 From ``quantized_build`` and ``enable_lora`` of ``keras/src/layers/core/{dense,einsum_dense,embedding}.py``, 3.15.1.
 """
@@ -74,7 +74,7 @@ def matrix(options: Options, policy: Policy, shape: Shape, bias: Var | None, ran
         Of LoRA, 0 without.
     """
     inputs, units = shape
-    lora = lora_of((inputs, rank), (rank, units), rank)
+    lora = lora_of(options, (inputs, rank), (rank, units))
     kernel = [Var("kernel", shape, trainable=not rank)]
     after: list[Var] = []
     if policy.mode == "int8":
@@ -89,17 +89,22 @@ def matrix(options: Options, policy: Policy, shape: Shape, bias: Var | None, ran
 
 
 def arranged(kernel: list[Var], bias: Var | None, lora: list[Var], before: list[Var]) -> list[Var]:
-    """In the order of ``layer.weights``: trainable ones first, as they are made."""
+    """In the order of ``layer.weights``: those made as trainable first, among which LoRA leaves the float kernel."""
     made = [*before, *kernel]
     if bias is not None:
         made.append(bias)
     made += lora
+    if len(kernel) == 1:
+        return made
     return [var for var in made if var.trainable] + [var for var in made if not var.trainable]
 
 
-def lora_of(first: Shape, second: Shape, rank: int, name: str = "kernel") -> list[Var]:
-    """The two small matrices beside a kernel, none for rank 0; float32 whatever the policy says."""
-    return [Var(f"lora_{name}_a", first, "float32"), Var(f"lora_{name}_b", second, "float32")] if rank else []
+def lora_of(options: Options, first: Shape, second: Shape, name: str = "kernel") -> list[Var]:
+    """The two small matrices beside a kernel, none for rank 0; since Keras 3.15 float32 whatever the policy says."""
+    if not second[0]:
+        return []
+    dtype = None if options.where.older((3, 15)) else "float32"
+    return [Var(f"lora_{name}_a", first, dtype), Var(f"lora_{name}_b", second, dtype)]
 
 
 def float8(policy: Policy) -> list[Var]:
