@@ -174,7 +174,7 @@ def _witness(model: Any, name: str, stamp: bool | str | os.PathLike[str]) -> Any
 
 def _is_target(model: Any) -> bool:
     """Whether an architecture may stand there."""
-    if isinstance(model, (Mapping, str, bytes, os.PathLike)) or callable(getattr(model, "read", None)):
+    if isinstance(model, (Mapping, list, str, bytes, os.PathLike)) or callable(getattr(model, "read", None)):
         return True
     if _is_manifest(model):
         return True

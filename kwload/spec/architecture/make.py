@@ -90,6 +90,15 @@ class Maker:
         except table.ConfigError as error:
             raise ArchitectureError(f"{_called(raw)}: {error}") from None
 
+    def is_declared(self, raw: Raw) -> bool:
+        """Whether a signature of the user's own is about the class: it is asked once, with the shape."""
+        if self.no_signatures:
+            return False
+        from kwload.spec import registry
+
+        entry = registry.find_config(raw, self.custom)
+        return entry is not None and entry.describes
+
     def _declared(self, raw: Raw, shape: Shapes) -> tuple[bool, Signature | None]:
         """Whether a signature of the user's own is about the class, and what it says."""
         from kwload.spec import registry
@@ -100,7 +109,8 @@ class Maker:
         try:
             return True, entry.call(entries.config_of(raw), shape)
         except registry.SignatureError as error:
-            self.failed[id(raw)] = error
+            if shape is not None:  # with nothing to go by it may say nothing
+                self.failed[id(raw)] = error
             return True, None
 
     def note_failure(self, raw: Raw, made: Thing) -> bool:
@@ -196,7 +206,7 @@ class Maker:
         """A layer of a model: what it is built with is asked for where that matters."""
         stored = entries.built_with(layer)
         nested = entries.layers_of(layer) is not None
-        if stored is None and not nested:
+        if stored is None and not nested and not self.is_declared(layer):
             found = None if _is_bare(layer) else self.signature(layer, None)
             if found is None or all(_is_complete(part) for part in found.parts):
                 self.spend()

@@ -53,7 +53,7 @@ class Target:
     text: bytes | None = None
 
 
-def read(target: Source | Mapping[str, Any]) -> Target:
+def read(target: Source | Mapping[str, Any] | list[Any]) -> Target:
     """The architecture that a target holds.
 
     Parameters
@@ -69,7 +69,7 @@ def read(target: Source | Mapping[str, Any]) -> Target:
     TypeError
         *target* is nothing of this kind.
     """
-    if isinstance(target, Mapping):
+    if isinstance(target, (Mapping, list)):
         return _of_tree(target, "the configuration")
     if isinstance(target, str) and target.lstrip()[:1] in ("{", "["):
         return _of_text(target.encode("utf-8", "surrogatepass"), "the JSON text")
