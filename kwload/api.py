@@ -512,6 +512,7 @@ def load_weights(
     values: bool | Literal["error"] = True,
     strict: bool = False,
     custom_objects: Mapping[str, Any] | None = None,
+    probe: Any = False,
 ) -> Report:
     """Load weights, all or nothing: check, read every value, then assign.
 
@@ -526,6 +527,9 @@ def load_weights(
         Warnings refuse too.
     custom_objects : dict, optional
         As for :func:`kwload.check`.
+    probe : bool or inputs
+        Run the model as it was run for the probe in the stamp beside the file (:func:`kwload.stamp`), and load nothing
+        when other outputs come out (KW413): True, or the inputs when it was made with inputs of your own.
 
     Returns
     -------
@@ -562,9 +566,39 @@ def load_weights(
     examined.lap("read")
     report = examined.report()
     report.raise_if_failed(strict=strict)
-    assign.load(examined.model, wanted, conversions.convert(plan, wanted.targets, arrays))
+    probed = _Probed(model, report, examined.path, probe)
+    check = probed.check if probed.wanted else None
+    assign.load(examined.model, wanted, conversions.convert(plan, wanted.targets, arrays), check)
     examined.lap("assign")
-    return replace(report, loaded=True, times=examined.times)
+    return replace(probed.report, loaded=True, times=examined.times)
+
+
+class _Probed:
+    """A report that gets what a probe of the loaded model found; raises when that refuses."""
+
+    def __init__(self, model: Any, report: Report, path: str, asked: Any) -> None:
+        self.report = report
+        self.wanted = asked is not None and asked is not False
+        self._model = model
+        self._probing: Any = None
+        if self.wanted:
+            from kwload.stamps import probing, stamp
+
+            found = probing.find(path, stamp.path_of(path), asked)
+            if isinstance(found, probing.Probing):
+                self._probing = found
+            else:
+                self._add(found)
+
+    def check(self) -> None:
+        """Runs the model."""
+        self._add(self._probing.run(self._model))
+
+    def _add(self, found: Any) -> None:
+        from kwload.stamps import probing
+
+        self.report = probing.with_finding(self.report, found)
+        self.report.raise_if_failed()
 
 
 def _fetch(examined: Examined, file: _core.File, wanted: Any) -> list[Any]:

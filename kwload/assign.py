@@ -170,7 +170,7 @@ def order(model: Model, file: _core.File, plan: _core.Plan) -> Order:
     )
 
 
-def load(model: Model, wanted: Order, arrays: Iterable[Array]) -> None:
+def load(model: Model, wanted: Order, arrays: Iterable[Array], check: Callable[[], None] | None = None) -> None:
     """Gives the variables of a plan their arrays, all or none.
 
     Parameters
@@ -181,6 +181,8 @@ def load(model: Model, wanted: Order, arrays: Iterable[Array]) -> None:
         Says what each array is for.
     arrays : iterable of array
         One for each of ``wanted.variables`` and for each key of ``wanted.own``, given away (see ``stage``).
+    check : callable, optional
+        As for ``commit``.
 
     Raises
     ------
@@ -190,11 +192,13 @@ def load(model: Model, wanted: Order, arrays: Iterable[Array]) -> None:
     left = iter(arrays)
     pairs = [(variable, next(left)) for variable in wanted.variables]
     own = [(obj, {name: next(left) for name in names}) for obj, names in wanted.own]
-    commit(stage(model, pairs, own))
+    commit(stage(model, pairs, own), check)
 
 
-def commit(staged: Staged) -> None:
+def commit(staged: Staged, check: Callable[[], None] | None = None) -> None:
     """Changes the variables, all or none.
+
+    *check* is called when all have their values; what it raises undoes them.
 
     In the main thread, Ctrl-C is noticed between two variables, and everything is put back; a second one ends also
     a layer's own code.
@@ -221,6 +225,9 @@ def commit(staged: Staged) -> None:
                 _keep(obj, kept, undo)
                 finish(obj)
             interrupts.check()
+            if check is not None:
+                check()
+                interrupts.check()
         except BaseException as error:
             interrupts.hold()
             _put_back(undo, error)

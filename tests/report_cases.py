@@ -688,6 +688,7 @@ def _stamps() -> Iterator[tuple[str, Report]]:
     yield "stamped", verified_report(name, here, Verified(stamp, same=3))
     yield "KW412-other", verified_report(name, here, Verified(stamp, changed=["a/kernel", "a/bias", "b/w"]))
     yield "KW412", unusable(name, here, FileNotFoundError(2, "No such file or directory"))
+    yield from probe_cases(name, here)
 
 
 def cases() -> dict[str, Report]:
@@ -703,3 +704,24 @@ def cases() -> dict[str, Report]:
     for several in (_paths, _containers, _names, _fits, _shapes, _others, _stamps, _architectures):
         made.update(several())
     return made
+
+
+def probe_cases(name: str, here: str) -> Iterator[tuple[str, Report]]:
+    """Reports on what a model computes."""
+    from kwload.report.probed import not_run, probe_finding
+    from kwload.stamps.probe import Difference, Held, Input, Output, Probe
+    from kwload.stamps.probing import with_finding
+
+    given, made = Input("", (2, 3), "float32"), Output("", (2, 1), "float32", (0.5, 0.25), 0.4, 0.5)
+    then = Probe("splitmix64-1", (given,), (made,), "Keras 3.8.0", "jax", "cpu", "float32")
+    now = Probe("splitmix64-1", (given,), (made,), "Keras 3.15.1", "tensorflow", "cpu", "float32")
+    base = report(file(A), model(A), prediction=predicts("loads", assigned=2))
+    for case, held in {
+        "KW413": Held(then, now, 1e-4, (Difference("", 0.66, 0.5, 0.17),)),
+        "KW413-outputs": Held(
+            now, now, 1e-5, (Difference("class", 3e-7, 0.5, 0.5), Difference("box", float("inf"), (2, 4), (2, 5)))
+        ),
+        "KW413-same": Held(then, now, 1e-4, (Difference("", 3e-7, 0.5, 0.5),)),
+    }.items():
+        yield case, with_finding(base, probe_finding(name, here, held))
+    yield "KW413-inputs", with_finding(base, not_run(name, "these are not the inputs that the probe was made with"))

@@ -74,6 +74,7 @@
     X(410, SHAPES_NOT_KNOWN, "shapes-not-known")                               \
     X(411, NOT_AS_STAMPED, "not-as-stamped")                                   \
     X(412, STAMP, "stamp")                                                     \
+    X(413, OUTPUT_CHANGED, "output-changed")                                   \
     X(501, NOT_FINITE, "not-finite")                                           \
     X(502, ZEROED, "zeroed-block")                                             \
     X(503, LOSSY, "lossy-cast")                                                \

@@ -543,6 +543,15 @@ _ENTRIES: Final = (
         "its layers computed; without one that belongs to the file, nothing can be compared.",
     ),
     Entry(
+        413,
+        "output-changed",
+        "fit",
+        "{what} {verb} not what {whose} when the file was stamped{by}",
+        "The stamp holds what the model computed from inputs that anybody can make again. With the same weights the "
+        "outputs are others now: code of a layer, an activation, a setting that no shape shows, or the library "
+        "computes otherwise than then.",
+    ),
+    Entry(
         501,
         "not-finite",
         "fit",

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kwload import _core
+from kwload.stamps import probe as probes
 from kwload.stamps import sidecar
 from kwload.stamps.manifest import Manifest, from_tree, to_tree
+from kwload.stamps.probe import Probe
 from kwload.stamps.sidecar import SidecarError, lengths, need
 
 CHECKSUM: Final = "XXH3-128"
@@ -96,6 +98,8 @@ class Stamp:
         What its model was.
     kwload : str
         The version that made the stamp.
+    probe : Probe or None
+        What the model computed.
     """
 
     path: str
@@ -105,6 +109,7 @@ class Stamp:
     tensors: tuple[Stamped, ...]
     manifest: Manifest | None
     kwload: str
+    probe: Probe | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The stamp as plain data."""
@@ -116,6 +121,7 @@ class Stamp:
             "file": self.file,
             "layout": self.layout,
             "manifest": to_tree(self.manifest) if self.manifest is not None else None,
+            **({"probe": probes.to_tree(self.probe)} if self.probe is not None else {}),
             "parts": [
                 {"name": part.name, "rest": [list(item) for item in part.rest], "size": part.size}
                 for part in self.parts
@@ -144,7 +150,7 @@ def path_of(path: str) -> str:
     return path.rstrip(os.sep) + sidecar.SUFFIX
 
 
-def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False) -> Stamp:
+def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False, probe: Any = False) -> Stamp:
     """Write down what a weight file is now, beside it: ``<file>.kwload.json``.
 
     Parameters
@@ -156,6 +162,10 @@ def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False) -> 
         The weight file; of a shard map all shards, of a ``.keras`` folder all files that hold weights.
     source : bool
         Keep the lines of the code too, so that :func:`kwload.check` shows what changed.
+    probe : bool or inputs
+        True runs the model on inputs that are made by a rule (:mod:`kwload.stamps.generator`) and keeps a sample of
+        what comes out, at most 64 values of each output; or the inputs to run it on, in the form in which the model
+        is called, of which a checksum is kept. The model must hold the weights of the file, and is left as it is.
 
     Returns
     -------
@@ -172,6 +182,8 @@ def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False) -> 
         The stamp cannot be written.
     TypeError
         ``model`` is no model, or ``path`` no path.
+    ValueError
+        The model cannot be probed: it holds other weights, nothing says what it takes, or it is random.
 
     Notes
     -----
@@ -185,6 +197,13 @@ def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False) -> 
     name = os.fspath(path)
     if model is not None:
         kwload.check(model, name, values=False, stamp=False).raise_if_failed()
+    probed = None
+    if probe is not None and probe is not False:
+        from kwload.stamps import probing
+
+        if model is None:
+            raise TypeError("a probe runs a model: give one")
+        probed = probing.make(model, name, probe)
     opened = _open(name)
     made = Stamp(
         path=path_of(name),
@@ -194,6 +213,7 @@ def stamp(model: Any, path: str | os.PathLike[str], *, source: bool = False) -> 
         tensors=(),
         manifest=manifest(model, source=source) if model is not None else None,
         kwload=kwload.__version__,
+        probe=probed,
     )
     made = _with_sums(made, name, opened)
     sidecar.write(made.path, made.to_json())
@@ -356,6 +376,7 @@ def load(path: str) -> Stamp:
         tensors,
         from_tree(manifest) if manifest is not None else None,
         need(tree, "kwload", str),
+        probes.from_tree(need(tree, "probe", dict)) if "probe" in tree else None,
     )
     _check_cover(made)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from kwload import _core
 from kwload.report.finding import Report
@@ -58,7 +59,13 @@ class Verified:
         return bool(self.stamp.tensors) and not self.same and not self.damaged
 
 
-def verify(path: str | os.PathLike[str], *, stamp: str | os.PathLike[str] | None = None) -> Report:
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    stamp: str | os.PathLike[str] | None = None,
+    model: Any = None,
+    probe: Any = True,
+) -> Report:
     """Say whether a weight file is, byte by byte, what it was when it was stamped.
 
     Parameters
@@ -67,6 +74,11 @@ def verify(path: str | os.PathLike[str], *, stamp: str | os.PathLike[str] | None
         The weight file.
     stamp : str or os.PathLike, optional
         The stamp, when it is not ``<file>.kwload.json`` beside it.
+    model : keras.Model or tf_keras.Model, optional
+        A model that holds the weights of the file: it is run as it was for the probe in the stamp, and what comes out
+        is held against what came out then (KW413). Nothing is run without it.
+    probe : True or inputs
+        The inputs, when the probe was made with inputs of your own.
 
     Returns
     -------
@@ -98,7 +110,12 @@ def verify(path: str | os.PathLike[str], *, stamp: str | os.PathLike[str] | None
         if os.path.lexists(name) and error.filename in (where, None):
             return unusable(name, where, error)
         return path_report(name, _failure(name))
-    return verified_report(name, where, found)
+    report = verified_report(name, where, found)
+    if model is None:
+        return report
+    from kwload.stamps import probing
+
+    return probing.verified(report, model, name, where, probe)
 
 
 def _failure(name: str) -> _core.CoreError:
