@@ -57,10 +57,10 @@ def parse(text: str) -> Reader:
     from kwload.spec import other
 
     asked = other.parse(text)
-    return Reader("keras" if asked.flavour == "keras" else "tf_keras", _complete(asked.exact))
+    return Reader("keras" if asked.flavour == "keras" else "tf_keras", complete(asked.exact))
 
 
-def _complete(parts: tuple[int, ...]) -> Version:
+def complete(parts: tuple[int, ...]) -> Version:
     """The release that a short version means: the newest one that begins so."""
     if len(parts) < 3:
         from kwload.versions import classes

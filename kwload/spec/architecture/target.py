@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,7 +159,9 @@ def keras_of(target: Target, layout: str, asked: Asked | None) -> Asked:
     A file that only a newer Keras can have written is not read by an older one: then it is the newest.
     """
     if asked is not None:
-        return asked
+        from kwload.versions.reader import complete
+
+        return replace(asked, version=complete(asked.exact))
     found = _recorded(target.version) if target.version is not None else _by_dialect(target.tree)
     reads = found.flavour == "keras" or (found.flavour == "tf_keras" and found.version >= (2, 12))
     return found if reads or layout not in V3_LAYOUTS else _asked("keras", _NEWEST)
