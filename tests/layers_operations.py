@@ -24,19 +24,55 @@ def keras_nodes() -> Iterator[Node]:
     mean = ops.mean(x, axis=1, keepdims=True)
     numbers = ops.cast(x, "int32")
     outputs = [
-        *(flat, ops.reshape(x, (-1, 3, 5)), ops.reshape(x, (2, -1)), ops.transpose(ops.expand_dims(flat, 1), (0, 2, 1))),
+        *(
+            flat,
+            ops.reshape(x, (-1, 3, 5)),
+            ops.reshape(x, (2, -1)),
+            ops.transpose(ops.expand_dims(flat, 1), (0, 2, 1)),
+        ),
         *(ops.transpose(x), ops.expand_dims(x, -1), x[:, 1], x[..., None, 1:4:2], x[:, -3:], x[:, ::-2, 0], x[0]),
-        *(ops.concatenate([x, y], axis=-1), ops.concatenate([x, x, y], axis=1), ops.stack([x, y], axis=1), ops.stack([x, y])),
-        *(ops.matmul(x, ops.transpose(y, (0, 2, 1))), ops.matmul(images, ops.ones((3, 4))), x * 2.0, 1.0 - x, x / y, x**2),
+        *(
+            ops.concatenate([x, y], axis=-1),
+            ops.concatenate([x, x, y], axis=1),
+            ops.stack([x, y], axis=1),
+            ops.stack([x, y]),
+        ),
+        *(
+            ops.matmul(x, ops.transpose(y, (0, 2, 1))),
+            ops.matmul(images, ops.ones((3, 4))),
+            x * 2.0,
+            1.0 - x,
+            x / y,
+            x**2,
+        ),
         *(mean, ops.sum(x), ops.max(x, axis=-1), ops.min(x, axis=(1, 2)), ops.std(x, axis=1), ops.argmax(x, axis=-1)),
         *(ops.argmax(x), ops.any(x > 0, axis=1), ops.logsumexp(x, axis=1), ops.prod(x, axis=2, keepdims=True)),
         *(ops.squeeze(mean, 1), ops.einsum("abc,adc->abd", x, y), ops.einsum("abc->ac", x), ops.swapaxes(x, 1, 2)),
         *(ops.relu(x), ops.softmax(x), ops.gelu(x), ops.sigmoid(x), ops.log_softmax(x), ops.clip(x, 0, 1), ops.abs(x)),
-        *(ops.exp(x), ops.sqrt(x), ops.where(x > 0, x, y), ops.where(x > 0, x, 0.0), ops.maximum(x, mean), ops.isnan(x)),
-        *(ops.pad(x, ((0, 0), (1, 1), (0, 2))), ops.one_hot(numbers, 4), ops.repeat(x, 2, axis=1), ops.tile(x, (1, 2, 3))),
+        *(
+            ops.exp(x),
+            ops.sqrt(x),
+            ops.where(x > 0, x, y),
+            ops.where(x > 0, x, 0.0),
+            ops.maximum(x, mean),
+            ops.isnan(x),
+        ),
+        *(
+            ops.pad(x, ((0, 0), (1, 1), (0, 2))),
+            ops.one_hot(numbers, 4),
+            ops.repeat(x, 2, axis=1),
+            ops.tile(x, (1, 2, 3)),
+        ),
         *(ops.take(x, 0, axis=1), ops.take(x, [0, 1], axis=-1), ops.broadcast_to(mean, (2, 5, 3)), ops.ravel(x)),
         *(*ops.split(x, 3, axis=-1), *ops.split(x, [2], axis=1), *ops.unstack(x, axis=1)),
-        *(ops.cumsum(x, axis=1), ops.cumsum(x), ops.zeros_like(x), ops.tanh(images), ops.logical_not(x > 0), ops.equal(x, y)),
+        *(
+            ops.cumsum(x, axis=1),
+            ops.cumsum(x),
+            ops.zeros_like(x),
+            ops.tanh(images),
+            ops.logical_not(x > 0),
+            ops.equal(x, y),
+        ),
         *(ops.stop_gradient(x), ops.floor(x), ops.rsqrt(x), ops.square(x), ops.mod(x, 2), ops.arctan2(x, y)),
     ]
     model = keras.Model([x, y, images], outputs)
@@ -47,7 +83,13 @@ def keras_nodes() -> Iterator[Node]:
         node = layer["inbound_nodes"][0]
         options = {key: value for key, value in layer["config"].items() if key != "name"}
         output = real[layer["name"]].output
-        yield layer["class_name"], layer["module"], _tensors(node["args"]), {**options, **_tensors(node["kwargs"])}, output
+        yield (
+            layer["class_name"],
+            layer["module"],
+            _tensors(node["args"]),
+            {**options, **_tensors(node["kwargs"])},
+            output,
+        )
 
 
 def _tensors(value: Any) -> Any:
@@ -68,14 +110,40 @@ def tensorflow_nodes() -> Iterator[Node]:
     flat = tf.reshape(total, (-1, 15))
     mean = tf.reduce_mean(x, axis=1, keepdims=True)
     outputs = [
-        *(flat, tf.reshape(x, (tf.shape(x)[0], 15)), tf.expand_dims(flat, 1), tf.transpose(x, (0, 2, 1)), tf.transpose(x)),
-        *(x[:, 1], x[..., None, 1:4:2], x[:, -3:], tf.concat([x, y], axis=-1), tf.stack([x, y], axis=1), x * 2.0, 1.0 - x),
-        *(tf.matmul(x, y, transpose_b=True), tf.matmul(x, x, transpose_a=True), mean, tf.reduce_sum(x), tf.squeeze(mean, 1)),
+        *(
+            flat,
+            tf.reshape(x, (tf.shape(x)[0], 15)),
+            tf.expand_dims(flat, 1),
+            tf.transpose(x, (0, 2, 1)),
+            tf.transpose(x),
+        ),
+        *(
+            x[:, 1],
+            x[..., None, 1:4:2],
+            x[:, -3:],
+            tf.concat([x, y], axis=-1),
+            tf.stack([x, y], axis=1),
+            x * 2.0,
+            1.0 - x,
+        ),
+        *(
+            tf.matmul(x, y, transpose_b=True),
+            tf.matmul(x, x, transpose_a=True),
+            mean,
+            tf.reduce_sum(x),
+            tf.squeeze(mean, 1),
+        ),
         *(tf.reduce_max(x, axis=[1, 2]), tf.argmax(x, axis=-1), tf.argmax(x), tf.cast(x, "float16"), tf.nn.relu(x)),
         *(*tf.split(x, 3, axis=-1), *tf.split(x, [2, 3], axis=1), *tf.unstack(x, axis=1), tf.where(x > 0, x, y), x / y),
         *(tf.math.sigmoid(x), tf.nn.softmax(x), tf.clip_by_value(x, 0.0, 1.0), tf.pad(x, [[0, 0], [1, 1], [0, 2]]), -x),
         *(tf.gather(x, [0, 1], axis=1), tf.one_hot(tf.cast(x, tf.int32), 4), tf.tile(x, [1, 2, 3]), tf.exp(x), x**2),
-        *(tf.maximum(x, mean), tf.math.squared_difference(x, y), tf.nn.l2_normalize(x, -1), tf.sqrt(x), tf.cumsum(x, 1)),
+        *(
+            tf.maximum(x, mean),
+            tf.math.squared_difference(x, y),
+            tf.nn.l2_normalize(x, -1),
+            tf.sqrt(x),
+            tf.cumsum(x, 1),
+        ),
         *(tf.nn.relu6(x), tf.nn.swish(x), tf.nn.gelu(x), tf.repeat(x, 2, axis=1), tf.identity(x), tf.zeros_like(x)),
     ]
     model = keras.Model([x, y], outputs)

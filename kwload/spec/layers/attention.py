@@ -19,36 +19,36 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def inputs(shapes: Shapes) -> tuple[Shape | None, Shape | None, Shape | None]:
     """Query, value and key; the value's stands for a key that is not given."""
-    query: Shapes = None
-    value: Shapes = None
-    key: Shapes = None
+    given: dict[str, Shapes] = {}
     if isinstance(shapes, dict):
-        query, value, key = (shapes.get(name, shapes.get(f"{name}_shape")) for name in ("query", "value", "key"))
+        given = {name.removesuffix("_shape"): shape for name, shape in shapes.items()}
     elif isinstance(shapes, list):
-        query, value, key = (*shapes[:3], None, None, None)[:3]
-        if len(shapes) < 3:
-            key = None
+        given = dict(zip(("query", "value", "key"), shapes, strict=False))
     else:
-        query = shapes
-    known = [shape if isinstance(shape, tuple) else None for shape in (query, value, key)]
-    return known[0], known[1], known[2] if known[2] is not None else known[1]
+        given["query"] = shapes
+    given.setdefault("key", given.get("value"))
+    known = [given.get(name) for name in ("query", "value", "key")]
+    query, value, key = [shape if isinstance(shape, tuple) else None for shape in known]
+    return query, value, key
 
 
 def _project(free: int, bound: int, made: int) -> tuple[str, str]:
-    """The equation of a projection, and the letters of its bias: ``abc,cde->abde``."""
+    """The equation of a projection, and the letters of its bias: ``abc,cde->abde``; ``...a,abc->...bc`` for any rank."""
     ins = _LETTERS[: free + bound]
     outs = _LETTERS[free + bound : free + bound + made]
-    return f"{ins},{ins[free:]}{outs}->{ins[:free]}{outs}", outs
+    dots = "" if free else "..."
+    return f"{dots}{ins},{ins[free:]}{outs}->{dots}{ins[:free]}{outs}", outs
 
 
 def _dense(options: Options, names: tuple[str, str], shape: Shape | None, bound: int, made: Sequence[Length]) -> Sub:
     """One of the projections: *names* are attribute and layer name."""
-    shape = shape if shape is not None and bound < len(shape) < 20 else (None,) * (2 + bound)
-    equation, letters = _project(len(shape) - bound, bound, len(made))
+    shape = shape if shape is not None and bound < len(shape) < 20 else None
+    free = len(shape) - bound if shape is not None else 0
+    equation, letters = _project(free, bound, len(made))
     config = {
         "name": names[1],
         "equation": equation,
-        "output_shape": [*(None,) * (len(shape) - bound - 1), *made],
+        "output_shape": [*(None,) * (free - 1), *made],
         "bias_axes": letters if options.flag("use_bias", True) else None,
     }
     if "dtype" in options.config:

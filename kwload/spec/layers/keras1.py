@@ -43,7 +43,7 @@ _KEEP_BIAS: Final = frozenset({"Highway", "MaxoutDense"})
 
 _SIZES: Final = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"), ("filter_length",))
 
-_GATES: Final = {"LSTM": "icfo", "GRU": "zrh"}
+_GATES: Final = {"LSTM": "icfo", "GRU": "zrh", "ConvLSTM2D": "icfo"}
 
 
 def is_old(config: Mapping[str, Any]) -> bool:
@@ -122,7 +122,7 @@ def _turned(shape: Shape, first: bool, last: bool = False) -> Shape:
 
 
 def _gates(kind: str, config: Mapping[str, Any], parts: list[Var]) -> list[Var]:
-    gates = _GATES[kind]
+    gates, first = _GATES[kind], config.get("data_format") == "channels_first"
     letters = ("W", "U", "b")
     if config.get("consume_less") == "gpu":
         return [Var(letter, part.shape) for letter, part in zip(letters, parts, strict=True)]
@@ -131,5 +131,6 @@ def _gates(kind: str, config: Mapping[str, Any], parts: list[Var]) -> list[Var]:
         for letter, part in zip(letters, parts, strict=True):
             shape: Shape = part.shape or ()
             width: Length = shape[-1] // len(gates) if shape and shape[-1] is not None else None
-            found.append(Var(f"{letter}_{gate}", (*shape[:-1], width)))
+            shape = (*shape[:-1], width)
+            found.append(Var(f"{letter}_{gate}", _turned(shape, first) if len(shape) > 2 else shape))
     return found

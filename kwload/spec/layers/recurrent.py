@@ -94,7 +94,10 @@ def _around(inner: Inner, options: Options, shape: Shape | None, where: Where, l
     found = inner.signature(given, where) if own is None else own(Options(inner.config, where), given, where)
     gives = found.output_shape if found is not None else None
     output, states = gives if isinstance(gives, list) and len(gives) == 2 else (None, None)
-    return Signature((inner.sub("cell", given),), _returned(options, batch, steps, output, states))
+    parts: tuple[Var | Sub, ...] = (inner.sub("cell", given),)
+    if where.flavour == "keras2" and own is not None and found is not None:
+        parts = found.parts  # stand-alone Keras names them after the layer, whose own they were before 2.0.9
+    return Signature(parts, _returned(options, batch, steps, output, states))
 
 
 def stacked(options: Options, shapes: Shapes, where: Where) -> Signature:
