@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         WeightsMismatchError,
         WeightsNotFoundError,
         WeightsPermissionError,
+        WeightsWarning,
     )
     from kwload.explaining.explain import explain
     from kwload.file import File
+    from kwload.installing import install, uninstall
     from kwload.loading import load_model
     from kwload.report.finding import Finding, Prediction, Report
     from kwload.scanning import scan
@@ -52,11 +54,13 @@ __all__ = [
     "WeightsMismatchError",
     "WeightsNotFoundError",
     "WeightsPermissionError",
+    "WeightsWarning",
     "check",
     "check_model",
     "custom_object_scope",
     "diff",
     "explain",
+    "install",
     "load_model",
     "load_weights",
     "manifest",
@@ -66,6 +70,7 @@ __all__ = [
     "scan",
     "signature",
     "stamp",
+    "uninstall",
     "verify",
 ]
 
@@ -87,6 +92,7 @@ _HOMES = {
     "custom_object_scope": "kwload.spec.registry",
     "diff": "kwload.compare",
     "explain": "kwload.explaining.explain",
+    "install": "kwload.installing",
     "load_model": "kwload.loading",
     "load_weights": "kwload.api",
     "manifest": "kwload.stamps.manifest",
@@ -96,6 +102,7 @@ _HOMES = {
     "scan": "kwload.scanning",
     "signature": "kwload.spec.registry",
     "stamp": "kwload.stamps.stamp",
+    "uninstall": "kwload.installing",
     "verify": "kwload.stamps.verify",
 }
 

@@ -16,6 +16,7 @@ __all__ = [
     "WeightsMismatchError",
     "WeightsNotFoundError",
     "WeightsPermissionError",
+    "WeightsWarning",
 ]
 
 
@@ -75,3 +76,7 @@ class WeightsIsADirectoryError(WeightsFileError, IsADirectoryError):
     """The path is a directory; ``errno`` is ``EISDIR``."""
 
     _errno = errno.EISDIR
+
+
+class WeightsWarning(UserWarning):
+    """A call of Keras that loads, and that a person should look at (:func:`kwload.install`)."""
