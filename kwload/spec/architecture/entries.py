@@ -35,8 +35,8 @@ def registered_name(raw: Raw) -> str:
 
 
 def class_of(raw: Raw) -> str:
-    """The class's own name: ``"Scale"`` of ``"My>Scale"``."""
-    name = full_name(raw).rpartition(">")[2]
+    """The class's own name: ``"Scale"`` of ``"My>Scale"`` and of ``"mine.layers.Scale"``."""
+    name = full_name(raw).rpartition(">")[2].rpartition(".")[2]
     return _REAL.get(name, name)
 
 

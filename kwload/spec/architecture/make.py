@@ -53,7 +53,7 @@ class Maker:
     ) -> None:
         self.keras = keras
         self.custom = custom_objects
-        self.where = table.Where(keras.flavour, keras.version, image_data_format, self.lookup)
+        self.where = table.Where(keras.flavour, keras.version, image_data_format, self.lookup, keras.backend)
         self.no_signatures = _has_none(custom_objects)
         self.left = MOST_THINGS
         self.depth = 0

@@ -122,9 +122,8 @@ def adapted(options: Options, shapes: Shapes, where: Where) -> Signature:
         return Signature((), shape)
     axes = options.axes("axis", -1)
     along: Shape | None = () if axes is None else _along(shape, tuple(axes), True)
-    count = Var("count", (), None if where.is_keras3 else "int64", False)
-    if where.is_keras3:
-        count = Var("count", (), "int64" if where.backend == "tensorflow" else "int32", False)
+    is_short = where.is_keras3 and where.backend in ("jax", "torch", "numpy", "openvino")
+    count = Var("count", (), "int32" if is_short else "int64", False)
     return Signature((Var("mean", along, None, False), Var("variance", along, None, False), count), shape)
 
 
