@@ -148,23 +148,24 @@ def _replace_method(owner: type, name: str, wrapper: Any) -> None:
 def _replace_function(original: Any, wrapper: Any) -> None:
     """Replaces a function in every module that holds it under some name."""
     places = [
-        (module, name)
-        for module in list(sys.modules.values())
-        if isinstance(module, ModuleType)
-        for name, value in list(vars(module).items())
-        if value is original
+        (module, name) for module in _modules() for name, value in list(vars(module).items()) if value is original
     ]
     for module, name in places:
         setattr(module, name, wrapper)
 
     def undo() -> None:
-        for module in list(sys.modules.values()):
-            if isinstance(module, ModuleType):
-                for name, value in list(vars(module).items()):
-                    if value is wrapper:
-                        setattr(module, name, original)
+        for module in _modules():
+            for name, value in list(vars(module).items()):
+                if value is wrapper:
+                    setattr(module, name, original)
 
     _UNDO.append(undo)
+
+
+def _modules() -> list[ModuleType]:
+    """The modules that are imported; others stand in their place now and then."""
+    found: list[Any] = list(sys.modules.values())
+    return [module for module in found if isinstance(module, ModuleType)]
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -338,7 +339,8 @@ def _both(own: type[WeightsError], raised: type[Exception]) -> Callable[[Report]
         return own, (self.report,)
 
     made: Any = type(own.__name__, (own, raised), {"__module__": own.__module__, "__reduce__": reduced})
-    return lambda report: made(report)
+    found: Callable[[Report], WeightsError] = made
+    return found
 
 
 def _class_named(name: str) -> type[Exception] | None:
