@@ -113,7 +113,7 @@ def build_report(
     witness : Witness, optional
         What the stamp beside the file says of the code of the model.
     """
-    from kwload.report import container, quantized, structure, values
+    from kwload.report import container
     from kwload.report.context import Context, is_path
 
     shown = paths.text_of(path)
@@ -141,9 +141,15 @@ def build_report(
     if writer is not None:
         found.append(container.locked(context))
     damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
+    plain = _is_plain(context)
     if plan is not None and not _unread(file):
+        from kwload.report import quantized, values
+
         lacking = damaged or container.has_links(context)
-        found += structure.structure_findings(context, values.judged(context), damaged=lacking)
+        if not plain:
+            from kwload.report.structure import structure_findings
+
+            found += structure_findings(context, values.judged(context), damaged=lacking)
         found += values.value_findings(context)
         if not damaged:
             found += quantized.lora_reset(context)
@@ -162,11 +168,14 @@ def build_report(
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):
-        found.append(structure.whole_model())
+        found.append(container.whole_model())
     if any(item.severity == "error" and item.code != "KW206" for item in found):
         found = [container.without_the_call(item) for item in found]
     if model is not None:
-        found += structure.untracked(model.untracked)
+        if model.untracked:
+            from kwload.report.structure import untracked
+
+            found += untracked(model.untracked)
         if not damaged:
             from kwload.report.rebuilt import version_findings
 
@@ -177,8 +186,10 @@ def build_report(
         found += not_known(context)
     if prediction is not None and plan is not None:
         found = _with_keras(context, found, prediction, plan)
-    if plan is not None and not damaged:
-        found = structure.with_unmarked(context, found)
+    if plan is not None and not damaged and any(tensor.unmarked for tensor in context.tensors):
+        from kwload.report.structure import with_unmarked
+
+        found = with_unmarked(context, found)
     found.sort(key=lambda item: (item.code != _LOCKED, _SEVERITIES[item.severity]))
     return Report(
         path=shown,
@@ -193,6 +204,11 @@ def build_report(
         values={context.tensors[item.tensor].path: item.values for item in seen},
         architecture=getattr(model, "said", None),
     )
+
+
+def _is_plain(context: Context) -> bool:
+    """Whether an architecture fits without a word: of a live model more is known, which may have to be said."""
+    return context.plan is not None and not context.plan.findings and getattr(context.model, "said", None) is not None
 
 
 def path_report(
@@ -280,10 +296,13 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     plan = context.plan
     if plan is not None and not _unread(context.file):
         from kwload.report.container import sound_pairs
-        from kwload.report.shapes import left_with_others
 
         taken = {variable for _, variable in sound_pairs(context)}
-        matched = len(_weights(context, taken | left_with_others(context)))
+        if not _is_plain(context):
+            from kwload.report.shapes import left_with_others
+
+            taken |= left_with_others(context)
+        matched = len(_weights(context, taken))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
         if getattr(context.model, "unverified", ()):

@@ -480,3 +480,8 @@ def _renamed(path: str, suffix: str) -> str:
         if path.endswith(known):
             return path[: -len(known)] + suffix
     return path + suffix
+
+
+def whole_model() -> Finding:
+    """KW210: the file is a whole model, of which only the weights are used."""
+    return finding(210, "note", headline=entry(210).say(), found="whole model")

@@ -37,6 +37,27 @@ def is_path(name: str) -> bool:
     return not (name.startswith("<") and name.endswith(">"))
 
 
+class Open(int):
+    """A length that an architecture does not tell: no other length, and ``?`` in every text."""
+
+    def __str__(self) -> str:
+        return "?"
+
+    __repr__ = __str__
+
+    def __format__(self, _: str) -> str:
+        return "?"
+
+
+def _is_known(shape: Sequence[int | None] | None) -> bool:
+    return shape is not None and None not in shape
+
+
+def _opened(shape: Sequence[int | None] | None) -> tuple[int, ...]:
+    """A shape of which something is not known; of None not even how many lengths it has."""
+    return tuple(Open() if length is None else length for length in (shape if shape is not None else (None,)))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One variable of the model."""
@@ -86,7 +107,7 @@ class Context:
         """The model's variables by row."""
         groups: Sequence[ModelGroup] = self.model.groups if self.model is not None else ()
         return [
-            Wanted(row, name, path, layer, tuple(shape), dtype)
+            Wanted(row, name, path, layer, tuple(shape) if _is_known(shape) else _opened(shape), dtype)
             for row, group in enumerate(groups)
             for name, path, layer, shape, dtype, _ in group[4]
         ]
@@ -348,7 +369,7 @@ def entry(number: int) -> Entry:
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """``"(128, 10)"``, ``"(10,)"``, ``"()"``."""
+    """``"(128, 10)"``, ``"(10,)"``, ``"()"``; ``"(?, 10)"`` where an architecture does not tell a length."""
     return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from kwload.report.context import Open
 from kwload.report.escape import json_text
 from kwload.report.finding import Report, Values
 
@@ -48,6 +49,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, Open):
+        return None
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -282,11 +282,6 @@ def _plain(context: Context, raws: list[Raw]) -> Iterator[Finding]:
         )
 
 
-def whole_model() -> Finding:
-    """KW210: the file is a whole model, of which only the weights are used."""
-    return finding(210, "note", headline=entry(210).say(), found="whole model")
-
-
 def with_unmarked(context: Context, found: list[Finding]) -> list[Finding]:
     """Says which type tensors of two opaque bytes are taken to have: in KW406 where Keras refuses them, else KW309."""
     pairs = context.plan.pairs if context.plan is not None else ()
