@@ -43,6 +43,11 @@ _OPERATIONS: Final = frozenset(
 _SCALED: Final = frozenset({"LayerNormalization", "BatchNormalization", "GroupNormalization", "Normalization"})
 """Layers whose weights have the length of an axis."""
 
+_FUNCTIONS: Final = frozenset(
+    ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate", "dot", "deserialize", "serialize")
+)
+"""Functions that stand among the layers."""
+
 _MODELS: Final = ("Functional", "Model", "Sequential")
 
 
@@ -129,10 +134,21 @@ class Replay(Objects):
             raise RaisedError(
                 "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
             )
+        self.merging(name, inner)
         if any(isinstance(item, dict) and "__passive_serialization__" in item for item in inner.values()):
             raise UnknownError(f"`{name}` holds another object in the way of Keras 3's `.h5`")
         with self.deeper():
             self.make(known, inner)
+
+    def merging(self, name: str, inner: Config) -> None:
+        """A text of an ``.h5`` file that is also the name of a function among the layers becomes that function."""
+        for key, item in inner.items():
+            if key == "name" or not isinstance(item, str) or item not in _FUNCTIONS:
+                continue
+            if name != "Attention" or key != "score_mode":
+                raise UnknownError(f"`{key}` of a `{name}` becomes the function `{item}`")
+            inside = RaisedError("ValueError", "Invalid value for argument score_mode. ")
+            raise RaisedError("TypeError", "Error when deserializing class 'Attention' using config=", "", inside)
 
     def _adapted(self, name: str, inner: Config) -> Config:
         """The keys of Keras 2 that Keras 3 renames when it reads an ``.h5`` file."""

@@ -189,6 +189,8 @@ class Replay2(Replay):
             return
         if not isinstance(inner, dict):
             raise UnknownError("the stored config describes something that is not foreseen here")
+        if self.is_hdf5:
+            self.merging(name, inner)
         with self.deeper():
             self.make(known, inner)
 

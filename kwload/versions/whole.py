@@ -90,9 +90,9 @@ def forecast(
 def parsed(text: bytes | None) -> Any:
     """A stored JSON text; None when there is none, or none that can be read, or one of a length or depth that no model
     has: what it becomes takes many times its bytes."""
-    from kwload.meaning import stored
+    from kwload.meaning.json_text import tree_of
 
-    return stored.tree_of(text, _MOST_BYTES) if text is not None else None
+    return tree_of(text, _MOST_BYTES) if text is not None else None
 
 
 def _load(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish) -> Replay:
@@ -236,6 +236,9 @@ def _legacy_weights(file: FileFacts, replay: Replay, config: Config) -> None:
         raise RaisedError("KeyError", "")
     if _has_third_cell(replay.reader, file.config or b""):
         raise RaisedError("ValueError", "Weight count mismatch for layer #")
+    if replay.reader.is_3 and b'"QuantizedFloat8DTypePolicy"' in (file.config or b""):
+        # Made at once the layer has its scales first; quantized after it was built, as it was saved, its kernel.
+        raise RaisedError("ValueError", "Shape mismatch in layer #")
     if replay.reader.is_3:
         replay.axis_weights()
     if any(tensor.dtype == "bfloat16" for tensor in file.tensors):
