@@ -33,7 +33,7 @@ def inputs(shapes: Shapes) -> tuple[Shape | None, Shape | None, Shape | None]:
 
 
 def _project(free: int, bound: int, made: int) -> tuple[str, str]:
-    """The equation of a projection, and the letters of its bias: ``abc,cde->abde``; ``...a,abc->...bc`` for any rank."""
+    """The equation of a projection, and the letters of its bias: ``abc,cde->abde``, or ``...a,abc->...bc``."""
     ins = _LETTERS[: free + bound]
     outs = _LETTERS[free + bound : free + bound + made]
     dots = "" if free else "..."

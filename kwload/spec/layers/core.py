@@ -72,7 +72,7 @@ def layer_scale(options: Options, shapes: Shapes, where: Where) -> Signature | N
     """LayerScale of ``keras.applications.convnext``; a user's own class of that name mostly has other settings."""
     if not (options.says("projection_dim") and options.says("init_values")):
         return None
-    name = "variable" if where.is_keras3 else "Variable"
+    name = "variable" if where.is_keras3 else "Variable" if where.older((2, 14)) else "gamma"
     return Signature((Var(name, (options.count("projection_dim", least=1),)),), one(shapes))
 
 
