@@ -101,6 +101,9 @@ class Manifest:
     config_missing: str = ""
     code: tuple[Code, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Manifest of a {self.model}: {len(self.variables)} variables, {self.written_by}>"
+
     @property
     def written_by(self) -> str:
         """``"Keras 3.15.1, jax"``."""

@@ -111,6 +111,10 @@ class Stamp:
     kwload: str
     probe: Probe | None = None
 
+    def __repr__(self) -> str:
+        with_probe = ", with a probe" if self.probe is not None else ""
+        return f"<Stamp of {self.file!r} in {self.path!r}: {len(self.tensors)} tensors{with_probe}>"
+
     def to_dict(self) -> dict[str, Any]:
         """The stamp as plain data."""
         return {
