@@ -26,7 +26,7 @@ help:
 	@echo 'make test    all tests: C, lint, types, Python with Keras 3, tf_keras, JAX and torch'
 	@echo 'make check   what needs no Keras, in under two minutes; compiler warnings are errors'
 	@echo 'make agree   how often kwload and five Keras agree, over a grid of files and models; writes tests/agree/README.md (an hour)'
-	@echo 'make asan    the C tests and what needs no Keras under AddressSanitizer and UBSan'
+	@echo 'make asan    the C tests, fault injection, a sample of the sweep, the corpus, and what needs no Keras under AddressSanitizer and UBSan'
 	@echo 'make coverage which lines of csrc/base, read and plan tests and corpus run; less than 97 % of one of them is an error'
 	@echo 'make sweep   five million small changes of small files, read: nothing crashes, hangs or takes over 100 ms'
 	@echo 'make fuzz    every fuzz target for SECONDS=60 each (clang)'
@@ -60,6 +60,9 @@ asan: $(VENV)/.test
 	@rm -rf $(ASAN_BUILD)
 	KWLOAD_SANITIZE=1 $(PY) setup.py --quiet build --build-lib $(ASAN_BUILD)
 	$(C_TESTS) KIND=asan test
+	$(C_TESTS) KIND=asan faults
+	$(C_TESTS) KIND=asan EVERY=97 sweep
+	$(C_TESTS) KIND=asan corpus
 	$(ASAN) $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras'
 
 # tests/c/uncovered.md says why the rest is not run. What was counted before is forgotten.
