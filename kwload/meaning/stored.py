@@ -9,11 +9,10 @@ The bytes may come from anyone: what has not the shape that is expected gives No
 
 from __future__ import annotations
 
-import json
-import re
 from functools import partial
 from typing import Any, Final
 
+from kwload.meaning.json_text import DEEPEST, tree_of
 from kwload.meaning.net import INPUT, Call, Net, Ref, Unit
 from kwload.meaning.values import kind_of, settings
 
@@ -21,47 +20,17 @@ MOST_BYTES: Final = 4 << 20
 """A configuration that is longer is not looked at; a thousand layers take one megabyte."""
 
 _MOST_LAYERS: Final = 20_000
-_DEEPEST: Final = 200
 TF_OPERATIONS: Final = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceProperty", "InstanceMethod"}
 )
 _NETS: Final = frozenset({"Functional", "Model", "Network", "Sequential"})
 _IGNORED: Final = frozenset({"mask", "query_mask", "value_mask", "key_mask", "name"})
-_NO_BRACKETS: Final = bytes(code for code in range(256) if code not in b"[]{}")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)  # one that does not end, too: found once
 
 
 def parse(data: bytes) -> Unit | None:
     """The model that a configuration describes, or None when it cannot be read."""
     tree = tree_of(data, MOST_BYTES)
     return unit_of(tree) if isinstance(tree, dict) else None
-
-
-def tree_of(data: bytes, most: int) -> Any:
-    """What a JSON text says; None when it is none, has more than so many bytes, or is too deep."""
-    if len(data) > most or _too_deep(data):
-        return None
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _too_deep(data: bytes) -> bool:
-    """Whether lists and objects lie in one another more than 200 deep: Python's parser, and what is done here with what
-    it gives, would need as many calls within calls."""
-    brackets = data.translate(None, _NO_BRACKETS)
-    if not _nested(brackets):
-        return False
-    return _nested(_STRING.sub(b"", data).translate(None, _NO_BRACKETS))  # those in names are none
-
-
-def _nested(brackets: bytes) -> bool:
-    import numpy as np
-
-    codes = np.frombuffer(brackets, np.uint8)
-    depth = np.cumsum(np.where((codes == ord("[")) | (codes == ord("{")), 1, -1), dtype=np.int32)
-    return bool(depth.size and depth.max() > _DEEPEST)
 
 
 def unit_of(tree: dict[str, Any]) -> Unit:
@@ -265,7 +234,7 @@ def flattened(arguments: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
         if key in _IGNORED or value is None or (key == "training" and not value):
             continue
         item = value
-        for _ in range(_DEEPEST):  # a list may hold itself
+        for _ in range(DEEPEST):  # a list may hold itself
             if not isinstance(item, (list, tuple)) or len(item) != 1:
                 break
             item = item[0]

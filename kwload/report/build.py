@@ -143,7 +143,7 @@ def build_report(
     damaged = any(item.code in _DAMAGE and item.severity == "error" for item in found)
     plain = _is_plain(context)
     if plan is not None and not _unread(file):
-        from kwload.report import quantized, values
+        from kwload.report import values
 
         lacking = damaged or container.has_links(context)
         if not plain:
@@ -151,8 +151,11 @@ def build_report(
 
             found += structure_findings(context, values.judged(context), damaged=lacking)
         found += values.value_findings(context)
-        if not damaged:
-            found += quantized.lora_reset(context)
+        live: Sequence[object] = getattr(context.model, "objects", ())
+        if live and not damaged:
+            from kwload.report.quantized import lora_reset
+
+            found += lora_reset(context)
         if meaning is not None:
             from kwload.report.meaning import meaning_findings
 

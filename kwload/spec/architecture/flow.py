@@ -10,10 +10,8 @@ inputs alone.  A shape that cannot be known is None, and so is what follows from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from kwload.meaning import stored
-from kwload.meaning.net import INPUT, Call, Net, Ref
 from kwload.spec.architecture.entries import (
     ATTENTION,
     Raw,
@@ -30,6 +28,12 @@ from kwload.spec.architecture.entries import (
     shapes_of,
 )
 from kwload.spec.signature import Shape, Shapes
+
+if TYPE_CHECKING:
+    from kwload.meaning.net import Call, Net, Ref
+
+INPUT: Final = -1
+"""As :data:`kwload.meaning.net.INPUT`, which takes a while to import."""
 
 Output: TypeAlias = "Callable[[Raw, Shapes, Mapping[str, Any]], Shapes]"
 """``(layer, input shape, other arguments)`` -> what its call returns."""
@@ -117,6 +121,8 @@ class Flow:
 
     def _read(self) -> Net | None:
         if not self.is_read:
+            from kwload.meaning import stored
+
             self.is_read = True
             self.net = stored.unit_of(dict(self.raw)).net()
             if self.net is not None and len(self.net.units) != len(self.layers):

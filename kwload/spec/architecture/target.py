@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from kwload import _core
 from kwload.file import Source, core_source
-from kwload.meaning import stored
+from kwload.meaning.json_text import tree_of
 from kwload.report.escape import escape
 from kwload.spec.architecture.entries import Raw, config_of, full_name, layers_of
 from kwload.spec.architecture.make import ArchitectureError
@@ -118,7 +118,7 @@ def _of_file(source: Any, said: str) -> Target:
 def _of_text(text: bytes, said: str) -> Target:
     if len(text) > MOST_BYTES:
         raise ArchitectureError(f"{said} is longer than {MOST_BYTES >> 20} MiB, which no architecture is")
-    tree = stored.tree_of(text, MOST_BYTES)
+    tree = tree_of(text, MOST_BYTES)
     if tree is None:
         raise ArchitectureError(f"{said} {_no_json(text)}")
     return _of_tree(tree, said)
