@@ -24,6 +24,7 @@ from real_files import corpus_files
 
 import kwload
 from kwload import _core
+from kwload.spec import registry
 from kwload.versions import classes, differences, reader, whole, writer
 from kwload.versions.reader import Reader
 
@@ -363,8 +364,10 @@ def test_a_class_of_the_users_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "near"), [("Conv2d", "Conv2D"), ("Dence", "Dense"), ("MyCustomLayer", "")])
 def test_a_misspelt_class_and_the_one_that_is_known(name: str, near: str, tmp_path: Path) -> None:
-    found = only(kwload.check_model(archive(tmp_path, layer(name, units=1)), keras="3.15"), "KW402")
-    assert found.notes == ((f"`{name}` is not known, `{near}` is",) if near else ())
+    """A module of Keras is recorded, so that no class that is handed in would be taken for it."""
+    found = only(kwload.check_model(archive(tmp_path, layer(name, units=1)), keras="3.15"), "KW405")
+    assert "known to no Keras 2 or 3" in found.body[0]
+    assert found.notes[:-1] == ((f"`{name}` is not known, `{near}` is",) if near else ())
 
 
 @pytest.mark.keras
@@ -386,7 +389,7 @@ def test_what_makes_a_class_known_works(package: str | None, suffix: str, tmp_pa
     for name in names:
         del known[name]
     found = only(kwload.check_model(path), "KW402")
-    space = {"keras": keras, "Mine": Mine}
+    space = {"keras": keras, "kwload": kwload, "Mine": Mine}
     assert eval(found.help[0].partition(": ")[2], space)
     line = found.help[1].partition(": ")[2]
     try:
@@ -396,8 +399,9 @@ def test_what_makes_a_class_known_works(package: str | None, suffix: str, tmp_pa
             exec(line, space)
         assert keras.models.load_model(path)
     finally:
-        for name in [name for name in known if known[name] is Mine]:
-            del known[name]
+        for objects in (known, registry._OBJECTS):
+            for name in [name for name in objects if objects[name] is Mine]:
+                del objects[name]
 
 
 @pytest.mark.keras

@@ -128,8 +128,8 @@ def _notes(found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any
     for item in found[:20]:
         spaces = _SPACES.get(item.role, (f"{item.role}s",))
         known = [*(name for space in spaces for name in classes.names(reader, space)), *custom]
-        if near := _near(item.name, known):
-            notes.append(f"{quote(item.name, 60)} is not known, {quote(near, 60)} is")
+        if other := near(item.name, known):
+            notes.append(f"{quote(item.name, 60)} is not known, {quote(other, 60)} is")
     notes = notes[:3]
     modules = list(dict.fromkeys(item.module for item in found if _may_be_imported(item, reader)))
     if modules:
@@ -171,7 +171,7 @@ def _register(package: str, name: str, made: str, kind: str) -> str:
     return f"register it: @kwload.register(package={literal(registered_in)}{named_so}) in front of {word} {made}"
 
 
-def _near(name: str, known: Sequence[str]) -> str | None:
+def near(name: str, known: Sequence[str]) -> str | None:
     """The known class that this one may be a misspelling of: one that only begins or ends alike is another one."""
     asked = name.rpartition(">")[2].lower()
     for other in _core.nearest(name, known, 1):

@@ -13,9 +13,9 @@ from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, FileFacts, Options
 from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
 from kwload.report.text import plural
-from kwload.report.unregistered import own_findings
+from kwload.report.unregistered import near, own_findings
 from kwload.spec import registry
-from kwload.versions import differences, whole
+from kwload.versions import classes, differences, whole
 from kwload.versions.differences import Difference
 from kwload.versions.outcome import RaisedError
 from kwload.versions.reader import Reader
@@ -134,7 +134,7 @@ def _of_model(
             # The other way about: a model is wanted, and a new name is all it takes.
             [replace(item, severity="error", help=item.help[::-1]) for item in out]
             if out and refused
-            else [*out, _refuses(context, reader, foreseen.error)]
+            else [*out, _refuses(context, reader, foreseen.error, custom, wish)]
         )
     if raises and {item.code for item in out if item.severity == "error"} == {"KW402"}:
         out += _also(context, reader, custom, out, wish)
@@ -148,8 +148,9 @@ def _also(
 ) -> list[Finding]:
     """What would still be wrong if all that is not registered were."""
     names = [str(name) for item in found if item.code == "KW402" for name in (item.found, *item.related)]
-    foreseen = whole.forecast(context.file, reader, {**dict.fromkeys(names, len), **custom}, context.path, wish)
-    return [_refuses(context, reader, foreseen.error)] if foreseen.error is not None else []
+    known = {**dict.fromkeys(names, len), **custom}
+    foreseen = whole.forecast(context.file, reader, known, context.path, wish)
+    return [_refuses(context, reader, foreseen.error, known, wish)] if foreseen.error is not None else []
 
 
 def _weights_only(context: Context, reader: Reader, foreseen: Forecast | None) -> Finding:
@@ -195,9 +196,17 @@ def _version(context: Context, found: Sequence[Difference], reader: Reader) -> F
         expected=reader.name,
         found=writer,
         body=lines(found),
-        notes=["the weights are not affected: they load into the same model built in code"],
+        notes=[*_alike(found, reader), "the weights are not affected: they load into the same model built in code"],
         help=_remedies(context, found, reader, writer),
     )
+
+
+def _alike(found: Sequence[Difference], reader: Reader) -> list[str]:
+    """The class that may have been meant by one that no Keras knows."""
+    known = classes.names(reader, "layers")
+    names = [item.name for item in found if item.kind == "class" and not item.known_to][:3]
+    pairs = [(name, near(name, known)) for name in names]
+    return [f"{quote(name, 60)} is not known, {quote(other, 60)} is" for name, other in pairs if other]
 
 
 def _cut(name: str, most: int = 32) -> str:
@@ -243,9 +252,10 @@ def _remedies(context: Context, found: Sequence[Difference], reader: Reader, wri
     return remedies
 
 
-def _refuses(context: Context, reader: Reader, error: RaisedError) -> Finding:
+def _refuses(context: Context, reader: Reader, error: RaisedError, custom: Mapping[str, Any], wish: Wish) -> Finding:
     """KW406: an error of ``load_model`` that no difference of versions explains."""
     said = _error(error.root).said
+    alone = replace(wish, compile=False)
     notes = []
     helps = [f"build the model in code, then {context.load()}"]
     if "ambda" in said:
@@ -253,7 +263,7 @@ def _refuses(context: Context, reader: Reader, error: RaisedError) -> Finding:
             "the architecture holds Python code, which is only run when asked for; the weights are not affected"
         )
         helps.append(f"when you trust the file: keras.models.load_model({literal(context.path)}, safe_mode=False)")
-    elif "KerasSaveable" in said or "Could not locate function" in said:
+    elif wish.compile and whole.forecast(context.file, reader, custom, context.path, alone).error is None:
         notes.append("only how the model was compiled cannot be read; architecture and weights are fine")
         helps = [f"keras.models.load_model({literal(context.path)}, compile=False), then compile it again", helps[0]]
     return finding(

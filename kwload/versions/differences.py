@@ -128,7 +128,8 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         if (name == "Policy") == reader.is_3:
             yield Difference("policy", name, known_to="Keras 2" if name == "Policy" else "Keras 3.4 and newer")
         return
-    if name in custom or item.get("registered_name") in custom:
+    registered = item.get("registered_name")
+    if name in custom or (isinstance(registered, str) and registered in custom):
         return
     space = _recorded_space(module) or space
     if name in GRAPH:
@@ -139,7 +140,7 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         return
     known = classes.find(reader, f"{space}.{name}")
     if known is None:
-        yield from _unknown(name, space)
+        yield from _unknown(name, space, module)
     elif isinstance(inner, dict):
         if name == "BatchNormalization" and isinstance(inner.get("axis"), list) and reader.is_3 and not is_hdf5:
             yield Difference("key", "axis", name, known_to="Keras 2, as a list")
@@ -173,14 +174,16 @@ def _recorded_space(module: Any) -> str:
     return parts[1] if len(parts) > 1 else "models"
 
 
-def _unknown(name: str, space: str) -> Iterator[Difference]:
-    """A class that the reader has not, and another release has."""
+def _unknown(name: str, space: str, module: Any) -> Iterator[Difference]:
+    """A class that the reader has not: another release has it, or none, though a module of Keras is recorded."""
     if name in TF_OPERATIONS:
         yield Difference("class", name, known_to="Keras 2")
     elif who := _who(f"{space}.{name}"):
         yield Difference("class", name, known_to=who)
     elif name.startswith(("CuDNN", "BatchNormalizationV")):
         yield Difference("class", name, known_to="Keras 2")
+    elif module in ("keras.layers", "tf_keras.layers"):
+        yield Difference("class", name)
 
 
 def _who(public: str, key: str | None = None) -> str:

@@ -56,9 +56,7 @@ class Wish:
     safe_mode: bool = True
 
 
-def forecast(
-    file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish = Wish()
-) -> Forecast:
+def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: str, wish: Wish = Wish()) -> Forecast:
     """What ``load_model(name, custom_objects=custom)`` of a Keras would do.
 
     Parameters
