@@ -171,7 +171,7 @@ def test_a_config_that_no_layer_comes_from_is_named(kind: str, config: dict[str,
     assert caught.value.key == key
 
 
-NAMES = sorted(table._RULES)
+NAMES = sorted(name for family in table.rules() for name in family)
 KEYS = words(
     """
     attention_axes axes axis backward_layer batch_input_shape batch_shape bias_axes bin_boundaries block_size

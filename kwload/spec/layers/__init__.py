@@ -6,23 +6,11 @@ class. Nothing here imports Keras, or runs anything that a config names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, Final
 
-from kwload.spec.layers import (
-    attention,
-    classes,
-    convolutional,
-    core,
-    keras1,
-    merging,
-    normalization,
-    pooling,
-    preprocessing,
-    recurrent,
-    reshaping,
-    wrappers,
-)
+from kwload.spec.layers import classes
 from kwload.spec.layers.options import MOST, Options
 from kwload.spec.layers.rule import Rule, words
 from kwload.spec.layers.shapes import clean
@@ -40,18 +28,20 @@ OPAQUE: Final = frozenset(
 )
 """Classes of Keras of which no config tells what they have: foreign code, other files, bases of users' classes."""
 
-_RULES: Final[dict[str, Rule]] = {
-    **core.LAYERS,
-    **convolutional.LAYERS,
-    **normalization.LAYERS,
-    **attention.LAYERS,
-    **recurrent.LAYERS,
-    **wrappers.LAYERS,
-    **merging.LAYERS,
-    **pooling.LAYERS,
-    **reshaping.LAYERS,
-    **preprocessing.LAYERS,
-}
+_SCORED: Final = words("AdditiveAttention Attention GroupQueryAttention GroupedQueryAttention MultiHeadAttention")
+
+_FAMILIES: Final = words(
+    """
+    core convolutional normalization pooling merging reshaping recurrent wrappers attention preprocessing
+    """
+)
+"""The most frequent ones first: a family is imported when a class is in none before it."""
+
+
+def rules() -> Iterator[dict[str, Rule]]:
+    """The rules of each family, by class name."""
+    for family in _FAMILIES:
+        yield import_module(f"{__name__}.{family}").LAYERS
 
 
 def signature_of(
@@ -92,18 +82,24 @@ def signature_of(
     if not isinstance(config, Mapping):
         raise ConfigError("config", "is not a mapping")
     name, settings = class_name, config
-    is_first = where.flavour == "keras2" and (where.version < (2,) or keras1.is_old(config))
+    is_first = False
+    if where.flavour == "keras2":
+        from kwload.spec.layers import keras1
+
+        is_first = where.version < (2,) or keras1.is_old(config)
     if is_first:
         name, settings = keras1.translated(name, config)
-    rule = _RULES.get(name)
-    if rule is None or not classes.has(where, name):
+    rule = next((family[name] for family in rules() if name in family), None) if classes.has(where, name) else None
+    if rule is None:
         return None
     shapes = clean(input_shape)
     options = Options(settings, where)
     found = rule(options, shapes, where)
     if found is None:
         return None
-    if arguments and arguments.get("return_attention_scores") is True and name in attention.LAYERS:
+    if arguments and arguments.get("return_attention_scores") is True and name in _SCORED:
+        from kwload.spec.layers import attention
+
         found = attention.with_scores(found, name, options, shapes)
     if is_first and where.version < (2,):
         found = keras1.as_made(name, settings, found)
