@@ -46,6 +46,7 @@ check: $(VENV)/.test extension lint c-test
 agree: $(VENV)/.test $(VENV)/agree/.done extension
 	PYTHONPATH=tests $(PY) -m agree.run
 	PYTHONPATH=tests $(PY) -m agree.other
+	PYTHONPATH=tests $(PY) -m agree.whole
 
 $(VENV)/agree/.done: Makefile
 	@mkdir -p $(@D)
@@ -98,9 +99,10 @@ lint: $(VENV)/.test
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-# setup.py itself knows what is out of date.
+# setup.py itself knows what is out of date. What pip does for an installation, nobody does for a checkout: compiling the Python files.
 extension:
 	@$(PY) setup.py --quiet build_ext --inplace
+	@$(PY) -m compileall -q kwload
 
 # The name of the stamp is the extra of pyproject.toml. Without build isolation the objects made here are those that `extension` keeps up to date.
 $(VENV)/.demo $(VENV)/.test $(VENV)/.coverage: pyproject.toml setup.py scripts/bootstrap.sh scripts/native.py

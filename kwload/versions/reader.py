@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -81,6 +80,8 @@ def installed() -> Reader:
         version = getattr(module, "__version__", None)
         if isinstance(version, str) and (found := _reader(version)) is not None:
             return found
+    import importlib.metadata  # as slow as the rest of a check
+
     for name in ("keras", "tf_keras"):
         try:
             found = _reader(importlib.metadata.version(name))
