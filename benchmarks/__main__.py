@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import compressed, failing, groups, importing, large, listing, small, values
+from benchmarks import architecture, compressed, failing, groups, importing, large, listing, small, values
 from benchmarks.measure import Row
 
 # A claim: what makes its files, and what measures it.
@@ -29,6 +29,7 @@ CLAIMS = {
     "small": (small.prepare, [small.measure]),
     "values": (values.prepare, [values.measure]),
     "failing": (failing.prepare, [failing.measure]),
+    "architecture": (architecture.prepare, [architecture.measure]),
     "importing": (importing.prepare, [importing.measure]),
 }
 T = TypeVar("T")
