@@ -18,6 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from agree.whole_changes import CHANGES, changed
+from agree.whole_changes import NAMES as OTHER_NAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from real_files import corpus_files
@@ -236,6 +238,22 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_models_load_as_foreseen(saved: list[Path], flavour: str, most_unknown: int) -> None:
     """What both libraries save, and real files: half of it in each."""
     wrong, unknown = disagreements(truth(flavour, [*saved[flavour == "keras" :: 2], *some_real_files(4)]))
+    assert not wrong, "\n".join(wrong)
+    assert len(unknown) <= most_unknown, "\n".join(unknown)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("flavour", "most_unknown"), [("keras", 3), ("tf_keras", 5)])
+def test_changed_architectures_load_as_foreseen(
+    saved: list[Path], flavour: str, most_unknown: int, tmp_path: Path
+) -> None:
+    """Keys that a constructor does not take or lacks, other classes, names and forms: each change of two files."""
+    plain = [path for path in saved if path.parent.name == flavour and path.stem in ("dense", "lstm", "nested_graph")]
+    names = [*CHANGES, *OTHER_NAMES]
+    pairs = [(plain[(i + j) % len(plain)], name) for i, name in enumerate(names) for j in range(2)]
+    copies = [copy for copy in (changed(path, name, tmp_path) for path, name in pairs) if copy is not None]
+    assert len(copies) > 25
+    wrong, unknown = disagreements(truth(flavour, copies))
     assert not wrong, "\n".join(wrong)
     assert len(unknown) <= most_unknown, "\n".join(unknown)
 

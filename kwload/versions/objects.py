@@ -183,6 +183,7 @@ class Objects(Names):
             raise RaisedError("TypeError", f"{known.name}.__init__() got an unexpected keyword argument '{other[0]}'")
         if known.name in _CELLS_FIRST:
             self._named(inner, known)
+            self._cell_policy(inner.get("dtype"))
         if other and known.space == "optimizers":
             raise RaisedError(
                 "ValueError", "Argument(s) not recognized: {", f"Argument(s) not recognized: {_shown(inner, other)}"
@@ -267,6 +268,13 @@ class Objects(Names):
             raise UnknownError("the dtype policy of a layer is not foreseen here")
         if set(inner) - set(known.keys) or known.required - set(inner):
             raise UnknownError("the dtype policy of a layer has other keys in this release")
+
+    def _cell_policy(self, dtype: Any) -> None:
+        """The policy of Keras 2 that a recurrent layer hands to its cell as it is stored."""
+        if self.reader.is_3 and isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
+            if self.reader.version < (3, 4, 0):
+                raise UnknownError("a policy of Keras 2 in a Keras before 3.4")
+            raise RaisedError("AttributeError", "'str' object has no attribute 'variable_dtype'")
 
     def _lambda(self, inner: Config) -> None:
         """``Lambda.from_config``: Python code in the file is refused, a function is looked up. Keras before 3.11.3 runs

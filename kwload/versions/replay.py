@@ -75,6 +75,7 @@ class Replay(Objects):
         if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
             raise UnknownError("the layers of the stored model are no list of objects")
         for config in configs:
+            self.nameless(config)
             with self.deeper():
                 if "module" not in config:
                     self.legacy_layer(config)
@@ -139,6 +140,12 @@ class Replay(Objects):
             raise UnknownError(f"`{name}` holds another object in the way of Keras 3's `.h5`")
         with self.deeper():
             self.make(known, inner)
+
+    def nameless(self, config: Config) -> None:
+        """A layer without a name gets one that depends on what else the process has made."""
+        inner = config.get("config")
+        if isinstance(inner, dict) and "name" not in inner:
+            self.assume("a layer of the stored model has no name, and that which Keras gives it may be taken")
 
     def merging(self, name: str, inner: Config) -> None:
         """A text of an ``.h5`` file that is also the name of a function among the layers becomes that function."""

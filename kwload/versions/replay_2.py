@@ -76,6 +76,8 @@ class Replay2(Replay):
             self.model(known, inner)
             return
         if known.name in _INTERNAL:
+            if known.name == "TFOpLambda" and isinstance(inner, dict) and "function" not in inner:
+                raise RaisedError("KeyError", "'function'")
             return
         if known.name == "Lambda":
             self._python(inner)
@@ -169,6 +171,7 @@ class Replay2(Replay):
         if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
             raise UnknownError("the layers of the stored model are no list of objects")
         for config in configs:
+            self.nameless(config)
             with self.deeper():
                 self.layer(config)
 
@@ -196,6 +199,8 @@ class Replay2(Replay):
 
     def _no_layer(self, name: str, config: Config, *, by_name_only: bool) -> None:
         """A layer of no known class."""
+        if name.startswith("CuDNN"):
+            raise UnknownError(f"which keys `{name}` takes is not known here")
         if by_name_only or "module" not in config:
             raise RaisedError(
                 "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"

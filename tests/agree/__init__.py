@@ -8,4 +8,6 @@ grid.py     the cases
 worker.py   one process per Keras, over many cases
 run.py      all of it, and the table
 other.py    what kwload says with `keras=`, held against that Keras
+whole.py    what `check_model` says, held against `load_model`; whole_cases.py, whole_changes.py, whole_worker.py: its
+            models, changed files and processes
 """

@@ -258,7 +258,9 @@ def write_table(records: Sequence[dict[str, Any]], chosen: Sequence[Case], folde
     if not bad:
         lines.append("Nothing.")
     text = "\n".join(lines).rstrip() + "\n"
-    (folder / "README.md").write_text(text)
+    readme = folder / "README.md"
+    _, mark, after = (readme.read_text() if readme.exists() else "").partition("\n# How often check_model")
+    readme.write_text(text + mark + after)  # what agree.whole wrote stays
     cells = _cells(records, lambda c: (c.version, c.writer, c.layout, c.mutation, c.change), by_name)
     with open(folder / "table.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,8 +1,8 @@
 """Whole models of one Keras, small and of many kinds: what is saved in both formats and loaded by every Keras.
 
-    LAYERS     each layer that both Keras have, in several configs, on an input that it takes
-    MODELS     what models are made of: nested, shared, several inputs and outputs, own classes, Lambda, functions
-    COMPILED   optimizers, losses, metrics, by name, by object, by output
+LAYERS     each layer that both Keras have, in several configs, on an input that it takes
+MODELS     what models are made of: nested, shared, several inputs and outputs, own classes, Lambda, functions
+COMPILED   optimizers, losses, metrics, by name, by object, by output
 """
 
 from __future__ import annotations
@@ -287,22 +287,34 @@ def _models(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
     yield "activation_object", lambda: seq(layers.Dense(3, activation=keras.activations.softplus))
     yield "activation_layer", lambda: seq(layers.Dense(3, activation=layers.LeakyReLU()))
     yield "initializer_own", lambda: seq(layers.Dense(3, kernel_initializer=own["Gentle"]()))
-    yield "initializers", lambda: seq(
-        *(layers.Dense(3, kernel_initializer=name) for name in ("glorot_normal", "lecun_uniform", "orthogonal", "zeros"))
+    yield (
+        "initializers",
+        lambda: seq(
+            *(
+                layers.Dense(3, kernel_initializer=name)
+                for name in ("glorot_normal", "lecun_uniform", "orthogonal", "zeros")
+            )
+        ),
     )
-    yield "initializer_objects", lambda: seq(
-        layers.Dense(3, kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.1, seed=1)),
-        layers.Dense(3, kernel_initializer=keras.initializers.VarianceScaling(2.0)),
-        layers.Dense(3, kernel_initializer=keras.initializers.Constant(0.5)),
-        layers.Dense(3, kernel_initializer=keras.initializers.Identity()),
+    yield (
+        "initializer_objects",
+        lambda: seq(
+            layers.Dense(3, kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.1, seed=1)),
+            layers.Dense(3, kernel_initializer=keras.initializers.VarianceScaling(2.0)),
+            layers.Dense(3, kernel_initializer=keras.initializers.Constant(0.5)),
+            layers.Dense(3, kernel_initializer=keras.initializers.Identity()),
+        ),
     )
-    yield "regularizer_objects", lambda: seq(
-        layers.Dense(
-            3,
-            kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2),
-            bias_regularizer=keras.regularizers.L1(0.1),
-            kernel_constraint=keras.constraints.MaxNorm(2.0),
-        )
+    yield (
+        "regularizer_objects",
+        lambda: seq(
+            layers.Dense(
+                3,
+                kernel_regularizer=keras.regularizers.L1L2(0.1, 0.2),
+                bias_regularizer=keras.regularizers.L1(0.1),
+                kernel_constraint=keras.constraints.MaxNorm(2.0),
+            )
+        ),
     )
     yield "orthogonal_rows", lambda: seq(layers.Dense(3, kernel_regularizer=keras.regularizers.OrthogonalRegularizer()))
     for name in ("Mine", "Registered"):
@@ -322,11 +334,18 @@ def _models(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
         yield "int8_embedding", lambda: _quantized(seq(layers.Embedding(9, 4), shape=WORDS), "int8")
         yield "float8", lambda: _quantized(seq(layers.Dense(16)), "float8")
         yield "lora", lambda: _lora(seq(layers.Dense(4)))
-    yield "text", lambda: keras.Sequential(
-        [keras.Input((1,), dtype="string"), layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3)]
+    yield (
+        "text",
+        lambda: keras.Sequential(
+            [
+                keras.Input((1,), dtype="string"),
+                layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3),
+            ]
+        ),
     )
-    yield "lookup", lambda: keras.Sequential(
-        [keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])]
+    yield (
+        "lookup",
+        lambda: keras.Sequential([keras.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])]),
     )
     yield "deep", lambda: seq(*(layers.Dense(3) for _ in range(20)))
     yield "convnet", lambda: seq(
@@ -390,7 +409,19 @@ def _compiled(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
             model.fit(np.zeros((4, 3), "float32"), np.zeros((4, 2), "float32"), verbose=0)
         return model
 
-    for name in ("sgd", "adam", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "ftrl", "adamw", "lion", "adafactor"):
+    for name in (
+        "sgd",
+        "adam",
+        "rmsprop",
+        "adagrad",
+        "adadelta",
+        "adamax",
+        "nadam",
+        "ftrl",
+        "adamw",
+        "lion",
+        "adafactor",
+    ):
         yield f"optimizer-{name}", lambda n=name: compiled(optimizer=n, loss="mean_squared_error", fitted=True)  # type: ignore[misc]
     losses = (
         "mse mae mape msle MSE mean_squared_error mean_absolute_error huber log_cosh kld poisson hinge squared_hinge "
@@ -399,25 +430,36 @@ def _compiled(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
     )
     for name in losses.split():
         yield f"loss-{name}", lambda n=name: compiled(optimizer="sgd", loss=n)  # type: ignore[misc]
-    for name in "MeanSquaredError BinaryCrossentropy CategoricalCrossentropy Huber KLDivergence CosineSimilarity".split():
+    losses = "MeanSquaredError BinaryCrossentropy CategoricalCrossentropy Huber KLDivergence CosineSimilarity"
+    for name in losses.split():
         yield f"loss-object-{name}", lambda n=name: compiled(optimizer="sgd", loss=getattr(keras.losses, n)())  # type: ignore[misc]
     metrics = "accuracy acc mae mse AUC Precision binary_accuracy categorical_accuracy top_k_categorical_accuracy"
     for name in metrics.split():
         yield f"metric-{name}", lambda n=name: compiled(optimizer="sgd", loss="mean_squared_error", metrics=[n])  # type: ignore[misc]
-    for name in "MeanSquaredError AUC CategoricalAccuracy TopKCategoricalAccuracy Recall F1Score".split():
+    metrics = "MeanSquaredError AUC CategoricalAccuracy TopKCategoricalAccuracy Recall F1Score"
+    for name in metrics.split():
         yield (
             f"metric-object-{name}",
             lambda n=name: compiled(optimizer="sgd", loss="mean_squared_error", metrics=[getattr(keras.metrics, n)()]),  # type: ignore[misc]
         )
     rates = keras.optimizers.schedules
     yield "rate", lambda: compiled(optimizer=keras.optimizers.Adam(rates.ExponentialDecay(0.1, 10, 0.9)), loss="mse")
-    yield "rate_cosine", lambda: compiled(
-        optimizer=keras.optimizers.SGD(rates.CosineDecay(0.1, 10), momentum=0.9), loss="mean_squared_error"
+    yield (
+        "rate_cosine",
+        lambda: compiled(
+            optimizer=keras.optimizers.SGD(rates.CosineDecay(0.1, 10), momentum=0.9), loss="mean_squared_error"
+        ),
     )
     yield "clip", lambda: compiled(optimizer=keras.optimizers.Adam(1e-3, clipnorm=1.0), loss="mean_squared_error")
     yield "lists", lambda: compiled(2, optimizer="sgd", loss=["mean_squared_error", "mean_absolute_error"])
-    yield "by_output", lambda: compiled(
-        2, optimizer="sgd", loss={"out0": "mean_squared_error", "out1": "huber"}, metrics={"out0": ["mean_squared_error"]}
+    yield (
+        "by_output",
+        lambda: compiled(
+            2,
+            optimizer="sgd",
+            loss={"out0": "mean_squared_error", "out1": "huber"},
+            metrics={"out0": ["mean_squared_error"]},
+        ),
     )
     yield "weights_of_losses", lambda: compiled(2, optimizer="sgd", loss="mean_squared_error", loss_weights=[1.0, 0.5])
     yield "loss_own", lambda: compiled(optimizer="sgd", loss=own["own_loss"])

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 warnings.simplefilter("ignore")
 
-from agree.whole_cases import cases, classes
+from agree.whole_cases import cases, classes  # noqa: E402 - after the environment is set
 
 keras: Any = importlib.import_module(os.environ.get("KWLOAD_TEST_FLAVOUR", "keras"))
 FORMATS = (".keras", ".h5")
@@ -53,12 +53,13 @@ def load(jobs: Path, results: Path) -> None:
     known = keras.saving.get_custom_objects() if hasattr(keras, "saving") else keras.utils.get_custom_objects()
     for name in [name for name, made in known.items() if any(made is item for item in own.values())]:
         del known[name]
+    gc.collect()
+    gc.freeze()  # `clear_session` collects, and need not look at Keras itself each time
     with open(results, "w") as out:
         for line in jobs.read_text().splitlines():
             out.write(json.dumps(_load(json.loads(line), own)) + "\n")
             out.flush()
             keras.backend.clear_session()
-            gc.collect()
 
 
 def _load(job: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +76,11 @@ def _load(job: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 def named(own: dict[str, Any]) -> dict[str, Any]:
     """What a caller hands in who knows all of them, by both of their names."""
-    return {**own, **{f"Known>{name}": made for name, made in own.items() if name != "Mine"}, "Custom>Mine": own["Mine"]}
+    return {
+        **own,
+        **{f"Known>{name}": made for name, made in own.items() if name != "Mine"},
+        "Custom>Mine": own["Mine"],
+    }
 
 
 if __name__ == "__main__":
