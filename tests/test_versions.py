@@ -582,6 +582,27 @@ def test_files_of_tensorflow_2_4_and_2_10(tmp_path: Path, by: str) -> None:
     assert f"which Keras {by} wrote" in found.headline and "weights are not affected" in found.notes[0]
 
 
+@pytest.mark.keras
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_model_inside_another_of_keras_2(tmp_path: Path, calls: int) -> None:
+    """Keras 2 counts its calls from one: Keras 3 finds no such call, since 3.15 says so, and before looks for ever."""
+    import keras
+    import tf_keras
+
+    inner = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(3)])
+    made = given = tf_keras.Input((3,))
+    for _ in range(calls):
+        made = inner(made)
+    tf_keras.Model(given, tf_keras.layers.Dense(2)(made)).save(path := tmp_path / "model.h5")
+    report = kwload.check_model(path, keras="3.15.1")
+    assert report.prediction is not None and report.prediction.error is not None
+    with pytest.raises(ValueError, match=report.prediction.error.message):
+        keras.models.load_model(path)
+    old = kwload.check_model(path, keras="3.14")
+    assert "would never return" in only(old, "KW406").headline
+    assert kwload.check_model(path, keras="tf_keras").ok
+
+
 def test_a_folder_is_an_archive_from_3_4_on(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with zipfile.ZipFile(archive(tmp_path, layer("Dense", units=2))) as made:

@@ -140,7 +140,7 @@ def _of_model(
         out += _also(context, reader, custom, out, wish)
     if not raises:
         out += silent(context, reader, config)
-    return out
+    return [*out, _endless(context, reader)] if foreseen is not None and foreseen.endless else out
 
 
 def _also(
@@ -272,6 +272,23 @@ def _refuses(context: Context, reader: Reader, error: RaisedError, custom: Mappi
         headline=f"load_model of {reader.name} would raise {error.type}" + (f": {escape(said)}" if said else ""),
         notes=notes,
         help=helps,
+    )
+
+
+def _endless(context: Context, reader: Reader) -> Finding:
+    """KW406: a ``load_model`` that never returns."""
+    return finding(
+        406,
+        "error",
+        headline=f"load_model of {reader.name} would never return",
+        notes=[
+            "the graph calls a model inside another as Keras 2 does: Keras before 3.15 looks for that call without end",
+            "the weights are not affected: they load into the same model built in code",
+        ],
+        help=[
+            f"build the model in code, then {context.load()}",
+            f"load it with Keras 2: pip install tf_keras, then tf_keras.models.load_model({literal(context.path)})",
+        ],
     )
 
 

@@ -37,3 +37,7 @@ class UnknownError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class EndlessError(UnknownError):
+    """Keras looks for something again and again, and never returns."""

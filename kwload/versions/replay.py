@@ -19,7 +19,7 @@ from kwload.versions import classes
 from kwload.versions.classes import Class
 from kwload.versions.names import FUNCTIONAL, Config
 from kwload.versions.objects import Objects, by_name
-from kwload.versions.outcome import RaisedError, UnknownError
+from kwload.versions.outcome import EndlessError, RaisedError, UnknownError
 
 LOSS_ALIASES: Final = frozenset(
     ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE")
@@ -68,6 +68,7 @@ class Replay(Objects):
         configs = self.layers(inner["layers"])
         for config in configs:
             self._calls(config)
+        self._inner_models(configs)
         self._ends(inner, configs)
 
     def layers(self, configs: Any) -> list[Config]:
@@ -95,6 +96,24 @@ class Replay(Objects):
                 self._arguments(config, node.get("args"))
             elif isinstance(node, list) and any(_has_reference(call) for call in node):
                 raise UnknownError("the stored graph hands tensors to arguments in the way of Keras 2")
+
+    def _inner_models(self, configs: list[Config]) -> None:
+        """Calls of a model inside another, which Keras 2 counts from one and Keras 3 from zero: with the last one
+        Keras 3 finds nothing, and looks again; since 3.15 it notices."""
+        calls = {
+            config.get("name"): len(config["inbound_nodes"])
+            for config in configs
+            if config.get("class_name") in _MODELS
+        }
+        taken = [entry for config in configs for node in config["inbound_nodes"] for entry in _entries(node)]
+        late = [at - calls[name] for name, at in taken if name in calls]
+        if not late:
+            return
+        if max(late) < 0:
+            raise UnknownError("a model inside another comes back with other connections")
+        if self.reader.version < (3, 15, 0):
+            raise EndlessError("the graph calls a model inside another as Keras 2 writes it, and Keras never returns")
+        raise RaisedError("ValueError", "Invalid Functional model configuration. ")
 
     def _arguments(self, config: Config, args: Any) -> None:
         """An operation that an ``.h5`` file brings back as a layer, which takes one tensor or one list of them."""
@@ -293,6 +312,16 @@ def _triples(ends: Any) -> list[list[Any]]:
         return []
     found = [ends] if ends and isinstance(ends[0], str) else ends
     return [item for item in found if isinstance(item, list) and item and isinstance(item[0], str)]
+
+
+def _entries(node: Any) -> list[tuple[str, int]]:
+    """Layer and number of its call of what goes into a call, as Keras 2 writes it."""
+    found = node if isinstance(node, list) else []
+    return [
+        (entry[0], entry[1])
+        for entry in found
+        if isinstance(entry, list) and len(entry) >= 3 and isinstance(entry[0], str) and isinstance(entry[1], int)
+    ]
 
 
 def _has_reference(call: Any) -> bool:

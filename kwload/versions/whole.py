@@ -11,7 +11,7 @@ from typing import Any, Final
 from kwload import _core
 from kwload.report.facts import FileFacts
 from kwload.versions.names import Config
-from kwload.versions.outcome import RaisedError, UnknownError
+from kwload.versions.outcome import EndlessError, RaisedError, UnknownError
 from kwload.versions.reader import Reader
 from kwload.versions.replay import Replay
 from kwload.versions.replay_2 import Replay2
@@ -35,11 +35,14 @@ class Forecast:
         With ``raises``.
     reason : str or None
         With ``unknown``.
+    endless : bool
+        Whether Keras never returns; then ``unknown``.
     """
 
     outcome: str
     error: RaisedError | None = None
     reason: str | None = None
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: s
             return Forecast("unknown", reason=f"{reader.name} is newer than the releases that are known here")
         return Forecast("raises", error)
     except UnknownError as unknown:
-        return Forecast("unknown", reason=unknown.reason)
+        return Forecast("unknown", reason=unknown.reason, endless=isinstance(unknown, EndlessError))
     if replay.assumed:
         return Forecast("unknown", reason=replay.assumed[0])
     return Forecast("loads")
