@@ -493,3 +493,118 @@ def test_other_pythons_find_the_same(tmp_path: Path) -> None:
     if len(said) < 2:
         pytest.skip("one Python only")
     assert len(set(said.values())) == 1
+
+
+LIVELY = """
+import operator
+from dataclasses import dataclass, field
+from math import sin as act
+import numpy as np
+
+HIGH = True
+TABLE = {"a": 1}
+TABLE["b"] = 2
+TABLE.update(c=3)
+if HIGH:
+    LEVEL = 3
+else:
+    LEVEL = 4
+KNOWN = {}
+
+def known(function):
+    KNOWN[function.__name__] = function
+    return function
+
+@known
+def twice(x):
+    return x * 2
+
+class Made(type):
+    def __call__(cls, *args):
+        made = super().__call__(*args)
+        made.made = 5
+        return made
+
+class Base:
+    def call(self, x):
+        return x * 7
+
+    def reached(self, x):
+        return x * 6
+
+    def also(self, x):
+        return x * 11
+
+@dataclass
+class Config:
+    rates: list = field(default_factory=lambda: [8])
+
+class Scale(Base, metaclass=Made):
+    function = staticmethod(np.tanh)
+    late = 0
+
+    def call(self, x):
+        above = super()
+        x = above.call(x) + act(x) + self.function(x) + TABLE["a"] + LEVEL + KNOWN["twice"](x) + self.late
+        return x * Config().rates[0] + getattr(super(), "reached")(x) + operator.methodcaller("also", x)(self)
+
+    def reached(self, x):
+        return x
+
+Scale.late = 9
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("sin as act", "cos as act", "act"),
+        ("np.tanh", "np.sinh", "Scale.function"),
+        ('TABLE["b"] = 2', 'TABLE["b"] = 1', "TABLE"),
+        ("update(c=3)", "update(c=4)", "TABLE"),
+        ("if HIGH", "if not HIGH", "LEVEL"),
+        ("x * 2", "x * 3", "twice"),
+        ("made = 5", "made = 6", "Made.__call__"),
+        ("x * 7", "x * 1", "Base.call"),
+        ("x * 6", "x * 1", "Base.reached"),
+        ("x * 11", "x * 1", "Base.also"),
+        ("[8]", "[1]", "Config"),
+        ("late = 9", "late = 1", "Scale.late"),
+    ],
+)
+def test_what_is_decided_elsewhere_counts(load: Any, old: str, new: str, where: str) -> None:
+    """Imports under another name, what statements further down change, registries, conditions, metaclasses."""
+    assert old in LIVELY
+    assert where in change(load, LIVELY, LIVELY.replace(old, new, 1)).changed
+
+
+def test_how_a_module_is_imported_is_no_change(load: Any) -> None:
+    before = "import os.path as where\nclass Scale:\n    def call(self, x):\n        return where.join(x)\n"
+    assert change(load, before, before.replace("import os.path as", "from os import path as")) == Change()
+    other = change(load, before, before.replace("import os.path as", "from os import sys as"))
+    assert other.changed == ("where",)
+
+
+def test_tables_of_other_modules_of_the_project_count(load: Any) -> None:
+    def made(value: int, how: str) -> Fingerprint:
+        load(f"TABLE = [{value}]\nSPARE = 1\n", "deep")
+        load("from deep import TABLE\n", "helpers")
+        load(f"{how}\nclass Scale:\n    def call(self, x):\n        return x * TABLE[0]\n")
+        return reach.of_class(sys.modules["mynet"].Scale)
+
+    for how in ("from helpers import TABLE", "from helpers import *"):
+        assert compare(made(1, how), made(2, how)).changed == ("TABLE",)
+        assert compare(made(1, how), made(1, how)) == Change()
+
+
+def test_a_list_of_another_cell_is_not_known() -> None:
+    cells = {"<cell 1>": "TABLE = [1]\n", "<cell 2>": "class Scale:\n    def call(self, x):\n        return TABLE[0]\n"}
+    module = ModuleType("notebook_of_two_cells")
+    sys.modules[module.__name__] = module
+    try:
+        for name, text in cells.items():
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+            exec(compile(text, name, "exec"), vars(module))
+        assert dict(reach.of_class(module.Scale).unknown) == {"TABLE": "the value of a list is not recorded"}
+    finally:
+        sys.modules.pop(module.__name__)

@@ -7,9 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from kwload.stamps.canonical import last_name
+
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+ANY: Final = "*"
+"""Stands among the attributes of ``super()`` when it is kept, and not used at once."""
 
 Chain: TypeAlias = tuple[str, ...]
 """``("helpers", "act")`` of ``helpers.act``."""
@@ -113,6 +118,10 @@ def _visit(node: ast.AST, scopes: _Scopes, found: Reads) -> None:
     else:
         if isinstance(node, ast.Call):
             _getattr(node, found)
+            if isinstance(node.func, ast.Name) and node.func.id == "super":
+                found.supers.add(ANY)
+        elif isinstance(node, ast.MatchClass):
+            found.attributes.update(node.kwd_attrs)
         for child in ast.iter_child_nodes(node):
             _visit(child, scopes, found)
 
@@ -134,10 +143,15 @@ def _attribute(node: ast.Attribute, scopes: _Scopes, found: Reads) -> None:
         return
     if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "super":
         found.supers.add(names[-1])
+        for part in (inner.func, *inner.args):
+            _visit(part, scopes, found)
+        return
     _visit(inner, scopes, found)
 
 
 def _getattr(node: ast.Call, found: Reads) -> None:
+    if last_name(node) in ("attrgetter", "methodcaller") and node.args and isinstance(node.args[0], ast.Constant):
+        found.attributes.update(str(node.args[0].value).split("."))
     if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) > 1:
         name = node.args[1]
         if isinstance(name, ast.Constant) and isinstance(name.value, str):

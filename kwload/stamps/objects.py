@@ -48,9 +48,26 @@ def is_import(statement: Any) -> bool:
     return type(statement).__name__ in ("Import", "ImportFrom")
 
 
+def attributes_set(statement: Any) -> list[str]:
+    """The attributes that an assignment sets: ``factor`` of ``Scale.factor = 5``."""
+    return [target.attr for target in getattr(statement, "targets", ()) if type(target).__name__ == "Attribute"]
+
+
 def fields_of(node: Any) -> Iterable[str]:
-    """The annotated names of a class that a decorator makes something of: those of a dataclass."""
-    return [canonical.form(item.target) for item in node.body if type(item).__name__ == "AnnAssign"]
+    """The annotated names of a class that a decorator makes something of: those of a dataclass, and what it calls for
+    them, since a default factory stands nowhere else."""
+    listed = [item for item in node.body if type(item).__name__ == "AnnAssign"]
+    calls = field_calls(node)
+    return [
+        canonical.form(item.target) + (f"={canonical.form(item.value)}" if item.value in calls else "")
+        for item in listed
+    ]
+
+
+def field_calls(node: Any) -> list[Any]:
+    """The calls that make the fields of a dataclass."""
+    values = [item.value for item in node.body if type(item).__name__ == "AnnAssign"]
+    return [value for value in values if type(value).__name__ == "Call"]
 
 
 def defaults_of(function: FunctionType) -> Iterable[tuple[str, str]]:

@@ -26,11 +26,13 @@ from typing import Any, Final
 
 from kwload.stamps import canonical, sources
 from kwload.stamps.fingerprint import Fingerprint
-from kwload.stamps.names import Chain, Reads, reads
+from kwload.stamps.names import ANY, Chain, Reads, reads
 from kwload.stamps.objects import (
     FRAMEWORKS,
+    attributes_set,
     defaults_of,
     dict_of,
+    field_calls,
     fields_of,
     functions_in,
     globals_of,
@@ -41,9 +43,11 @@ from kwload.stamps.objects import (
     of_framework,
     package_of,
 )
-from kwload.stamps.sources import Parsed, Sources
+from kwload.stamps.sources import Origin, Parsed, Sources, origins_of
 
 _MOST_UNITS: Final = 2000
+_MOST_HELD: Final = 200
+_CONTAINERS: Final = (list, dict, set, tuple, bytearray)
 _ENTRIES: Final = frozenset(
     {"__init__", "__new__", "__call__", "__getattr__", "__getattribute__", "__setattr__", "build", "call"}
 )
@@ -170,8 +174,10 @@ class Reach:
             if decorators:
                 text += f" [{' '.join(map(canonical.form, decorators))}]"
                 text += f" [{' '.join(fields_of(found))}]"
-                self._follow(reads(decorators), file, self._module(cls), None)
+                self._follow(reads([*decorators, *field_calls(found)]), file, self._module(cls), None)
         self._put(cls.__qualname__, text, "")
+        if is_own(type(cls)):
+            self._class(type(cls), cls.__qualname__)
 
     def _members(self, cls: type) -> None:
         """Takes what counts of a class and its bases and was not taken before."""
@@ -182,7 +188,7 @@ class Reach:
                 first = name not in seen
                 if first:
                     seen[name] = own
-                if own and (first or name in self.supers) and self._counts(cls, name):
+                if own and (first or self.supers & {name, ANY}) and self._counts(cls, name):
                     self._take(base, name, value)
         for base in mro_of(cls):
             if is_own(base) and base not in self.headed:
@@ -208,8 +214,8 @@ class Reach:
         functions = list(functions_in(value))
         for function in functions:
             self.todo.append((self._function, function, shown, True))
-        if not functions and name not in _IDLE:
-            self._attribute(cls, name, value, shown)
+        if name not in _IDLE and not any(is_users(function.__globals__) for function in functions):
+            self._attribute(cls, name, value, shown)  # `act = keras.ops.sin` too: which one is written there
 
     def _attribute(self, cls: type, name: str, value: object, shown: str) -> None:
         """An attribute of a class that is no function."""
@@ -218,6 +224,8 @@ class Reach:
             return
         node = self._class_node(cls)
         statements = sources.statements_in(node[1], name) if isinstance(node, tuple) else []
+        if isinstance(node, tuple):  # `Scale.factor = 5` below the class
+            statements += [item for item in node[0].bindings.get(cls.__name__, ()) if name in attributes_set(item)]
         if isinstance(node, tuple) and statements:
             self._statements(shown, statements, node[0], self._module(cls))
         elif (text := canonical.plain_value(value)) is not None:
@@ -353,6 +361,8 @@ class Reach:
 
     def _global(self, chain: Chain, file: Parsed, module: dict[str, Any]) -> None:
         name, value = chain[0], module[chain[0]]
+        origins = origins_of(name, file, module)
+        self._renamed(name, origins)
         if type(value) is ModuleType:
             self._through(value, chain[1:], name)
             return
@@ -362,15 +372,55 @@ class Reach:
         defined = any(hasattr(item, "decorator_list") for item in statements)
         if isinstance(value, type):
             self._class(value, name)
-        elif statements and not (defined and list(functions_in(value))):
+        elif statements and not (defined and any(self._is_home(item.__globals__) for item in functions_in(value))):
             self._statements(name, statements, file, module)
+            self._held(value, name)
+            self._brought(chain, value, origins)
         elif not statements and (text := canonical.plain_value(value)) is not None:
             if not name.startswith("__"):  # made by another module, or in another cell
                 self._put(name, text, "")
         elif list(functions_in(value)):
             self._callable(value, name)
-        elif not statements and is_own(type(value)):
-            self.unknown.setdefault(name, f"the value of a {type(value).__name__} is not recorded")
+        elif not statements and not self._brought(chain, value, origins):
+            kind = type(value)
+            if is_own(kind) or (kind in _CONTAINERS and not origins):
+                self.unknown.setdefault(name, f"the value of a {kind.__name__} is not recorded")
+
+    def _renamed(self, name: str, origins: Iterable[Origin]) -> None:
+        """What is called otherwise at home: ``from keras.ops import sin as act`` reads ``act`` and computes a sine."""
+        said = {
+            (origin.attribute or origin.module).rpartition(".")[2] for origin in origins if not self._is_ours(origin)
+        }
+        if said - {name}:
+            self._put(name, f"(import {' '.join(sorted(said))})", "")
+
+    def _brought(self, chain: Chain, value: object, origins: Iterable[Origin]) -> bool:
+        """Follows a value to the module that it was imported from; whether there is one."""
+        found = False
+        for origin in origins:
+            space = vars(sys.modules[origin.module]) if origin.module in sys.modules else {}
+            if origin.attribute is None or space.get(origin.attribute) is not value:
+                continue
+            found = True
+            key = (id(space), f"{origin.attribute} of {'.'.join(chain)}")
+            if key not in self.taken:  # two modules may import one thing from each other
+                self.taken.add(key)
+                self.todo.append(
+                    (self._through, sys.modules[origin.module], (origin.attribute, *chain[1:]), origin.module)
+                )
+        return found
+
+    def _held(self, value: Any, name: str) -> None:
+        """Functions of the project that a dict or list of a module holds: what `@register` put there."""
+        if type(value) not in (dict, list) or len(value) > _MOST_HELD:
+            return
+        for item in list(value.values() if type(value) is dict else value):
+            if type(item) is FunctionType and "<" not in item.__qualname__:  # those made later come and go
+                self._callable(item, name)
+
+    def _is_ours(self, origin: Origin) -> bool:
+        found = sys.modules.get(origin.module)
+        return self._is_home(vars(found) if type(found) is ModuleType else {"__name__": origin.module})
 
     def _through(self, module: ModuleType, rest: Chain, said: str) -> None:
         """Follows ``helpers.act`` through the modules on the way."""
@@ -397,9 +447,7 @@ class Reach:
     def _imported(self, chain: Chain, what: tuple[str, int, str | None], module: dict[str, Any]) -> None:
         """A name that was imported inside of a function, from a module that is in memory."""
         name, level, attribute = what
-        if level:
-            package = str(module.get("__package__") or "").split(".")
-            name = ".".join([*package[: len(package) - level + 1], *([name] if name else [])])
+        name = sources.absolute(name, level, module)
         found = sys.modules.get(name)
         if not is_users({"__name__": name}):
             return
@@ -415,8 +463,10 @@ class Reach:
         space = function.__globals__
         if self._is_home(space):
             self.todo.append((self.add_object, value, name))
+        elif not isinstance(space.get("__name__"), str):
+            self.unknown.setdefault(name, sources.NO_SOURCE)
         elif is_users(space):
-            self.outside.add(f"{space.get('__name__')}.{function.__code__.co_qualname}")
+            self.outside.add(f"{space['__name__']}.{function.__code__.co_qualname}")
 
     def _class(self, cls: type, name: str) -> None:
         if self._is_home(self._module(cls)) or cls.__module__ in ("__main__", self.home_name):
@@ -431,9 +481,10 @@ class Reach:
         if key in self.taken:
             return
         self.taken.add(key)
-        text = "\n".join(canonical.form(item) for item in listed)
-        self._put(name, text, "\n".join(file.text(item) for item in listed))
-        self._follow(reads(listed), file, module, None)
+        asked = list(dict.fromkeys(test for item in listed for test in file.conditions.get(item, ())))
+        text = "\n".join(map(canonical.form, [*asked, *listed]))
+        self._put(name, text, "\n".join(map(file.text, listed)))
+        self._follow(reads([*asked, *listed]), file, module, None)
 
     def _is_home(self, space: Mapping[str, Any]) -> bool:
         """Whether a module is one of the project that the class belongs to."""

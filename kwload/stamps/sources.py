@@ -48,6 +48,8 @@ class Parsed:
         Name -> the classes of that name, at any depth.
     bindings : dict
         Name -> the statements of the module's own scope that bind it.
+    conditions : dict
+        Statement of the module's own scope -> what each ``if`` and ``while`` around it asks.
     codes : dict
         ``(first line, name)`` -> what compiling gives.
     """
@@ -56,12 +58,42 @@ class Parsed:
     definitions: dict[int, list[Definition]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, list[ast.ClassDef]] = field(default_factory=lambda: defaultdict(list))
     bindings: dict[str, list[ast.stmt]] = field(default_factory=lambda: defaultdict(list))
+    conditions: dict[ast.stmt, list[ast.expr]] = field(default_factory=dict)
     codes: dict[tuple[int, str], list[CodeType]] = field(default_factory=lambda: defaultdict(list))
 
     def text(self, node: ast.AST) -> str:
         """The lines of a node, with its decorators."""
         first = first_line(node)
         return "\n".join(self.lines[first - 1 : getattr(node, "end_lineno", first)])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an import takes a name from: a module, and the name there (None for the module itself)."""
+
+    module: str
+    attribute: str | None
+
+
+def absolute(name: str, level: int, module: dict[str, Any]) -> str:
+    """The full name of a module that a ``from`` with so many dots names inside of a module."""
+    if not level:
+        return name
+    package = str(module.get("__package__") or "").split(".")
+    return ".".join([*package[: len(package) - level + 1], *([name] if name else [])])
+
+
+def origins_of(name: str, file: Parsed, module: dict[str, Any]) -> list[Origin]:
+    """Where the imports of a file take a name from; those with a star may be it too."""
+    found = []
+    for item in (*file.bindings.get(name, ()), *file.bindings.get("*", ())):
+        if isinstance(item, ast.ImportFrom):
+            base = absolute(item.module or "", item.level, module)
+            found += [Origin(base, alias.name) for alias in item.names if (alias.asname or alias.name) == name]
+            found += [Origin(base, name) for alias in item.names if alias.name == "*"]
+        elif isinstance(item, ast.Import):
+            found += [Origin(alias.name, None) for alias in item.names if alias.asname == name]
+    return found
 
 
 def first_line(node: ast.AST) -> int:
@@ -127,8 +159,8 @@ def _parse(name: str, module: dict[str, Any] | None) -> Parsed | str:
             parsed.definitions[first_line(node)].append(node)
         elif isinstance(node, ast.ClassDef):
             parsed.classes[node.name].append(node)
-    for statement in _own_statements(tree.body):
-        for bound_name in _bound_by(statement):
+    for statement, parsed.conditions[statement] in _under_conditions(tree.body):
+        for bound_name in _bound_by(statement) | changed_by(statement):
             parsed.bindings[bound_name].append(statement)
     for inner in _codes(code):
         parsed.codes[inner.co_firstlineno, inner.co_name].append(inner)
@@ -137,9 +169,14 @@ def _parse(name: str, module: dict[str, Any] | None) -> Parsed | str:
 
 def _own_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements of a scope, those inside of ``if``, ``try``, ``with`` and loops too."""
-    todo = list(reversed(body))
+    return (node for node, _ in _under_conditions(body))
+
+
+def _under_conditions(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, list[ast.expr]]]:
+    """The statements of a scope, each with what the ``if`` and ``while`` around it ask."""
+    todo: list[tuple[ast.stmt, list[ast.expr]]] = [(node, []) for node in reversed(body)]
     while todo:
-        node = todo.pop()
+        node, asked = todo.pop()
         inner = [
             item
             for name in ("body", "orelse", "handlers", "finalbody", "cases")
@@ -147,11 +184,12 @@ def _own_statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             for item in (part.body if isinstance(part, (ast.ExceptHandler, ast.match_case)) else [part])
         ]
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or not inner:
-            yield node
+            yield node, asked
         else:
             if isinstance(node, (ast.For, ast.AsyncFor, ast.With, ast.AsyncWith)):
-                yield node  # binds its target too
-            todo.extend(reversed(inner))
+                yield node, asked  # binds its target too
+            more = [*asked, node.test] if isinstance(node, (ast.If, ast.While)) else asked
+            todo.extend((item, more) for item in reversed(inner))
 
 
 def _bound_by(statement: ast.stmt) -> set[str]:
@@ -163,6 +201,29 @@ def _bound_by(statement: ast.stmt) -> set[str]:
         targets = [item.optional_vars for item in statement.items if item.optional_vars is not None]
         return {name for target in targets for inner in ast.walk(target) for name in binds(inner)}
     return {name for inner in ast.walk(statement) for name in binds(inner)}
+
+
+_CHANGING: Final = frozenset({"add", "append", "clear", "extend", "insert", "pop", "remove", "setdefault", "update"})
+
+
+def changed_by(statement: ast.stmt) -> set[str]:
+    """The names whose lists and dicts a statement changes: ``TABLE["a"] = 1``, ``TABLE.update(a=1)``."""
+    targets: list[ast.expr] = []
+    if isinstance(statement, (ast.Assign, ast.Delete)):
+        targets = statement.targets
+    elif isinstance(statement, ast.AugAssign):
+        targets = [statement.target]
+    elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        called = statement.value.func
+        targets = [called] if isinstance(called, ast.Attribute) and called.attr in _CHANGING else []
+    found = set()
+    for target in targets:
+        inner = target
+        while isinstance(inner, (ast.Subscript, ast.Attribute)):
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            found.add(inner.id)
+    return found
 
 
 def statements_in(node: ast.ClassDef, name: str) -> list[ast.stmt]:
