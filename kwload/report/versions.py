@@ -125,7 +125,8 @@ def _of_model(
     out += own_findings(context, config, reader, custom, foreseen, compiled=wish.compile)
     raises = foreseen is not None and foreseen.error is not None
     other = [item for item in differences.find(config, reader, custom, is_hdf5=is_hdf5) if item.kind != "lambda"]
-    if other and (raises or foreseen is None):
+    elsewhere = not is_hdf5 and any(item.kind == "module" for item in other)  # fails, and how depends on the process
+    if other and (raises or foreseen is None or elsewhere):
         out.append(_version(context, other, reader))
     if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
         # The name alone makes Keras look for something else: what else would be wrong does not come up.

@@ -31,6 +31,9 @@ _ALL_LAYERS: Final = {
 }
 """What ``%`` stands for: the keys that ``Layer`` takes."""
 
+_OWN_SINCE: Final[dict[str, Version]] = {"layers.Discretization": (3, 9, 0)}
+"""Since when a class has a ``from_config`` of its own, where it was not always so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Class:
@@ -149,7 +152,8 @@ def find(reader: Reader, public: str) -> Class | None:
     if change:
         since, _, new = change.partition(":")
         own = new if version >= _version(since) else own
-    return Class(own, tuple(line[0].split("|")), tuple(keys), frozenset(required), line[3] == "wrapped")
+    wrapped = line[3] == "wrapped" or (reader.is_3 and version < _OWN_SINCE.get(public, version))
+    return Class(own, tuple(line[0].split("|")), tuple(keys), frozenset(required), wrapped)
 
 
 def _clamped(reader: Reader) -> Version:

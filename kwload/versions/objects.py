@@ -183,7 +183,6 @@ class Objects(Names):
             raise RaisedError("TypeError", f"{known.name}.__init__() got an unexpected keyword argument '{other[0]}'")
         if known.name in _CELLS_FIRST:
             self._named(inner, known)
-            self._cell_policy(inner.get("dtype"))
         if other and known.space == "optimizers":
             raise RaisedError(
                 "ValueError", "Argument(s) not recognized: {", f"Argument(s) not recognized: {_shown(inner, other)}"
@@ -193,6 +192,8 @@ class Objects(Names):
             raise RaisedError("ValueError", prefix + "{", prefix + _shown(inner, other))
         if known.name not in _CELLS_FIRST:
             self._named(inner, known)
+        if not known.wrapped and known.space == "layers":
+            self._old_policy(known, inner.get("dtype"))
         if known.name == "BatchNormalization" and isinstance(inner.get("axis"), list):
             raise RaisedError(
                 "TypeError", "int() argument must be a string, a bytes-like object or a real number, not 'list'"
@@ -239,9 +240,11 @@ class Objects(Names):
             old = self.reader.version < (3, 10, 0) and "class_name" not in item
             raise RaisedError("ValueError", "Unknown `config` as a `dict`, config=") if old else failed
         name = item["config"]
-        if item["class_name"] != "function" or self.reader.version >= (3, 10, 0):
+        if self.reader.version >= (3, 10, 0):
             self.object(item)
-        elif not self.is_custom(name) and not (isinstance(name, str) and self._is_function("activations", name)):
+            return
+        known = self.is_custom(name) or (isinstance(name, str) and self._is_function("activations", name))
+        if item["class_name"] != "function" or not known:
             raise failed
 
     def _is_function(self, space: str, name: str) -> bool:
@@ -269,12 +272,13 @@ class Objects(Names):
         if set(inner) - set(known.keys) or known.required - set(inner):
             raise UnknownError("the dtype policy of a layer has other keys in this release")
 
-    def _cell_policy(self, dtype: Any) -> None:
-        """The policy of Keras 2 that a recurrent layer hands to its cell as it is stored."""
-        if self.reader.is_3 and isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
-            if self.reader.version < (3, 4, 0):
-                raise UnknownError("a policy of Keras 2 in a Keras before 3.4")
-            raise RaisedError("AttributeError", "'str' object has no attribute 'variable_dtype'")
+    def _old_policy(self, known: Class, dtype: Any) -> None:
+        """The policy of Keras 2 that a layer with a ``from_config`` of its own takes as it is stored."""
+        if not self.reader.is_3 or not isinstance(dtype, dict) or dtype.get("class_name") != "Policy":
+            return
+        if self.reader.version < (3, 4, 0) or known.name not in _CELLS_FIRST:
+            raise UnknownError(f"a policy of Keras 2 in a `{known.name}`")
+        raise RaisedError("AttributeError", "'str' object has no attribute '")
 
     def _lambda(self, inner: Config) -> None:
         """``Lambda.from_config``: Python code in the file is refused, a function is looked up. Keras before 3.11.3 runs

@@ -61,7 +61,7 @@ class Replay(Objects):
         if known.name == "Sequential":
             if "name" not in inner:
                 raise RaisedError("ValueError", "A Sequential model configuration must be")
-            self.layers(inner.get("layers"))
+            self._single_outputs(self.layers(inner.get("layers")))
             return
         if not all(key in inner for key in ("name", "layers", "input_layers", "output_layers")):
             raise UnknownError("the stored model has no graph")
@@ -85,6 +85,15 @@ class Replay(Objects):
                 else:
                     raise UnknownError("a layer of the stored model has no class")
         return configs
+
+    def _single_outputs(self, configs: list[Config]) -> None:
+        """A graph inside a Sequential whose outputs are a list of one: newer releases hand on that list."""
+        for config in configs[:-1]:
+            inner = config.get("config")
+            ends = inner.get("output_layers") if isinstance(inner, dict) else None
+            one = isinstance(ends, list) and len(ends) == 1 and isinstance(ends[0], list)
+            if one and self.reader.version >= (3, 9, 0):
+                raise UnknownError("a model inside a Sequential returns a list of one output")
 
     def _calls(self, config: Config) -> None:
         """How a layer is called (``deserialize_node``), as far as that fails."""
@@ -154,7 +163,8 @@ class Replay(Objects):
             raise RaisedError(
                 "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
             )
-        self.merging(name, inner)
+        if self.reader.version >= (3, 14, 0):
+            self.merging(name, inner)
         if any(isinstance(item, dict) and "__passive_serialization__" in item for item in inner.values()):
             raise UnknownError(f"`{name}` holds another object in the way of Keras 3's `.h5`")
         with self.deeper():
@@ -301,6 +311,8 @@ class Replay(Objects):
         known = by_name(self.reader, space).get(name) if isinstance(name, str) else None
         if known is not None:
             inner = config.get("config") if isinstance(config, dict) else None
+            if isinstance(inner, dict) and self.is_custom(inner.get("fn")):
+                self.assume(f"`{inner['fn']}` is called by another class")
             self.from_config(known, inner if isinstance(inner, dict) else {})
         elif not isinstance(name, str) or not classes.has_function(self.reader, space, name):
             raise UnknownError("a loss or metric of the stored training config is not one of Keras 3")
