@@ -1,4 +1,4 @@
-"""Finds libhdf5, libdeflate and libxxhash for setup.py, the C tests (`--cflags`, `--libs`) and bootstrap.sh (`--missing`).
+"""Finds libhdf5, libdeflate and libxxhash: for setup.py, the C tests (`--cflags`, `--libs`), bootstrap.sh (`--missing`).
 
 Looked for in this order: the prefix that HDF5_DIR names, pkg-config, the active conda environment.
 """
@@ -79,7 +79,8 @@ def find_all() -> Place:
         packages = " ".join(library.package for library in missing)
         sys.exit(
             f"kwload: {names} with headers not found: install pkg-config {packages} (the names on Debian and Ubuntu;"
-            " Homebrew and conda-forge: pkg-config hdf5 libdeflate xxhash), or set HDF5_DIR to the folder of include/ and lib/"
+            " Homebrew and conda-forge: pkg-config hdf5 libdeflate xxhash), or set HDF5_DIR to the folder"
+            " of include/ and lib/"
         )
     joined = Place()
     for place in places:
