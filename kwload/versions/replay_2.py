@@ -106,6 +106,12 @@ class Replay2(Replay):
         return {key: item for key, item in inner.items() if key not in names}
 
     def construct(self, known: Class, inner: Config) -> None:
+        if known.name == "Embedding" and "input_dim" not in inner:
+            raise RaisedError("KeyError", "'input_dim'")
+        if known.name == "IntegerLookup" and inner.get("output_mode", "int") == "int":
+            dtype = inner.get("dtype", "int64")
+            if not isinstance(dtype, str) or "int" not in dtype:
+                raise RaisedError("ValueError", "When `output_mode='int'`, `dtype` should be an integer type. ")
         given = set(inner) | set(INNER.get(known.name, ()))
         if missing := sorted(known.required - given):
             raise RaisedError(
@@ -128,8 +134,9 @@ class Replay2(Replay):
     def identify(self, space: str, called: str, item: Any) -> None:
         """Keras 2 knows all of its own; what Keras 3 added is not looked for here."""
         name = item.get("class_name") if isinstance(item, dict) else item
-        if self.is_custom(name):
-            self.assume(f"`{name}` is made by its own code")
+        function = item.get("config") if isinstance(item, dict) and name == "function" else None
+        if self.is_custom(name) or self.is_custom(function):
+            self.assume(f"`{function or name}` is made by its own code")
             return
         known = classes.find(self.reader, f"{space}.{name}") if isinstance(name, str) else None
         if known is not None and isinstance(item, dict):
@@ -192,8 +199,6 @@ class Replay2(Replay):
             return
         if not isinstance(inner, dict):
             raise UnknownError("the stored config describes something that is not foreseen here")
-        if self.is_hdf5:
-            self.merging(name, inner)
         with self.deeper():
             self.make(known, inner)
 
@@ -239,7 +244,8 @@ class Replay2(Replay):
     def _compiled(self, name: str, item: Config) -> None:
         """A class or function that is not recorded as one of Keras's."""
         if name == "__lambda__":
-            raise RaisedError("ValueError", "Requested the deserialization of a ")
+            self.code()
+            return
         function = name == "function"
         name = item["config"] if function else name
         registered = item.get("registered_name", name)
