@@ -1,4 +1,4 @@
-"""Finds libhdf5, libdeflate and libxxhash: for setup.py, the C tests (`--cflags`, `--libs`), bootstrap.sh (`--missing`).
+"""Finds libhdf5, libdeflate and libxxhash for setup.py, the C tests (`--cflags`, `--libs`), bootstrap.sh (`--missing`).
 
 Looked for in this order: the prefix that HDF5_DIR names, pkg-config, the active conda environment.
 """
