@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
-from kwload.errors import WeightsError, WeightsWarning
+from kwload.errors import WeightsError, WeightsNotFoundError, WeightsWarning
 from kwload.report.finding import Report
 
 _PACKAGES: Final = ("keras", "tf_keras")
@@ -219,7 +219,8 @@ def _loading_weights(package: str, original: Any) -> Any:
         if path is not None and options is not None:
             from kwload import api
 
-            _refuse(api.check(self, path, **options))
+            read = (".h5", ".hdf5", ".keras", ".weights.json")
+            _refuse(api.check(self, path, **options), judged_by_name=package == "keras" and not path.endswith(read))
         return original(self, filepath, *args, **kwargs)
 
     return load_weights
@@ -245,7 +246,8 @@ def _loading_model(package: str, original: Any) -> Any:
 
             module = loading._of_module(sys.modules[package])
             asked = {name: value for name, value in given.items() if value is not None}
-            _refuse(api.check_model(path, keras=module.asked, **asked))
+            by_name = package == "keras" and not path.endswith((".h5", ".hdf5"))
+            _refuse(api.check_model(path, keras=module.asked, **asked), judged_by_name=by_name)
         return original(filepath, *args, **kwargs)
 
     return load_model
@@ -308,23 +310,28 @@ def _is_hdf5(path: str) -> bool:
 # ---- what a report does to a call ----
 
 
-def _refuse(report: Report) -> None:
-    """Raises when the call is refused, else warns of what a person should look at."""
+def _refuse(report: Report, *, judged_by_name: bool = False) -> None:
+    """Raises when the call is refused, else warns of what a person should look at.
+
+    With *judged_by_name* Keras 3 says ``ValueError`` of a path where nothing is: it does not look there first.
+    """
     strict = any(item.strict for item in _ACTIVE)
     if report.errors or (strict and report.warnings):
-        raise _as_keras(report)
+        raise _as_keras(report, judged_by_name)
     key = (os.path.abspath(report.path), report.render(concise=True) if report.warnings else "")
     if report.warnings and key not in _WARNED:
         _WARNED.add(key)
         warnings.warn("\n" + report.render(), WeightsWarning, stacklevel=3)
 
 
-def _as_keras(report: Report) -> WeightsError:
+def _as_keras(report: Report, judged_by_name: bool) -> WeightsError:
     """The exception of a report that is also of the class that Keras would raise."""
     error = report.exception()
     foreseen = report.prediction.error if report.prediction is not None else None
     unknown_class = any(item.code == "KW402" for item in report.errors)
-    raised = _class_named(foreseen.type if foreseen is not None else "TypeError" if unknown_class else "")
+    absent = judged_by_name and isinstance(error, WeightsNotFoundError)
+    otherwise = "TypeError" if unknown_class else "ValueError" if absent else ""
+    raised = _class_named(foreseen.type if foreseen is not None else otherwise)
     if raised is None or isinstance(error, raised):
         return error
     with contextlib.suppress(TypeError):  # layouts of two exceptions that do not go together

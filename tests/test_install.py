@@ -90,6 +90,22 @@ def test_the_class_that_keras_raises_is_kept(package: str, tmp_path: Path) -> No
     assert keras.models.load_model(path, custom_objects={"Mine": Mine, "Custom>Mine": Mine})
 
 
+@BOTH
+def test_the_class_that_keras_raises_of_an_absent_file_is_kept(package: str, tmp_path: Path) -> None:
+    """`except ValueError: model = build()` around load_model is how a first run is told from a later one."""
+    keras = importlib.import_module(package)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    for owner, call in ((keras.models, "load_model"), (model, "load_weights")):
+        for name in ("absent.keras", "absent.h5", "absent.weights.h5", *(["absent.txt"] if package == "keras" else [])):
+            with pytest.raises((OSError, ValueError)) as own:
+                getattr(owner, call)(tmp_path / name)
+            kwload.install()
+            with pytest.raises(type(own.value)) as refused:
+                getattr(owner, call)(tmp_path / name)
+            kwload.uninstall()
+            assert isinstance(refused.value, kwload.WeightsNotFoundError)
+
+
 def test_what_was_taken_from_keras_before(tmp_path: Path) -> None:
     """`from keras.models import load_model` in a module of the user's own."""
     import keras
