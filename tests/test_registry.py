@@ -435,3 +435,18 @@ def test_a_declaration_that_cannot_be_followed_is_named(project: Path, entry: st
     with pytest.raises(declared.DeclarationError, match=said) as raised:
         declared.load(toml)
     assert str(toml) in str(raised.value)
+
+
+def test_the_function_of_a_pair_is_its_signature_whatever_its_parameters_are_called() -> None:
+    class Scale:
+        pass
+
+    def made(c: Any, s: Any) -> list[kwload.Var]:
+        return [kwload.Var("w", (s[-1] + c["more"],))]
+
+    for pair in ((Scale, made), (made, Scale), [Scale, made]):
+        entry = registry.find("My>Scale", {"My>Scale": pair})
+        assert entry is not None
+        assert entry.cls is Scale
+        assert entry.call({"more": 1}, (None, 3)).parts == (kwload.Var("w", (4,)),)
+        assert registry.objects_of({"My>Scale": pair}) == {"My>Scale": Scale}

@@ -445,6 +445,11 @@ def _own_name(cls: type) -> str:
 def _parts(made: Any) -> tuple[Any, Function | None]:
     """The class or function, and the signature, of a value of custom objects."""
     if isinstance(made, (tuple, list)) and len(made) == 2:
+        a, b = made
+        if isinstance(a, type) and inspect.isfunction(b):  # of a pair of both the function is the signature
+            return a, b
+        if isinstance(b, type) and inspect.isfunction(a):
+            return b, a
         halves = [_parts(half) for half in made if not isinstance(half, (tuple, list))]
         classes = [cls for cls, _ in halves if cls is not None]
         functions = [function for _, function in halves if function is not None]
