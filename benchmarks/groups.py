@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+from benchmarks.listing import by_h5py, ours
 from benchmarks.measure import Row, Turns, seconds, text
 
 FORMATS = {"earliest": "oldest", "latest": "newest"}
@@ -24,29 +25,6 @@ def prepare(folder: Path) -> None:
                     group = file.create_group(f"layers/dense_{index}/vars")
                     for key in range(EACH):
                         group[str(key)] = value
-
-
-def ours(path: Path) -> list[tuple]:
-    """Opened and listed by kwload."""
-    import kwload
-
-    with kwload.open(path) as file:
-        return [(t.path, t.shape, t.dtype, t.offset) for t in file.tensors]
-
-
-def by_h5py(path: Path) -> list[tuple]:
-    """The same by h5py."""
-    import h5py
-
-    rows = []
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            rows.append((name, item.shape, item.dtype, item.id.get_offset()))
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
-    return rows
 
 
 def measure(folder: Path) -> list[Row]:

@@ -29,39 +29,44 @@ def prepare(folder: Path) -> None:
     save_file(tensors, folder / "many.safetensors")
 
 
-def measure(folder: Path) -> list[Row]:
-    """Two rows: h5py, safetensors."""
-    import h5py
-    from safetensors import safe_open
-
+def ours(path: Path) -> list[tuple]:
+    """Opened and listed by kwload."""
     import kwload
 
+    with kwload.open(path) as file:
+        return [(t.path, t.shape, t.dtype, t.offset) for t in file.tensors]
+
+
+def by_h5py(path: Path) -> list[tuple]:
+    """The same by h5py."""
+    import h5py
+
+    rows = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            rows.append((name, item.shape, item.dtype, item.id.get_offset()))
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+    return rows
+
+
+def measure(folder: Path) -> list[Row]:
+    """Two rows: h5py, safetensors."""
+    from safetensors import safe_open
+
     ours_path, other_path = folder / "many.weights.h5", folder / "many.safetensors"
-
-    def ours() -> list[tuple]:
-        with kwload.open(ours_path) as file:
-            return [(t.path, t.shape, t.dtype, t.offset) for t in file.tensors]
-
-    def by_h5py() -> list[tuple]:
-        rows = []
-
-        def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(item, h5py.Dataset):
-                rows.append((name, item.shape, item.dtype, item.id.get_offset()))
-
-        with h5py.File(ours_path, "r") as file:
-            file.visititems(visit)
-        return rows
 
     def by_safetensors() -> list[tuple]:
         with safe_open(other_path, "np") as file:
             slices = ((name, file.get_slice(name)) for name in file.keys())  # noqa: SIM118 - not a mapping
             return [(name, part.get_shape(), part.get_dtype()) for name, part in slices]
 
-    if sorted(ours()) != sorted(by_h5py()) or len(by_safetensors()) != 2 * LAYERS:
+    if sorted(ours(ours_path)) != sorted(by_h5py(ours_path)) or len(by_safetensors()) != 2 * LAYERS:
         raise AssertionError("the listings differ")
     claim = f"list {2 * LAYERS:,} tensors"
     return [
-        Turns.of(by_h5py, ours, 15).faster(claim, "h5py visititems", 80),
-        Turns.of(by_safetensors, ours, 51).faster(claim, "safetensors", 1),
+        Turns.of(lambda: by_h5py(ours_path), lambda: ours(ours_path), 15).faster(claim, "h5py visititems", 80),
+        Turns.of(by_safetensors, lambda: ours(ours_path), 51).faster(claim, "safetensors", 1),
     ]
