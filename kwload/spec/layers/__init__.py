@@ -7,6 +7,7 @@ class. Nothing here imports Keras, or runs anything that a config names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -38,10 +39,15 @@ _FAMILIES: Final = words(
 """The most frequent ones first: a family is imported when a class is in none before it."""
 
 
+@cache
+def _rules_of(family: str) -> dict[str, Rule]:
+    rules: dict[str, Rule] = import_module(f"{__name__}.{family}").LAYERS
+    return rules
+
+
 def rules() -> Iterator[dict[str, Rule]]:
     """The rules of each family, by class name."""
-    for family in _FAMILIES:
-        yield import_module(f"{__name__}.{family}").LAYERS
+    return map(_rules_of, _FAMILIES)
 
 
 def signature_of(
