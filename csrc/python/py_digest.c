@@ -89,27 +89,47 @@ static int digest_whole(kw_state *state, kw_opened *opened, const kw_tensor *ten
     return result;
 }
 
-/* The checksums of the rows that lie plain in one part; -1 with an exception. */
-static int digest_part(kw_state *state, kw_opened *opened, const uint32_t *rows, Py_ssize_t count, uint32_t part,
-                       kw_stretch *stretches, uint8_t *sums, int threads) {
+/* Where in `stretches` those of each part begin, of its rows that lie plain: `part_count` + 1 numbers. */
+static void find_starts(const kw_opened *opened, const uint32_t *rows, Py_ssize_t count, size_t *starts) {
     const kw_table *table = &opened->file->table;
-    size_t found = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
         const kw_tensor *tensor = &table->tensors[rows[i]];
-        if (tensor->part != part || !is_plain(tensor)) continue;
-        stretches[found++] = (kw_stretch){tensor->off, tensor->nbytes, sums + i * KW_DIGEST_LEN};
+        if (is_plain(tensor)) starts[tensor->part + 1]++;
     }
-    return found == 0 ? 0 : run(state, opened->file->parts[part].source, stretches, found, threads);
+    for (uint32_t part = 0; part < opened->file->part_count; part++) starts[part + 1] += starts[part];
+}
+
+/* The checksums of the rows that lie plain, one part after another; -1 with an exception. */
+static int digest_plain(kw_state *state, kw_opened *opened, const uint32_t *rows, Py_ssize_t count,
+                        kw_stretch *stretches, uint8_t *sums, int threads) {
+    const kw_file *file = opened->file;
+    size_t *starts = PyMem_Calloc((size_t)file->part_count + 2, sizeof *starts);
+    if (starts == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    size_t *next = starts + 1; /* where the next of a part goes: in the end where it ends, and the one after begins */
+    find_starts(opened, rows, count, next);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const kw_tensor *tensor = &file->table.tensors[rows[i]];
+        if (!is_plain(tensor)) continue;
+        stretches[next[tensor->part]++] = (kw_stretch){tensor->off, tensor->nbytes, sums + i * KW_DIGEST_LEN};
+    }
+    int result = 0;
+    for (uint32_t part = 0; part < file->part_count && result == 0; part++) {
+        size_t found = starts[part + 1] - starts[part];
+        if (found > 0) result = run(state, file->parts[part].source, stretches + starts[part], found, threads);
+    }
+    PyMem_Free(starts);
+    return result;
 }
 
 /* All checksums; -1 with an exception. */
 static int digest_rows(kw_state *state, kw_opened *opened, const uint32_t *rows, Py_ssize_t count,
                        kw_stretch *stretches, uint8_t *sums, int threads) {
-    const kw_table *table = &opened->file->table;
-    for (uint32_t part = 0; part < opened->file->part_count; part++)
-        if (digest_part(state, opened, rows, count, part, stretches, sums, threads) < 0) return -1;
+    if (digest_plain(state, opened, rows, count, stretches, sums, threads) < 0) return -1;
     for (Py_ssize_t i = 0; i < count; i++) {
-        const kw_tensor *tensor = &table->tensors[rows[i]];
+        const kw_tensor *tensor = &opened->file->table.tensors[rows[i]];
         if (is_plain(tensor)) continue;
         if (digest_whole(state, opened, tensor, rows[i], sums + i * KW_DIGEST_LEN) < 0) return -1;
     }
