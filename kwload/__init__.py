@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from kwload.loading import load_model
     from kwload.report.finding import Finding, Prediction, Report
     from kwload.scanning import scan
-    from kwload.spec.registry import custom_object_scope, register, registered, signature
+    from kwload.spec.registering import custom_object_scope, register, signature
+    from kwload.spec.registry import registered
     from kwload.spec.signature import Sub, Var
     from kwload.stamps.manifest import Manifest, manifest
     from kwload.stamps.stamp import Stamp, stamp
@@ -89,7 +90,7 @@ _HOMES = {
     "Var": "kwload.spec.signature",
     "check": "kwload.api",
     "check_model": "kwload.api",
-    "custom_object_scope": "kwload.spec.registry",
+    "custom_object_scope": "kwload.spec.registering",
     "diff": "kwload.compare",
     "explain": "kwload.explaining.explain",
     "install": "kwload.installing",
@@ -97,10 +98,10 @@ _HOMES = {
     "load_weights": "kwload.api",
     "manifest": "kwload.stamps.manifest",
     "open": "kwload.api",
-    "register": "kwload.spec.registry",
+    "register": "kwload.spec.registering",
     "registered": "kwload.spec.registry",
     "scan": "kwload.scanning",
-    "signature": "kwload.spec.registry",
+    "signature": "kwload.spec.registering",
     "stamp": "kwload.stamps.stamp",
     "uninstall": "kwload.installing",
     "verify": "kwload.stamps.verify",

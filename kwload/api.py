@@ -198,10 +198,10 @@ def _architecture(target: Any) -> Any:
 
 def _examine_architecture(examined: Examined, file: _core.File, architecture: Any, asked: Any) -> None:
     """Describes an architecture for the file and joins the two."""
-    from kwload.spec import registry
     from kwload.spec.architecture import of_file
+    from kwload.spec.registering import handed
 
-    with registry.handed(examined.call.custom_objects, build=examined.call.build):
+    with handed(examined.call.custom_objects, build=examined.call.build):
         examined.model, keras = of_file(architecture, file, asked, examined.call.custom_objects)
     examined.reader = keras.said
     examined.signed = examined.model.failed
@@ -219,9 +219,10 @@ def _examine_architecture(examined: Examined, file: _core.File, architecture: An
 
 def _there(model: Any, described: Any, file: _core.File, asked: Any, call: Call) -> Any:
     """What the model would be in the Keras that the call is about."""
-    from kwload.spec import other, registry
+    from kwload.spec import other
+    from kwload.spec.registering import handed
 
-    with registry.handed(call.custom_objects):
+    with handed(call.custom_objects):
         return other.describe(model, described, file.layout, asked, by_name=bool(call.by_name))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,21 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip("THE CORPUS IS ABSENT: set KWLOAD_CORPUS")
     return CORPUS
+
+
+@pytest.fixture
+def nothing_registered() -> Iterator[None]:
+    """Nothing is registered with kwload before a test, and nothing after it."""
+    from kwload.spec.tables import OBJECTS, OF_CLASS, SIGNATURES
+
+    tables: list[dict[object, object]] = [OBJECTS, SIGNATURES, OF_CLASS]  # type: ignore[list-item]
+    before = [dict(table) for table in tables]
+    for table in tables:
+        table.clear()
+    yield
+    for table, kept in zip(tables, before, strict=True):
+        table.clear()
+        table.update(kept)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -17,9 +17,8 @@ import pytest
 
 import kwload
 from kwload.report.finding import Finding, Report
-from kwload.spec import registry
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("nothing_registered")]
 
 MODULE = "a_module_that_is_gone"
 
@@ -167,12 +166,6 @@ def agrees(report: Report, raised: Exception | None) -> None:
     elif foreseen.outcome == "loads":
         assert raised is None and report.ok
     assert report.ok or raised is not None, "refused what loads"
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is registered here before a test, and nothing after it."""
-    monkeypatch.setattr(registry, "_OBJECTS", {})
 
 
 @pytest.fixture

@@ -14,16 +14,11 @@ import pytest
 from families import ALL, Family
 
 import kwload
-from kwload.spec import registry
-from kwload.spec.registry import SignatureError
+from kwload.spec import registering, registry
+from kwload.spec.asking import SignatureError
 from kwload.spec.signature import Signature
 
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is registered before a test, and nothing after it."""
-    for name in ("_OBJECTS", "_SIGNATURES", "_OF_CLASS"):
-        monkeypatch.setattr(registry, name, {})
+pytestmark = pytest.mark.usefixtures("nothing_registered")
 
 
 def scale(config: Any, input_shape: Any) -> Any:
@@ -363,7 +358,7 @@ def test_a_class_is_built_to_find_its_variables_when_that_is_asked_for(package: 
     held = kwload.check(path, path, custom_objects=custom)
     assert held.ok and "KW410" in {item.code for item in held.notes}, "no code is run unasked"
     assert registry.find("Block", custom) is not None
-    with registry.handed(custom, build=True):
+    with registering.handed(custom, build=True):
         found = registry.find("Block")
         assert found is not None
         made = found.call({"name": "block"}, (None, 6))

@@ -26,7 +26,7 @@ from real_files import corpus_files
 
 import kwload
 from kwload import _core
-from kwload.spec import registry
+from kwload.spec import tables
 from kwload.versions import classes, differences, reader, whole, writer
 from kwload.versions.reader import Reader
 
@@ -417,7 +417,7 @@ def test_what_makes_a_class_known_works(package: str | None, suffix: str, tmp_pa
             exec(line, space)
         assert keras.models.load_model(path)
     finally:
-        for objects in (known, registry._OBJECTS):
+        for objects in (known, tables.OBJECTS):
             for name in [name for name in objects if objects[name] is Mine]:
                 del objects[name]
 

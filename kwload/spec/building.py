@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from kwload.spec import registry
+from kwload.spec.asking import Entry, SignatureError, by_argument, raised, raised_at
 from kwload.spec.compared import Comparison, config_of, input_shape
 from kwload.spec.described import Keras, keras_of
 from kwload.spec.live import sublayers_of
-from kwload.spec.registry import Entry, SignatureError
 from kwload.spec.signature import Shapes, Signature, Sub, Var
 
 
@@ -58,11 +58,9 @@ def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Any:
         raise SignatureError(entry.name, "cannot be built: the shape of its input is not known", *entry.place)
     try:
         layer = cls.from_config(dict(config))
-        _call(keras, layer, registry.by_argument(shape))
+        _call(keras, layer, by_argument(shape))
     except Exception as error:
-        raise SignatureError(
-            entry.name, f"{registry.raised(error)} when its class was built", *registry.raised_at(error, cls)
-        ) from error
+        raise SignatureError(entry.name, f"{raised(error)} when its class was built", *raised_at(error, cls)) from error
     return layer
 
 

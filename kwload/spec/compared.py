@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kwload.spec import registry
+from kwload.spec.asking import DEEPEST, Entry, SignatureError
 from kwload.spec.described import PACKAGES, Keras, name_of, package_of
 from kwload.spec.live import sublayers_of
-from kwload.spec.registry import Entry, SignatureError
 from kwload.spec.signature import Shape, Shapes, Signature, Sub, Var
 
 _UNNAMED: Final = frozenset({"variable", "Variable", ""})
@@ -168,7 +168,7 @@ class Comparison:
         cls = type(there)
         if not any(base.__name__ == kind for base in cls.__mro__) and (entry is None or entry.cls is not cls):
             return [Differs(path, _an(kind), _an(cls.__name__))]
-        if not getattr(there, "built", False) or depth >= registry.DEEPEST:
+        if not getattr(there, "built", False) or depth >= DEEPEST:
             return []
         said = self._signature(part, entry, there)
         found = self.layer(there, said, f"{path}/", depth + 1) if said is not None else []

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kwload.spec import registry
+from kwload.spec.asking import Entry, SignatureError
 from kwload.spec.compared import Comparison, Differs, config_of, in_order, input_shape
 from kwload.spec.described import PACKAGES, Keras, keras_of, name_of, package_of
 from kwload.spec.live import sublayers_of
-from kwload.spec.registry import Entry, SignatureError
 from kwload.spec.signature import Var
 
 _MOST_LAYERS: Final = 100_000

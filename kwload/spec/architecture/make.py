@@ -18,8 +18,8 @@ from kwload.spec.naming import snake
 from kwload.spec.signature import Shapes, Signature, Sub, Var
 
 if TYPE_CHECKING:
+    from kwload.spec.asking import SignatureError
     from kwload.spec.confirm import Verdict
-    from kwload.spec.registry import SignatureError
 
 DEEPEST: Final = 80
 """Layers within layers; JSON that is deeper is not read at all."""
@@ -102,13 +102,14 @@ class Maker:
     def _declared(self, raw: Raw, shape: Shapes) -> tuple[bool, Signature | None]:
         """Whether a signature of the user's own is about the class, and what it says."""
         from kwload.spec import registry
+        from kwload.spec.asking import SignatureError
 
         entry = registry.find_config(raw, self.custom)
         if entry is None or not entry.describes:
             return False, None
         try:
             return True, entry.call(entries.config_of(raw), shape)
-        except registry.SignatureError as error:
+        except SignatureError as error:
             if shape is not None:  # with nothing to go by it may say nothing
                 self.failed[id(raw)] = error
             return True, None
