@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from kwload import locks, paths
+from kwload import paths
 from kwload.report.facts import ErrorFacts, FileFacts, ModelFacts, Options, PlanFacts, Seen, TensorFacts
-from kwload.report.finding import Finding, Outcome, PredictedError, Prediction, Report
+from kwload.report.finding import Finding, Prediction, Report
 
 if TYPE_CHECKING:
     from kwload.meaning import Meaning
@@ -52,18 +52,6 @@ _OTHERWISE: Final = {
     "loads_nothing": "load nothing",
 }
 _DAMAGE: Final = frozenset({"KW202", "KW203", "KW204", "KW207", "KW214"})
-_COMPLETE: Final = {
-    "A total of ": "A total of {a} objects could not be loaded…",
-    "You are trying to load a weight file containing ": (
-        "You are trying to load a weight file containing {b} layers into a model with {a} layers."
-    ),
-    "Layer count mismatch when loading weights from file. Model expected ": (
-        "Layer count mismatch when loading weights from file. Model expected {a} layers, found {b} saved layers."
-    ),
-}
-
-
-_UNREAD: Final = "what it reads is damaged, or could not be read"
 
 
 def build_report(
@@ -133,7 +121,9 @@ def build_report(
     )
     prediction = None
     if plan is not None and not options.own and is_path(shown):
-        prediction = _prediction(context, plan, errors)
+        from kwload.report.foreseen import predicted
+
+        prediction = predicted(context, plan, errors)
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
     disagreement = container.name_and_content(context, paths.suffix_of(shown)) if is_path(shown) else None
     if disagreement is not None:
@@ -299,88 +289,19 @@ def _counts(context: Context, found: Iterable[Finding]) -> dict[str, int]:
     plan = context.plan
     if plan is not None and not _unread(context.file):
         from kwload.report.container import sound_pairs
+        from kwload.report.foreseen import weights_in
 
         taken = {variable for _, variable in sound_pairs(context)}
         if not _is_plain(context):
             from kwload.report.shapes import left_with_others
 
             taken |= left_with_others(context)
-        matched = len(_weights(context, taken))
+        matched = len(weights_in(context, taken))
         counts |= {"wanted": plan.wanted, "matched": matched, "missing": max(0, plan.wanted - matched)}
         counts["unused"] = plan.unused
         if getattr(context.model, "unverified", ()):
             counts["unchecked"] = getattr(context.model, "unchecked", 0)
     return {"tensors": len(context.tensors), **counts}
-
-
-def _weights(context: Context, rows: Iterable[int]) -> list[int]:
-    """Those of the variables that are weights: the state of an optimizer or of metrics is loaded, and not counted."""
-    from kwload.report.words import group_flag
-
-    state = group_flag("optimizer") | group_flag("metric")
-    groups = context.model.groups if context.model is not None else ()
-    return [row for row in rows if not groups[context.variables[row].group][3] & state]
-
-
-def _prediction(context: Context, plan: PlanFacts, errors: Sequence[ErrorFacts]) -> Prediction:
-    facts = plan.prediction
-    outcome = cast("Outcome", facts["outcome"])
-    if context.file.content == "keras" and any(error.code == 205 for error in errors):
-        bad = PredictedError("BadZipFile", "Bad CRC-32 for file ", "Bad CRC-32 for file…")
-        return Prediction(context.keras, "raises", bad)
-    if context.writer is not None and context.file.content == "hdf5" and _opens_hdf5(context):
-        return Prediction(context.keras, "raises", PredictedError("BlockingIOError", "", ""))
-    if errors and outcome != "raises":  # how Keras ends on bytes that cannot be read depends on the place
-        return Prediction(context.keras, "unknown", reason=_UNREAD)
-    if _is_open(context, plan):
-        return Prediction(context.keras, "unknown", reason=getattr(context.model, "unsure", None))
-    right = {pair[1]: pair[0] for pair in plan.pairs}
-    wrong = sum(right.get(pair[1]) != pair[0] for pair in plan.keras_pairs)
-    return Prediction(
-        keras=context.keras,
-        outcome=outcome,
-        error=_predicted_error(context, facts) if outcome == "raises" else None,
-        reason=facts.get("reason") if outcome == "unknown" else None,
-        assigned=_overwritten(context, plan, state=outcome == "raises"),
-        wrong=wrong if outcome == "loads_wrong" else 0,
-    )
-
-
-def _is_open(context: Context, plan: PlanFacts) -> bool:
-    """Whether what an architecture leaves open decides what Keras does: also where it raises for that very layer."""
-    if getattr(context.model, "unsure", None) is None:
-        return False
-    rows: frozenset[int] | None = getattr(context.model, "open_rows", None)
-    return plan.prediction["outcome"] != "raises" or rows is None or plan.prediction["error_group"] in rows
-
-
-def _overwritten(context: Context, plan: PlanFacts, *, state: bool) -> int:
-    """How many variables Keras overwrites, *state* when that of an optimizer counts too.
-
-    One that two layers list (SpectralNormalization and its layer) is one.
-    """
-    assigned = {pair[1] for pair in plan.keras_pairs}
-    rows = assigned if state else _weights(context, assigned)
-    live: Sequence[object] = getattr(context.model, "variables", ())
-    return len({id(live[row]) for row in rows}) if live else len(rows)
-
-
-def _opens_hdf5(context: Context) -> bool:
-    """Whether Keras gives the path to libhdf5, which finds the lock of another process."""
-    return locks.hdf5_locks() and paths.suffix_of(context.path) in ("h5", "weights.h5")
-
-
-def _predicted_error(context: Context, facts: Mapping[str, Any]) -> PredictedError | None:
-    kind, prefix = facts.get("error_type"), facts.get("error_prefix") or ""
-    if not kind:
-        return None
-    if prefix == "Layer '":  # a name comes next, which says something, or the text says nothing
-        group = facts.get("error_group", -1)
-        name = context.layer(group).rpartition("/")[2] if group >= 0 else ""
-        return PredictedError(kind, prefix, f"Layer '{name}' …" if name else "")
-    whole = _COMPLETE.get(prefix, "").format(a=facts.get("a", 0), b=facts.get("b", 0))
-    cut = "" if not prefix or prefix.endswith(".") else "…"
-    return PredictedError(kind, prefix, whole or prefix.strip() + cut)
 
 
 def _with_keras(context: Context, found: list[Finding], prediction: Prediction, plan: PlanFacts) -> list[Finding]:
