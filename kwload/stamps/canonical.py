@@ -115,6 +115,18 @@ def plain_value(value: object) -> str | None:
     return None
 
 
+def held_value(value: object) -> str | None:
+    """As `plain_value`, of lists, sets and dicts too, as they are now."""
+    kind = type(value)
+    if kind in (list, tuple) and isinstance(value, (list, tuple)) and len(value) <= _MOST_ITEMS:
+        return _several(kind.__name__, [held_value(item) for item in value])
+    if kind in (set, frozenset) and isinstance(value, (set, frozenset)) and len(value) <= _MOST_ITEMS:
+        return _several(kind.__name__, sorted(held_value(item) or "" for item in value))
+    if kind is dict and isinstance(value, dict) and len(value) <= _MOST_ITEMS:
+        return _several("dict", [held_value(part) for item in value.items() for part in item])
+    return plain_value(value)
+
+
 def _several(kind: str, items: Iterable[str | None]) -> str | None:
     listed = list(items)
     return None if any(not item for item in listed) else f"{kind}({' '.join(str(item) for item in listed)})"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-ALGORITHM: Final = "1"
+ALGORITHM: Final = "2"
 """Fingerprints of two versions of the algorithm cannot be compared."""
 
 
@@ -30,7 +30,7 @@ class Fingerprint:
     unknown : mapping of str to str
         Name -> why nothing is known of it: ``{"Scale.call": "no source"}``.
     outside : tuple of str
-        What is used of other packages and was not followed.
+        What is used of installed packages and was not followed, with their versions: ``"einops.rearrange 0.8.1"``.
     source : mapping of str to str
         Name -> its lines, when they were asked for.
     algorithm : str
@@ -80,6 +80,7 @@ def compare(old: Fingerprint, new: Fingerprint) -> Change:
     lost = {_renamed(name, old.name, new.name): why for name, why in old.unknown.items()}
     unknown = {name: f"{why}, when the stamp was made" for name, why in lost.items()}
     unknown |= dict(new.unknown)
+    unknown |= _other_versions(old, new)
     both = [name for name in was if name in new.units]
     changed = tuple(name for name in both if was[name] != new.units[name])
     added = tuple(name for name in new.units if name not in was and name not in unknown)
@@ -87,6 +88,16 @@ def compare(old: Fingerprint, new: Fingerprint) -> Change:
     if unknown:  # what it would have led to is not there either
         added, removed = (), ()
     return Change(changed, added, removed, unknown)
+
+
+def _other_versions(old: Fingerprint, new: Fingerprint) -> dict[str, str]:
+    """Installed packages that are used, and are of another version now: name -> both."""
+    then, now = ({name.partition(".")[0]: name.partition(" ")[2] for name in side.outside} for side in (old, new))
+    return {
+        package: f"version {then[package]} was installed when the stamp was made, and {now[package]} is now"
+        for package in then
+        if then[package] and now.get(package) and then[package] != now[package]
+    }
 
 
 def _renamed(name: str, old: str, new: str) -> str:

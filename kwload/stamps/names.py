@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from kwload.stamps import dynamic
 from kwload.stamps.canonical import last_name
 
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
@@ -35,7 +36,12 @@ class Reads:
     imports : dict
         Name -> ``(module, level, attribute or None)`` of what is imported inside.
     computed : bool
-        Whether ``getattr`` is called with a name that is not written there.
+        Whether attributes are read by names that are not written there.
+    obscure : dict of str to str
+        What cannot be followed -> why: ``{"eval()": "it runs code that is made as it runs"}``.
+    files : dict of tuple of str
+        Calls that may read a file, by the names that lead there; the first is empty when that is not a name that is
+        bound outside.
     """
 
     chains: dict[Chain, None] = field(default_factory=dict)
@@ -43,6 +49,8 @@ class Reads:
     supers: set[str] = field(default_factory=set)
     imports: dict[str, tuple[str, int, str | None]] = field(default_factory=dict)
     computed: bool = False
+    obscure: dict[str, str] = field(default_factory=dict)
+    files: dict[Chain, None] = field(default_factory=dict)
 
 
 def reads(nodes: Iterable[ast.AST]) -> Reads:
@@ -99,7 +107,7 @@ def _visit(node: ast.AST, scopes: _Scopes, found: Reads) -> None:
     elif isinstance(node, ast.ClassDef):
         for outer in (*node.decorator_list, *node.bases, *node.keywords):
             _visit(outer, scopes, found)
-        own = bound(node.body)
+        own = bound(node.body) | _type_parameters(node)
         for item in node.body:  # functions in a class do not see what the class binds
             _visit(item, scopes if isinstance(item, _SCOPES) else (*scopes, own), found)
     elif isinstance(node, _COMPREHENSIONS):
@@ -115,11 +123,11 @@ def _visit(node: ast.AST, scopes: _Scopes, found: Reads) -> None:
         for part in (node.target, node.value):
             if part is not None:
                 _visit(part, scopes, found)
+    elif isinstance(node, (ast.Call, ast.Subscript)) and (what := dynamic.lookup(node)) is not None:
+        _looked_up(what, scopes, found)
     else:
         if isinstance(node, ast.Call):
-            _getattr(node, found)
-            if isinstance(node.func, ast.Name) and node.func.id == "super":
-                found.supers.add(ANY)
+            _call(node, scopes, found)
         elif isinstance(node, ast.MatchClass):
             found.attributes.update(node.kwd_attrs)
         for child in ast.iter_child_nodes(node):
@@ -136,6 +144,7 @@ def _attribute(node: ast.Attribute, scopes: _Scopes, found: Reads) -> None:
     inner: ast.AST = node
     while isinstance(inner, ast.Attribute):
         found.attributes.add(inner.attr)
+        found.computed = found.computed or inner.attr == "__dict__"
         names.append(inner.attr)
         inner = inner.value
     if isinstance(inner, ast.Name):
@@ -149,34 +158,67 @@ def _attribute(node: ast.Attribute, scopes: _Scopes, found: Reads) -> None:
     _visit(inner, scopes, found)
 
 
-def _getattr(node: ast.Call, found: Reads) -> None:
-    if last_name(node) in ("attrgetter", "methodcaller") and node.args and isinstance(node.args[0], ast.Constant):
-        found.attributes.update(str(node.args[0].value).split("."))
-    if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) > 1:
-        name = node.args[1]
-        if isinstance(name, ast.Constant) and isinstance(name.value, str):
-            found.attributes.add(name.value)
-        else:
-            found.computed = True
+def _looked_up(what: dynamic.Lookup, scopes: _Scopes, found: Reads) -> None:
+    """What is read by its name as a text, as if it were written plainly."""
+    if what.owner is None:
+        found.chains.setdefault((what.name,))
+    else:
+        _visit(ast.Attribute(what.owner, what.name, ast.Load()), scopes, found)
+    for part in what.rest:
+        _visit(part, scopes, found)
+
+
+def _call(node: ast.Call, scopes: _Scopes, found: Reads) -> None:
+    """What a call says by the name of what it calls; its parts are read elsewhere."""
+    if isinstance(node.func, ast.Name) and node.func.id == "super":
+        found.supers.add(ANY)
+    if last_name(node) in ("attrgetter", "methodcaller"):
+        texts = [item.value for item in node.args if isinstance(item, ast.Constant)]
+        found.attributes.update(part for text in texts for part in str(text).split("."))
+    found.computed = found.computed or dynamic.is_computed(node)
+    if (said := dynamic.obscure(node)) is not None:
+        found.obscure.setdefault(*said)
+    chain = _chain(node.func)
+    is_free = bool(chain) and not any(chain[0] in names for names in scopes)
+    if dynamic.reads_file(node, is_free):
+        found.files.setdefault(chain if is_free else ("", last_name(node)))
+
+
+def _chain(node: ast.AST) -> Chain:
+    """``("np", "load")`` of ``np.load``; empty for what does not begin with a name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
+
+
+def _type_parameters(node: ast.AST) -> set[str]:
+    """The names in the brackets of ``def act[T](x)``, as Python 3.12 has them."""
+    return {str(part.name) for part in getattr(node, "type_params", ())}
 
 
 def _function(node: _Function, scopes: _Scopes, found: Reads) -> None:
     arguments = node.args
     decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     for outer in (*decorators, *arguments.defaults, *arguments.kw_defaults):
-        if outer is not None:
+        if outer is not None and not _is_accessor(outer):
             _visit(outer, scopes, found)
     listed = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
     body: Sequence[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else node.body
-    imported = {
-        name for item in _inside(body) if isinstance(item, (ast.Import, ast.ImportFrom)) for name in binds(item)
-    }
+    imported = {name for item in inside(body) if isinstance(item, (ast.Import, ast.ImportFrom)) for name in binds(item)}
     own = {argument.arg for argument in listed if argument is not None} | (bound(body) - imported)
+    own |= _type_parameters(node)
     for item in body:
         _visit(item, (*scopes, own), found)
 
 
-def _inside(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
+def _is_accessor(node: ast.AST) -> bool:
+    """``@rate.setter`` reads a name of the class, which is none of the module though that may have one of that name."""
+    return isinstance(node, ast.Attribute) and node.attr in ("setter", "getter", "deleter")
+
+
+def inside(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
     """The nodes of a scope, without those of scopes inside."""
     todo = list(body)
     while todo:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import dis
+import enum
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Final
 
 from kwload.stamps import canonical
@@ -48,6 +51,26 @@ def is_import(statement: Any) -> bool:
     return type(statement).__name__ in ("Import", "ImportFrom")
 
 
+def is_users_import(statement: Any) -> bool:
+    """Whether an import is of a module that is neither a framework's nor the language's."""
+    if isinstance(statement, ast.Import):
+        return any(is_users({"__name__": alias.name}) for alias in statement.names)
+    return bool(statement.level) or is_users({"__name__": statement.module or ""})
+
+
+def is_global_in(code: CodeType, name: str) -> bool:
+    """Whether code reads a name of its module: decorators and defaults are read by what is around it."""
+    todo = [code]
+    while todo:
+        item = todo.pop()
+        if name in item.co_names and any(
+            step.argval == name and step.opname in ("LOAD_GLOBAL", "LOAD_NAME") for step in dis.get_instructions(item)
+        ):
+            return True
+        todo.extend(inner for inner in item.co_consts if isinstance(inner, CodeType))
+    return False
+
+
 def attributes_set(statement: Any) -> list[str]:
     """The attributes that an assignment sets: ``factor`` of ``Scale.factor = 5``."""
     return [target.attr for target in getattr(statement, "targets", ()) if type(target).__name__ == "Attribute"]
@@ -75,6 +98,38 @@ def defaults_of(function: FunctionType) -> Iterable[tuple[str, str]]:
     listed = [(str(number), value) for number, value in enumerate(function.__defaults__ or ())]
     listed += sorted((function.__kwdefaults__ or {}).items())
     return [(name, text) for name, value in listed if (text := canonical.plain_value(value)) is not None]
+
+
+def is_set_again(statements: Iterable[Any], value: object) -> bool:
+    """Whether a name whose one statement gives it a literal stands for something else now."""
+    listed = list(statements)
+    if len(listed) != 1 or not isinstance(listed[0], (ast.Assign, ast.AnnAssign)) or listed[0].value is None:
+        return False
+    if any(isinstance(target, (ast.Tuple, ast.List)) for target in getattr(listed[0], "targets", ())):
+        return False
+    try:
+        literal = ast.literal_eval(listed[0].value)
+    except (ValueError, TypeError, SyntaxError, MemoryError):
+        return False
+    return canonical.held_value(literal) != canonical.held_value(value)
+
+
+def keeps_state(value: object) -> bool:
+    """Whether a value is an object of a user's class that holds something which may be set anew."""
+    kind = type(value)
+    if not is_own(kind) or issubclass(kind, enum.Enum) or not own_attributes(value):
+        return False
+    return not getattr(dict_of(kind).get("__dataclass_params__"), "frozen", False)
+
+
+def registry_of(value: Any) -> Mapping[type, Any]:
+    """What ``functools.singledispatch`` chooses from: class -> implementation; empty for all else."""
+    if type(value).__module__ == "functools" and "dispatcher" in own_attributes(value):  # singledispatchmethod
+        value = own_attributes(value)["dispatcher"]
+    if type(value) is not FunctionType or value.__globals__.get("__name__") != "functools":
+        return {}
+    registry = value.__dict__.get("registry")
+    return registry if type(registry) is MappingProxyType else {}
 
 
 _MOST_WRAPPERS: Final = 20

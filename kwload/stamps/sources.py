@@ -20,13 +20,14 @@ from types import CodeType
 from typing import Any, Final, TypeAlias
 
 from kwload.stamps.canonical import form
-from kwload.stamps.names import binds
+from kwload.stamps.names import binds, inside
 
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 NO_SOURCE: Final = "no source"
 EDITED: Final = "its file was edited after it was imported, or something rewrites its code"
 SEVERAL: Final = "several lambdas on one line, and nothing tells which"
+SET_AGAIN: Final = "it was set to another value after its statement ran"
 TOO_DEEP: Final = "nested too deep to be read"
 
 _MOST_BYTES: Final = 8 << 20
@@ -52,6 +53,8 @@ class Parsed:
         Statement of the module's own scope -> what each ``if`` and ``while`` around it asks.
     codes : dict
         ``(first line, name)`` -> what compiling gives.
+    moving : set of str
+        Names of the module that functions set or change as the program runs.
     """
 
     lines: list[str]
@@ -60,6 +63,7 @@ class Parsed:
     bindings: dict[str, list[ast.stmt]] = field(default_factory=lambda: defaultdict(list))
     conditions: dict[ast.stmt, list[ast.expr]] = field(default_factory=dict)
     codes: dict[tuple[int, str], list[CodeType]] = field(default_factory=lambda: defaultdict(list))
+    moving: set[str] = field(default_factory=set)
 
     def text(self, node: ast.AST) -> str:
         """The lines of a node, with its decorators."""
@@ -157,6 +161,8 @@ def _parse(name: str, module: dict[str, Any] | None) -> Parsed | str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             parsed.definitions[first_line(node)].append(node)
+            if not isinstance(node, ast.Lambda):
+                parsed.moving |= _moved_by(node)
         elif isinstance(node, ast.ClassDef):
             parsed.classes[node.name].append(node)
     for statement, parsed.conditions[statement] in _under_conditions(tree.body):
@@ -224,6 +230,18 @@ def changed_by(statement: ast.stmt) -> set[str]:
         if isinstance(inner, ast.Name):
             found.add(inner.id)
     return found
+
+
+def _moved_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """The names of the module that a function sets, as it declares them global, or whose lists and dicts it changes."""
+    nodes = list(inside(function.body))
+    shared = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    set_here = {name for node in nodes for name in binds(node)}
+    listed = function.args
+    arguments = [*listed.posonlyargs, *listed.args, *listed.kwonlyargs, listed.vararg, listed.kwarg]
+    own = {item.arg for item in arguments if item is not None} | (set_here - shared)
+    changed = {name for node in nodes if isinstance(node, ast.stmt) for name in changed_by(node)}
+    return (shared & set_here) | (changed - own)
 
 
 def statements_in(node: ast.ClassDef, name: str) -> list[ast.stmt]:
