@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -145,8 +146,8 @@ def test_a_signature_is_normalised() -> None:
     assert made.output_shape == (None, 4)
     assert called(lambda config, shape: made) == made
     assert called(lambda config, shape: []).parts == ()
-    with pytest.raises(SignatureError, match="empty text"):
-        called(lambda config, shape: [kwload.Sub("layers", inner)])
+    unnamed = called(lambda config, shape: [kwload.Sub("layers", inner)])
+    assert unnamed.parts == (kwload.Sub("layers", inner),), "in a list an attribute means nothing"
 
 
 def test_the_config_is_a_copy_and_several_inputs_come_by_argument() -> None:
@@ -164,6 +165,15 @@ def test_the_config_is_a_copy_and_several_inputs_come_by_argument() -> None:
     )
 
 
+class Exits(list[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        raise SystemExit
+
+
+many: Any = [(None, 4)]
+for _ in range(12):
+    many = [many] * 100
+
 deep: Any = kwload.Sub("a", "Dense")
 for _ in range(40):
     deep = kwload.Sub("a", [deep])
@@ -180,8 +190,18 @@ for _ in range(40):
         ([kwload.Sub("a", "Dense"), kwload.Sub("a", "Dense")], "two sub-layers called `a`"),
         ([kwload.Var("w", 4)], r"an int as the shape of `w`, expected a tuple: write \(4,\)"),
         ([kwload.Var("w", (2.5,))], "the length 2.5, which is no whole number"),
-        ([kwload.Var("w", (True,))], "a length that no tensor has"),
-        ([kwload.Var("w", (-1,))], "a length that no tensor has"),
+        ([kwload.Var("w", (4.0,))], "the length 4.0, which is no whole number: write 4"),
+        ([kwload.Var("w", (float("nan"),))], "the length nan, which is no whole number"),
+        ([kwload.Var("w", (True,))], "the length True, which no tensor has"),
+        ([kwload.Var("w", (-1,))], "the length -1, which no tensor has"),
+        ([kwload.Var("w", (10**30,))], "a length of many digits, which no tensor has"),
+        ([kwload.Var("a/b", (1,))], "the name `a/b`: write what is behind the last `/`"),
+        ([kwload.Var("a\0", (1,))], "which no file can hold"),
+        ([kwload.Var("a\ud800", (1,))], "which no file can hold"),
+        ([kwload.Sub("", "Dense")], "an empty text as a sub-layer's attribute"),
+        ([kwload.Sub("a", "Dense", {}, many)], "more than 10,000"),
+        (Exits([1]), "returned something that raised SystemExit when it was looked at"),
+        ((part for part in itertools.repeat(kwload.Var("w", (1,)))), "returned a generator"),
         ([kwload.Var("w", (1,) * 40)], "40 axes"),
         ([kwload.Var("w", "4")], "a str as the shape of `w`"),
         ([kwload.Var("", (1,))], "an empty text as a variable's name"),
@@ -221,6 +241,19 @@ def test_what_a_signature_raises_has_its_line() -> None:
 
     with pytest.raises(SignatureError, match="raised RecursionError"):
         called(endless)
+
+    def leaves(config: Any, input_shape: Any) -> Any:
+        sys.exit(3)  # here
+
+    with pytest.raises(SignatureError, match="raised SystemExit: 3") as raised:
+        called(leaves)
+    assert raised.value.line == leaves.__code__.co_firstlineno + 1
+
+    def interrupted(config: Any, input_shape: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        called(interrupted)
 
 
 # ---- live layers ----
@@ -369,8 +402,9 @@ def test_a_class_is_built_to_find_its_variables_when_that_is_asked_for(package: 
     declare(W)
     scale_class = type(build(family, W, B).layers[1].scale)
     report = kwload.check(path, path, custom_objects={"Scale": scale_class}, build=True)
-    failed = only(report, "KW408")
-    assert "does not name `b`, and the class makes (6,)" in failed.headline
+    differs = only(report, "KW407")
+    assert (differs.variable, differs.layer, differs.expected, differs.found) == ("b", "block/scale", [""], ["(6,)"])
+    assert "KW408" not in str(report)
 
 
 # ---- pyproject.toml ----

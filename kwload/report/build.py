@@ -9,6 +9,7 @@ The sentences are imported with the first report, so that ``import kwload`` stay
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -150,6 +151,10 @@ def build_report(
             from kwload.report.meaning import meaning_findings
 
             found += meaning_findings(context, meaning)
+        elif live and not damaged:
+            from kwload.report import own_code
+
+            found += own_code.of_layers(context)
         if witness is not None:
             from kwload.report.stamped import code_findings
 
@@ -158,6 +163,10 @@ def build_report(
         from kwload.report.signatures import signature_findings
 
         found += signature_findings(context, loads=not any(item.severity == "error" for item in found))
+    if found and hasattr(model, "things") and "kwload.spec.architecture.signed" in sys.modules:
+        from kwload.report.signatures import with_signatures
+
+        found = with_signatures(context, found)
     if damaged:  # what the file is matters no more
         found = [item for item in found if item.severity != "note"]
     elif file.layout == "legacy-model" and not any(item.code == "KW210" for item in found):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kwload.report.context import LEGACY, Context, columns, entry, finding, listed
 from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.text import plural
+
+if TYPE_CHECKING:
+    from kwload.spec.architecture.things import Thing
 
 _KERAS: Final = ("keras", "tf_keras", "tensorflow")
 _MADE: Final = frozenset({"", "variable", "Variable"})
@@ -17,6 +20,8 @@ _MADE: Final = frozenset({"", "variable", "Variable"})
 
 def own_class(context: Context, group: int) -> str | None:
     """The class of a layer of the model that is none of Keras's; None for those of Keras, and where it is not known."""
+    if (made := _described(context, group)) is not None:
+        return made.cls if made.signed is not None and made.signed[0].rpartition(">")[2] == made.cls else None
     objects = getattr(context.model, "objects", ())
     if not 0 <= group < len(objects) or objects[group] is None:
         return None
@@ -27,7 +32,7 @@ def own_class(context: Context, group: int) -> str | None:
 def class_changed(context: Context, raw: Raw) -> list[str]:
     """Said where a layer of an own class has other variables than the file."""
     kind = own_class(context, raw.model_group)
-    if kind is None:
+    if kind is None or _described(context, raw.model_group) is not None:  # of a signature more is said
         return []
     if context.signed:
         from kwload.report.signatures import changed
@@ -38,6 +43,12 @@ def class_changed(context: Context, raw: Raw) -> list[str]:
     longer = tensor is not None and variable is not None and len(tensor.shape) == len(variable.shape)
     what = "its code, its arguments or its input" if longer else "its code or its arguments"
     return [f"{quote(kind)} is a class of your own: {what} may have changed since the file was saved"]
+
+
+def _described(context: Context, group: int) -> Thing | None:
+    """The layer of a group, where the model is an architecture."""
+    things: list[Thing] = getattr(context.model, "things", [])
+    return things[group] if 0 <= group < len(things) else None
 
 
 def changed_classes(context: Context) -> set[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from kwload.report.context import Context, columns, entry, finding, listed, named
 from kwload.report.escape import escape, literal, quote
@@ -14,7 +15,16 @@ from kwload.report.text import plural
 from kwload.spec.compared import Differs, agree
 from kwload.spec.confirm import Verdict
 
+if TYPE_CHECKING:
+    from kwload.spec.architecture.things import Thing, Weight
+
 _MOST_FINDINGS: Final = 6
+_MOST_PLACES: Final = 3
+
+_ON_VARIABLES: Final = frozenset(
+    {"KW301", "KW302", "KW303", "KW306", "KW307", "KW308", "KW314", "KW321", "KW324", "KW326"}
+)
+"""Codes of findings that say which variables the model has."""
 
 
 def signature_findings(context: Context, *, loads: bool) -> list[Finding]:
@@ -30,6 +40,45 @@ def signature_findings(context: Context, *, loads: bool) -> list[Finding]:
     confirmed = [verdict for verdict in context.signed if verdict.outcome == "confirmed"]
     found = [*differs, *failed][:_MOST_FINDINGS]
     return found if found or not confirmed or not loads else [_confirms(confirmed)]
+
+
+def with_signatures(context: Context, found: Sequence[Finding]) -> list[Finding]:
+    """The findings, each with the user's signatures that say what the model, an architecture, has there."""
+    told = _signed_layers(context)
+    if not told:
+        return list(found)
+    return [
+        replace(item, notes=(*item.notes, *_rest_on(item, told)))
+        if item.code in _ON_VARIABLES and not (item.severity == "note" and item.code != "KW303")
+        else item
+        for item in found
+    ]
+
+
+def _signed_layers(context: Context) -> dict[str, str]:
+    """Path of a layer or variable -> the sentence on the signature that it rests on."""
+    things: Sequence[Thing] = getattr(context.model, "things", ())
+    weights: Sequence[Weight] = getattr(context.model, "variables", ()) if things else ()
+    told: dict[str, str] = {}
+    for weight, variable in zip(weights, context.variables, strict=False):
+        if weight.signed is not None:
+            for path in (variable.layer, variable.path, context.layer(variable.group)):
+                told.setdefault(path, _says(weight.signed))
+    for group, thing in enumerate(things):
+        if thing.signed is not None:
+            told.setdefault(context.layer(group), _says(thing.signed))
+    return told
+
+
+def _says(signed: tuple[str, str | None, int | None]) -> str:
+    name, file, line = signed
+    where = f" ({said})" if (said := place_text((file, line))) else ""
+    return f"what the model has is what the signature of {quote(name, 80)} says{where}"
+
+
+def _rest_on(item: Finding, told: Mapping[str, str]) -> list[str]:
+    names = [item.layer or "", *item.related]
+    return list(dict.fromkeys(told[name] for name in names if name in told))[:_MOST_PLACES]
 
 
 def place_text(place: tuple[str | None, int | None]) -> str:
@@ -178,4 +227,4 @@ def _in_layers(layers: Sequence[str]) -> str:
     return f"in {plural(len(layers), 'layer')}: {named(list(layers), 3)}"
 
 
-__all__ = ["changed", "place_text", "signature_findings"]
+__all__ = ["changed", "place_text", "signature_findings", "with_signatures"]

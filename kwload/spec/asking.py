@@ -4,19 +4,29 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kwload.spec.checked import ShapeError, checked
 from kwload.spec.signature import Shapes, Signature
 from kwload.spec.tables import SCOPES, Function
 
+if TYPE_CHECKING:
+    from kwload.spec.compared import Differs
+
 DEEPEST: Final = 32
 """Signatures within signatures: whoever follows the sub-layers of one stops here."""
+
+_MOST_DEPTH: Final = 100
+"""Lists within lists of a config: the reader of JSON refuses what is deeper."""
+
+RAISED: Final = (Exception, SystemExit, GeneratorExit)
+"""What a user's own code can end with; what interrupts the whole program, Ctrl-C and a test's timeout, goes through."""
 
 
 class SignatureError(Exception):
@@ -40,6 +50,23 @@ class SignatureError(Exception):
         self.reason = reason
         self.file = file
         self.line = line
+
+
+class ContradictedError(SignatureError):
+    """A class was built, and makes other variables than its signature says.
+
+    Attributes
+    ----------
+    differs : tuple of Differs
+        In what they disagree.
+    made : Signature
+        What the class makes.
+    """
+
+    def __init__(self, entry: Entry, differs: tuple[Differs, ...], made: Signature) -> None:
+        super().__init__(entry.name, "says other variables than its class makes", *entry.place)
+        self.differs = differs
+        self.made = made
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +111,10 @@ class Entry:
         Raises
         ------
         SignatureError
-            It raised, or returned what describes no layer; or there is none, and the class is not to be built. Where
-            it is to be built: the class raised, or makes other variables than the signature says.
+            It raised, or returned what describes no layer; or there is none, and the class is not to be built; or the
+            class is to be built, and raised.
+        ContradictedError
+            The class was built, and makes other variables than the signature says.
         """
         function = self.signature
         building = SCOPES.build and isinstance(self.cls, type)
@@ -97,21 +126,24 @@ class Entry:
             return built(self, _copied(config), input_shape)
         said = self._said(function, config, input_shape)
         if building and input_shape is not None:
-            from kwload.spec.building import contradicted
+            from kwload.spec.building import compare
 
-            contradicted(self, _copied(config), input_shape, said)
+            compare(self, _copied(config), input_shape, said)
         return said
 
     def _said(self, function: Function, config: Mapping[str, Any], input_shape: Shapes) -> Signature:
         """What the user's function returns, checked."""
         try:
-            made = function(_copied(config), by_argument(input_shape))
-        except Exception as error:  # the user's own code: anything can come out of it
+            made = function(_copied(config), _copied_shape(by_argument(input_shape)))
+        except RAISED as error:
             raise SignatureError(self.name, raised(error), *raised_at(error, function)) from error
         try:
             return checked(made)
         except ShapeError as error:
             raise SignatureError(self.name, str(error), *_place(function)) from None
+        except RAISED as error:  # a class of the user's own that is a list, or a number, after its own fashion
+            reason = f"returned something that {raised(error)} when it was looked at"
+            raise SignatureError(self.name, reason, *_place(function)) from error
 
 
 def by_argument(shape: Shapes) -> Shapes:
@@ -126,15 +158,36 @@ def _copied(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy that the user's function may change."""
     try:
         return copy.deepcopy(dict(config))
-    except Exception:  # noqa: BLE001 - a live object that cannot be copied
-        return dict(config)
+    except RAISED:  # a live object that cannot be copied
+        return {key: _copied_plain(value, _MOST_DEPTH) for key, value in config.items()}
+
+
+def _copied_plain(value: Any, depth: int) -> Any:
+    """Lists and dicts anew, with what is in them as it is."""
+    if depth and type(value) is dict:
+        return {key: _copied_plain(each, depth - 1) for key, each in value.items()}
+    if depth and type(value) in (list, tuple):
+        return type(value)(_copied_plain(each, depth - 1) for each in value)
+    return value
+
+
+def _copied_shape(shape: Shapes) -> Shapes:
+    """Lists and dicts of shapes anew."""
+    if isinstance(shape, dict):
+        return {name: _copied_shape(each) for name, each in shape.items()}
+    return [_copied_shape(each) for each in shape] if isinstance(shape, list) else shape
 
 
 def _place(made: Any) -> tuple[str | None, int | None]:
     """File and first line of a function or class, as far as it says so; nothing is read."""
-    code = getattr(inspect.unwrap(made), "__code__", None) if inspect.isfunction(made) else None
-    if code is not None:
-        return code.co_filename, code.co_firstlineno
+    made = made.func if isinstance(made, functools.partial) else made
+    if not isinstance(made, type):  # decorated, a method, or an object that is called
+        made = inspect.unwrap(getattr(made, "__func__", made))
+        code = getattr(made, "__code__", None)
+        if code is None and callable(made):
+            code = getattr(type(made).__call__, "__code__", None)
+        if code is not None:
+            return code.co_filename, code.co_firstlineno
     module = sys.modules.get(getattr(made, "__module__", None) or "")
     return getattr(module, "__file__", None), getattr(made, "__firstlineno__", None)
 
@@ -152,6 +205,6 @@ def raised(error: BaseException) -> str:
     """``"raised KeyError: 'units'"``."""
     try:
         said = str(error).strip().partition("\n")[0]
-    except Exception:  # noqa: BLE001 - an exception that cannot say what it is
+    except RAISED:  # an exception that cannot say what it is
         said = ""
     return f"raised {type(error).__name__}" + (f": {said}" if said else "")

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from kwload.spec import registry
-from kwload.spec.asking import Entry, SignatureError, by_argument, raised, raised_at
+from kwload.spec.asking import RAISED, ContradictedError, Entry, SignatureError, by_argument, raised, raised_at
 from kwload.spec.compared import Comparison, config_of, input_shape
 from kwload.spec.described import Keras, keras_of
 from kwload.spec.live import sublayers_of
+from kwload.spec.registering import handed
 from kwload.spec.signature import Shapes, Signature, Sub, Var
+
+_MOST_DEPTH: Final = 8
 
 
 def built(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Signature:
@@ -26,29 +29,30 @@ def built(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Signature:
     SignatureError
         The class is none of an imported Keras, it raised, or its input is not known.
     """
-    layer = _layer(entry, config, shape)
-    return _signature(keras_of(layer), layer)
+    layer, output = _layer(entry, config, shape)
+    return _signature(keras_of(layer), layer, output)
 
 
-def contradicted(entry: Entry, config: Mapping[str, Any], shape: Shapes, said: Signature) -> None:
+def compare(entry: Entry, config: Mapping[str, Any], shape: Shapes, said: Signature) -> None:
     """Builds the class and holds a signature against it.
 
     Raises
     ------
+    ContradictedError
+        They disagree.
     SignatureError
-        They disagree, or the class cannot be built.
+        The class cannot be built, or the signature says what no layer can be made from.
     """
-    layer = _layer(entry, config, shape)
-    differs = Comparison(keras_of(layer), None).layer(layer, said, "", 0)
+    layer, output = _layer(entry, config, shape)
+    keras = keras_of(layer)
+    with handed(None, build=False):  # what is in it is built now
+        differs = Comparison(keras, None).layer(layer, said, "", 0)
     if differs:
-        first = differs[0]
-        says = f"says {first.said} for `{first.what}`" if first.said else f"does not name `{first.what}`"
-        makes = f"the class makes {first.made}" if first.made else "the class makes none"
-        raise SignatureError(entry.name, f"{says}, and {makes}", *entry.place)
+        raise ContradictedError(entry, tuple(differs), _signature(keras, layer, output))
 
 
-def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Any:
-    """The layer, built."""
+def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> tuple[Any, Shapes]:
+    """The layer, built, and the shape of what it makes."""
     cls = entry.cls
     package = next((base.__module__.partition(".")[0] for base in cls.__mro__ if _is_keras(base)), None)
     keras = sys.modules.get(package) if package is not None else None
@@ -58,18 +62,18 @@ def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Any:
         raise SignatureError(entry.name, "cannot be built: the shape of its input is not known", *entry.place)
     try:
         layer = cls.from_config(dict(config))
-        _call(keras, layer, by_argument(shape))
-    except Exception as error:
+        output = _shapes_of(_call(keras, layer, by_argument(shape)), _MOST_DEPTH)
+    except RAISED as error:
         raise SignatureError(entry.name, f"{raised(error)} when its class was built", *raised_at(error, cls)) from error
-    return layer
+    return layer, output
 
 
 def _is_keras(base: type) -> bool:
     return base.__module__.partition(".")[0] in ("keras", "tf_keras")
 
 
-def _call(keras: Any, layer: Any, shape: Shapes) -> None:
-    """Calls a layer on symbolic inputs of these shapes."""
+def _call(keras: Any, layer: Any, shape: Shapes) -> Any:
+    """Calls a layer on symbolic inputs of these shapes; what it returns."""
 
     def inputs(shape: Any) -> Any:
         if isinstance(shape, list):
@@ -77,12 +81,23 @@ def _call(keras: Any, layer: Any, shape: Shapes) -> None:
         return keras.Input(shape[1:], batch_size=shape[0])
 
     if isinstance(shape, dict):
-        layer(**{name: inputs(each) for name, each in shape.items()})
-    else:
-        layer(inputs(shape))
+        return layer(**{name: inputs(each) for name, each in shape.items()})
+    return layer(inputs(shape))
 
 
-def _signature(keras: Keras, layer: Any) -> Signature:
+def _shapes_of(made: Any, depth: int) -> Shapes:
+    """The shapes of tensors, in the lists and dicts that they stand in; None for anything else."""
+    if isinstance(made, dict):
+        return {str(name): _shapes_of(each, depth - 1) for name, each in made.items()} if depth else None
+    if isinstance(made, (list, tuple)):
+        return [_shapes_of(each, depth - 1) for each in made] if depth else None
+    try:
+        return tuple(None if length is None else int(length) for length in made.shape)
+    except (AttributeError, TypeError, ValueError):  # no tensor, or one of unknown rank
+        return None
+
+
+def _signature(keras: Keras, layer: Any, output: Shapes) -> Signature:
     """What a live layer has, as a signature would say it."""
     suffix = "variables" if keras.flavour == "keras" else "weights"
     own = [(variable, True) for variable in getattr(layer, f"_trainable_{suffix}", ())]
@@ -96,7 +111,7 @@ def _signature(keras: Keras, layer: Any) -> Signature:
         part = _sub(attribute, value, children)
         if part is not None:
             parts.append(part)
-    return Signature(tuple(parts))
+    return Signature(tuple(parts), output)
 
 
 def _sub(attribute: str, value: Any, children: set[int]) -> Sub | None:

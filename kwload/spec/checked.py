@@ -5,6 +5,7 @@ Every reason is the rest of a sentence that begins with the signature: ``"return
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -61,7 +62,7 @@ def checked(made: Any) -> Signature:
     parts = tuple(_part(part, count) for part in made)
     _unique([part.name for part in parts if isinstance(part, Var)], "variables")
     _unique([part.attribute for part in parts if isinstance(part, Sub)], "sub-layers")
-    return Signature(parts, _shapes(output, "the output shape", _MOST_DEPTH))
+    return Signature(parts, _shapes(output, "the output shape", _MOST_DEPTH, count))
 
 
 def _part(part: Any, count: list[int]) -> Var | Sub:
@@ -76,12 +77,14 @@ def _part(part: Any, count: list[int]) -> Var | Sub:
 def _counted(count: list[int]) -> None:
     count[0] += 1
     if count[0] > MOST_PARTS:
-        raise ShapeError(f"returned more than {MOST_PARTS:,} variables and sub-layers")
+        raise ShapeError(f"returned more than {MOST_PARTS:,} variables, sub-layers and shapes")
 
 
 def _var(var: Any) -> Var:
     _name(var.name, "a variable's name")
     what = quote(var.name, 60)
+    if "/" in var.name:
+        raise ShapeError(f"gives a variable the name {what}: write what is behind the last `/`")
     if var.dtype is not None and var.dtype not in _DTYPES:
         said = quote(var.dtype, 40) if isinstance(var.dtype, str) else _kind(var.dtype)
         raise ShapeError(f"gives {what} the dtype {said}, expected a name such as `float32`")
@@ -93,22 +96,24 @@ def _var(var: Any) -> Var:
     return Var(var.name, shape, var.dtype, var.trainable, var.same_as)
 
 
-def _sub(sub: Any, count: list[int], depth: int) -> Sub:
+def _sub(sub: Any, count: list[int], depth: int, *, is_item: bool = False) -> Sub:
     _counted(count)
-    _name(sub.attribute, "a sub-layer's attribute")
-    what = quote(sub.attribute, 60)
+    if not is_item or sub.attribute != "":
+        _name(sub.attribute, "a sub-layer's attribute")
+    what = quote(sub.attribute, 60) if sub.attribute else "a list or dict of sub-layers"
     if depth == 0:
         raise ShapeError(f"nests lists of sub-layers deeper than {_MOST_DEPTH}, in {what}")
     if isinstance(sub.layer, str):
         _name(sub.layer, f"the class of {what}")
         if not isinstance(sub.config, Mapping):
             raise ShapeError(f"gives {what} a config that is {_kind(sub.config)}, expected a dict")
-        shape = _shapes(sub.input_shape, f"the input shape of {what}", _MOST_DEPTH)
+        shape = _shapes(sub.input_shape, f"the input shape of {what}", _MOST_DEPTH, count)
         return Sub(sub.attribute, sub.layer, dict(sub.config), shape)
     if isinstance(sub.layer, Mapping):
-        inside = {key: _inner(item, what, count, depth) for key, item in sub.layer.items()}
-        if not all(isinstance(key, str) for key in inside):
-            raise ShapeError(f"gives {what} a dict whose keys are not all text")
+        inside = {}
+        for key, item in sub.layer.items():
+            _name(key, f"a key of {what}")
+            inside[key] = _inner(item, what, count, depth)
         return Sub(sub.attribute, inside)
     if isinstance(sub.layer, Sequence):
         return Sub(sub.attribute, [_inner(item, what, count, depth) for item in sub.layer])
@@ -119,7 +124,7 @@ def _sub(sub: Any, count: list[int], depth: int) -> Sub:
 def _inner(item: Any, what: str, count: list[int], depth: int) -> Sub:
     if not isinstance(item, Sub):
         raise ShapeError(f"gives {what} a list or dict with {_kind(item)} in it, expected kwload.Sub")
-    return _sub(item, count, depth - 1)
+    return _sub(item, count, depth - 1, is_item=True)
 
 
 def _name(name: Any, what: str) -> None:
@@ -127,16 +132,25 @@ def _name(name: Any, what: str) -> None:
         raise ShapeError(f"gives {_kind(name)} as {what}, expected text")
     if not name or len(name) > _MOST_NAME:
         raise ShapeError(f"gives {'an empty text' if not name else 'a very long text'} as {what}")
+    if "\0" in name or not _is_unicode(name):
+        raise ShapeError(f"gives {quote(name, 60)} as {what}, which no file can hold")
+
+
+def _is_unicode(name: str) -> bool:
+    """Whether it can be written: no half of a surrogate pair."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unique(names: Sequence[str], what: str) -> None:
-    twice = next((name for number, name in enumerate(names) if name in names[:number]), None) if _has(names) else None
-    if twice is not None:
-        raise ShapeError(f"returned two {what} called {quote(twice, 60)}")
-
-
-def _has(names: Sequence[str]) -> bool:
-    return len(set(names)) < len(names)
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ShapeError(f"returned two {what} called {quote(name, 60)}")
+        seen.add(name)
 
 
 def _shape(shape: Any, what: str) -> Shape:
@@ -145,7 +159,7 @@ def _shape(shape: Any, what: str) -> Shape:
         raise ShapeError(f"gives {_kind(shape)} as {what}, expected a tuple{hint}")
     if len(shape) > _MOST_RANK:
         raise ShapeError(f"gives {what} {len(shape):,} axes")
-    return tuple(_length(length, what) for length in shape)
+    return tuple(_length(length, what) for length in itertools.islice(shape, _MOST_RANK))
 
 
 def _length(length: Any, what: str) -> int | None:
@@ -154,25 +168,29 @@ def _length(length: Any, what: str) -> int | None:
     try:
         number = -1 if isinstance(length, bool) else operator.index(length)
     except TypeError:
-        said = f"{length:.6g}" if isinstance(length, float) else _kind(length)
-        raise ShapeError(f"gives {what} the length {said}, which is no whole number") from None
+        said = repr(float(length))[:24] if isinstance(length, float) else _kind(length)
+        hint = f": write {int(length)}" if isinstance(length, float) and length.is_integer() else ""
+        raise ShapeError(f"gives {what} the length {said}, which is no whole number{hint}") from None
     if not 0 <= number <= _MOST_LENGTH:
-        raise ShapeError(f"gives {what} a length that no tensor has")
+        said = f"the length {length}" if isinstance(length, bool) or abs(number) < 2**64 else "a length of many digits"
+        raise ShapeError(f"gives {what} {said}, which no tensor has")
     return number
 
 
-def _shapes(shape: Any, what: str, depth: int) -> Shapes:
-    """One shape, or lists and dicts of them."""
+def _shapes(shape: Any, what: str, depth: int, count: list[int]) -> Shapes:
+    """One shape, or lists and dicts of them, which are counted: a list may be in another many times."""
     if shape is None:
         return None
+    if depth < _MOST_DEPTH:
+        _counted(count)
     if depth == 0:
         raise ShapeError(f"nests {what} too deep")
     if isinstance(shape, Mapping):
         if not all(isinstance(key, str) for key in shape):
             raise ShapeError(f"gives a dict whose keys are not all text as {what}")
-        return {key: _shapes(item, what, depth - 1) for key, item in shape.items()}
+        return {key: _shapes(item, what, depth - 1, count) for key, item in shape.items()}
     if isinstance(shape, Sequence) and any(isinstance(item, (list, tuple, Mapping)) for item in shape):
-        return [_shapes(item, what, depth - 1) for item in shape]
+        return [_shapes(item, what, depth - 1, count) for item in shape]
     return _shape(shape, what)
 
 

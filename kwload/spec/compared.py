@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kwload.report.escape import quote
 from kwload.spec import registry
-from kwload.spec.asking import DEEPEST, Entry, SignatureError
+from kwload.spec.asking import DEEPEST, RAISED, Entry, SignatureError, raised
 from kwload.spec.described import PACKAGES, Keras, name_of, package_of
 from kwload.spec.live import sublayers_of
 from kwload.spec.signature import Shape, Shapes, Signature, Sub, Var
@@ -55,7 +56,7 @@ def config_of(layer: Any) -> tuple[dict[str, Any], str]:
     """What a live layer says of itself; else nothing, and why."""
     try:
         config = layer.get_config()
-    except Exception as error:  # noqa: BLE001 - Keras raises for a class that takes arguments and does not say them
+    except RAISED as error:  # Keras raises for a class that takes arguments and does not say them
         return {}, f"its config was empty, since `get_config` raised {type(error).__name__}"
     return (config, "") if isinstance(config, dict) else ({}, "its config was empty: `get_config` returned no dict")
 
@@ -194,8 +195,11 @@ class Comparison:
         try:
             return signature_of(part.layer, part.config, shape, where)
         except ConfigError as error:
-            reason = f"gives `{part.attribute}` a config that no {part.layer} can be made from: {error.key} {error.why}"
-            raise SignatureError(part.layer, reason, None, None) from None
+            why = f"{error.key} {error.why}"
+        except RAISED as error:  # values that no file holds: the signature may hand in anything
+            why = f"it {raised(error)}"
+        reason = f"gives {quote(part.attribute)} a config that no {quote(part.layer)} can be made from: {why}"
+        raise SignatureError("", reason, None, None)
 
 
 def _list(keras: Keras, layer: Any, which: str) -> list[Any]:

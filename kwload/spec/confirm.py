@@ -98,7 +98,7 @@ def of_layer(keras: Keras, layer: Any, entry: Entry, custom_objects: Mapping[str
         said = entry.call(config, input_shape(layer))
         differs = comparison.layer(layer, said, "", 0)
     except SignatureError as error:
-        verdict.name = error.name
+        verdict.name = error.name or entry.name
         verdict.place = (error.file, error.line) if error.file is not None else entry.place
         verdict.failed = error.reason + (f"; {mute}" if mute else "")
         return verdict

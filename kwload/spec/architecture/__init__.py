@@ -10,7 +10,7 @@ The result is the description that :func:`kwload.spec.live.describe` gives of a 
 
 from kwload.spec.architecture.adopt import adopted
 from kwload.spec.architecture.describe import Described, Unverified, describe
-from kwload.spec.architecture.make import ArchitectureError
 from kwload.spec.architecture.opened import of_file
+from kwload.spec.architecture.things import ArchitectureError
 
 __all__ = ["ArchitectureError", "Described", "Unverified", "adopted", "describe", "of_file"]

@@ -59,7 +59,7 @@ def _is_known(row: Variable) -> bool:
 
 def _unsure(unverified: Sequence[Unverified]) -> str | None:
     """Why nobody can say that Keras loads the file."""
-    classes = list(dict.fromkeys(each.cls for each in unverified if each.what == "class"))
+    classes = list(dict.fromkeys(each.cls for each in unverified if each.what != "shape"))
     if classes:
         return f"which variables `{classes[0]}` makes is not known"
     if unverified:

@@ -10,8 +10,8 @@ from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
-from kwload.spec.architecture.make import ArchitectureError, Maker
-from kwload.spec.architecture.things import Thing, Weight
+from kwload.spec.architecture.make import Maker
+from kwload.spec.architecture.things import ArchitectureError, Thing, Weight
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
 
 if TYPE_CHECKING:
@@ -122,14 +122,14 @@ def describe(
         result.things.extend(things)
         result.places.extend(group[0] for group in groups)
         result.rows.extend(weights)
-    result.failed.extend(maker.verdicts.values())
+    result.failed.extend(maker.verdicts)
     result.variables.extend(weight for row in result.rows for weight in row)
     return result
 
 
 def _failed(maker: Maker) -> str | None:
     """Why the signature of the model itself says nothing."""
-    for verdict in maker.verdicts.values():
+    for verdict in maker.verdicts:
         place = f" ({verdict.place[0]}, line {verdict.place[1]})" if verdict.place[0] else ""
         return f"the signature of {verdict.name} {verdict.failed}{place}"
     return None

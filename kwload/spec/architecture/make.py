@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from kwload.report.escape import quote
@@ -12,13 +13,13 @@ from kwload.spec import layers as table
 from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.flow import Flow
-from kwload.spec.architecture.things import Box, Thing, Weight, things_in
+from kwload.spec.architecture.things import ArchitectureError, Box, Thing, Weight, things_in
 from kwload.spec.described import NO_COUNT, OWN_LOAD, Keras
 from kwload.spec.naming import snake
 from kwload.spec.signature import Shapes, Signature, Sub, Var
 
 if TYPE_CHECKING:
-    from kwload.spec.asking import SignatureError
+    from kwload.spec.architecture.signed import Signed
     from kwload.spec.confirm import Verdict
 
 DEEPEST: Final = 80
@@ -29,10 +30,6 @@ MOST_THINGS: Final = 200_000
 
 LOOKUPS: Final = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _STATED: Final = frozenset({"Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"})
-
-
-class ArchitectureError(ValueError):
-    """A configuration that no model can be made from; the text says where and why."""
 
 
 class Maker:
@@ -54,11 +51,17 @@ class Maker:
         self.keras = keras
         self.custom = custom_objects
         self.where = table.Where(keras.flavour, keras.version, image_data_format, self.lookup, keras.backend)
-        self.no_signatures = _has_none(custom_objects)
+        self.signed = _signed(custom_objects)
         self.left = MOST_THINGS
         self.depth = 0
-        self.failed: dict[int, SignatureError] = {}
-        self.verdicts: dict[tuple[object, ...], Verdict] = {}
+        self.around: list[Thing] = []
+        self.made: dict[int, Thing] = {}
+        self.marks: dict[int, int] = {}
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What is wrong with users' signatures."""
+        return self.signed.verdicts() if self.signed is not None else []
 
     # ---- what is said of a layer ----
 
@@ -77,8 +80,8 @@ class Maker:
         ArchitectureError
             No layer can be made from its configuration.
         """
-        if not self.no_signatures:
-            is_known, said = self._declared(raw, shape)
+        if self.signed is not None:
+            is_known, said = self.signed.ask(raw, shape)
             if is_known:
                 return said
         if entries.is_foreign(raw):
@@ -92,40 +95,7 @@ class Maker:
 
     def is_declared(self, raw: Raw) -> bool:
         """Whether a signature of the user's own is about the class: it is asked once, with the shape."""
-        if self.no_signatures:
-            return False
-        from kwload.spec import registry
-
-        entry = registry.find_config(raw, self.custom)
-        return entry is not None and entry.describes
-
-    def _declared(self, raw: Raw, shape: Shapes) -> tuple[bool, Signature | None]:
-        """Whether a signature of the user's own is about the class, and what it says."""
-        from kwload.spec import registry
-        from kwload.spec.asking import SignatureError
-
-        entry = registry.find_config(raw, self.custom)
-        if entry is None or not entry.describes:
-            return False, None
-        try:
-            return True, entry.call(entries.config_of(raw), shape)
-        except SignatureError as error:
-            if shape is not None:  # with nothing to go by it may say nothing
-                self.failed[id(raw)] = error
-            return True, None
-
-    def note_failure(self, raw: Raw, made: Thing) -> bool:
-        """Keeps what a signature raised for this layer, once for all layers; False when none did."""
-        error = self.failed.get(id(raw))
-        if error is None:
-            return False
-        from kwload.spec.confirm import Verdict
-
-        place = (error.file, error.line)
-        key = (error.name, error.reason, place)
-        verdict = self.verdicts.setdefault(key, Verdict(made.cls, error.name, place, failed=error.reason))
-        verdict.layers.append(made.name or made.cls)
-        return True
+        return self.signed is not None and self.signed.entry(raw) is not None
 
     def output(self, raw: Raw, shape: Shapes, arguments: Mapping[str, Any] | None = None) -> Shapes:
         """What a layer makes of a shape, None for what cannot be known; *arguments* are the others of its call."""
@@ -159,9 +129,9 @@ class Maker:
         ArchitectureError
             Layers lie in one another deeper than in any model.
         """
-        self.depth += 1
-        if self.depth > DEEPEST:
+        if self.depth == DEEPEST:
             raise ArchitectureError(f"{_called(raw)}: layers lie in one another more than {DEEPEST} deep")
+        self.depth += 1
 
     # ---- layers ----
 
@@ -194,16 +164,32 @@ class Maker:
         made.layers = []
         policy = entries.policy_of(config, policy)
         flow = Flow(raw, shape, self.output)
+        self.around.append(made)
         for number, layer in enumerate(entries.layers_of(raw) or []):
             if self.keras.flavour == "keras" and entries.is_operation(layer):
                 continue
             if is_sequential and number == 0 and entries.full_name(layer) == "InputLayer":
                 continue
             made.layers.append(self._within(flow, layer, policy, made.trainable))
+        self.around.pop()
         _name(made.layers)
         return made
 
     def _within(self, flow: Flow, layer: Raw, policy: str, trainable: bool) -> Thing:
+        """A layer of a model, which may be one that was made before."""
+        mark = self._mark(layer)
+        if mark is None:
+            return self._inside(flow, layer, policy, trainable)
+        if mark not in self.made:
+            self.made[mark] = self._inside(flow, layer, policy, trainable)
+        return self.made[mark]
+
+    def _mark(self, raw: Raw) -> int | None:
+        """By what Keras 3 knows, in a ``.keras`` archive, the object that it has made already."""
+        mark = raw.get("shared_object_id")
+        return mark if type(mark) is int and self.keras.flavour == "keras" and "module" in raw else None
+
+    def _inside(self, flow: Flow, layer: Raw, policy: str, trainable: bool) -> Thing:
         """A layer of a model: what it is built with is asked for where that matters."""
         stored = entries.built_with(layer)
         nested = entries.layers_of(layer) is not None
@@ -227,35 +213,61 @@ class Maker:
         policy = entries.policy_of(config, policy)
         if _is_bare(raw):
             return made
+        held = config.get("layer")
+        mark = self._mark(held) if isinstance(held, dict) else None
+        if mark is not None:
+            self.marks[id(held.get("config"))] = mark
         if found is None:
             made.why = entries.registered_name(raw)
-            made.failed = self.note_failure(raw, made)
+            made.failed = self.signed is not None and self.signed.note(raw, [*self.around, made])
             return made
         made.mode = entries.mode_of(policy) if made.cls in _STATED else None
         made.flags = self._flags(made, config)
+        entry = self.signed.entry(raw) if self.signed is not None else None
+        if entry is None or self.signed is None:
+            self._fill(made, found, policy)
+        else:
+            outside = len(self.around)
+            self.around.append(made)
+            error = self.signed.follow(entry, found, partial(self._fill, made, found, policy))
+            made.failed = self.signed.note(raw, self.around[: outside + 1], error) and error is not None
+            del self.around[outside:]
+            if error is not None:
+                made.parts, made.why = [], entries.registered_name(raw)
+                return made
+        self._add_activation(made, config, policy)
+        return made
+
+    def _fill(self, made: Thing, found: Signature, policy: str) -> None:
+        """Adds the variables and sub-layers that are said of a layer."""
+        made.signed = self.signed.place if self.signed is not None else None
         shared: list[tuple[int, Var]] = []
         for part in found.parts:
             if isinstance(part, Sub):
                 made.parts.append((part.attribute, self._part(part, policy, made.trainable)))
-            elif part.same_as is not None:
-                shared.append((len(made.parts), part))
-                made.parts.append(_weight(part, policy))
             else:
-                made.parts.append(_weight(part, policy))
-        self._add_activation(made, config, policy)
+                if part.same_as is not None:
+                    shared.append((len(made.parts), part))
+                made.parts.append(_weight(part, policy, made.signed))
         for at, part in shared:
             same = _find(made, part.same_as or "")
             if same is not None:
                 made.parts[at] = same
-        return made
 
     def _part(self, part: Sub, policy: str, trainable: bool) -> Thing | Box:
         """What stands in an attribute."""
         self.spend()
+        if self.signed is not None:
+            self.signed.count(1)
         if isinstance(part.layer, str):
+            mark = self.marks.get(id(part.config))
+            if mark is not None and mark in self.made:
+                return self.made[mark]
             raw = {"class_name": part.layer, "config": part.config}
             made = self.thing(raw, part.input_shape, policy, trainable)
             _name([made])
+            if mark is not None:
+                self.made[mark] = made
             return made
         items = part.layer.values() if isinstance(part.layer, Mapping) else part.layer
         found = Box([self._part(item, policy, trainable) for item in items])
@@ -289,13 +301,17 @@ class Maker:
         return 0
 
 
-def _has_none(custom_objects: Mapping[str, Any]) -> bool:
-    """Whether there is no signature at all: who declares one has imported the registry."""
+def _signed(custom_objects: Mapping[str, Any]) -> Signed | None:
+    """The users' signatures; None when there is none at all: who declares one has imported the registry."""
     if not custom_objects and "kwload.spec.registry" not in sys.modules:
-        return True
+        return None
     from kwload.spec import registry
 
-    return registry.is_empty(custom_objects)
+    if registry.is_empty(custom_objects):
+        return None
+    from kwload.spec.architecture.signed import Signed
+
+    return Signed(custom_objects)
 
 
 def _called(raw: Raw) -> str:
@@ -313,9 +329,9 @@ def _is_complete(part: Var | Sub) -> bool:
     return isinstance(part, Var) and part.shape is not None and None not in part.shape
 
 
-def _weight(part: Var, policy: str) -> Weight:
+def _weight(part: Var, policy: str, signed: tuple[str, str | None, int | None] | None) -> Weight:
     dtype = part.dtype if part.dtype is not None else entries.variable_dtype(policy)
-    return Weight(part.name, part.shape, dtype, part.trainable)
+    return Weight(part.name, part.shape, dtype, part.trainable, signed)
 
 
 def _find(made: Thing, way: str) -> Weight | None:

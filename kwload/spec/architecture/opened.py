@@ -9,8 +9,8 @@ from typing import Any
 from kwload.report.facts import FileFacts
 from kwload.spec.architecture.adopt import adopted
 from kwload.spec.architecture.describe import Described, describe
-from kwload.spec.architecture.make import ArchitectureError
 from kwload.spec.architecture.target import Target, keras_of
+from kwload.spec.architecture.things import ArchitectureError
 from kwload.spec.asked import Asked
 
 

@@ -18,8 +18,9 @@ from kwload import _core
 from kwload.file import Source, core_source
 from kwload.meaning.json_text import tree_of
 from kwload.report.escape import escape
+from kwload.report.facts import FileFacts
 from kwload.spec.architecture.entries import Raw, config_of, full_name, layers_of
-from kwload.spec.architecture.make import ArchitectureError
+from kwload.spec.architecture.things import ArchitectureError
 from kwload.spec.asked import Asked
 from kwload.spec.described import V3_LAYOUTS
 
@@ -103,6 +104,11 @@ def _of_file(source: Any, said: str) -> Target:
         file = _core.File(source)
     except _core.CoreError as error:
         raise ArchitectureError(f"{said} cannot be opened: {escape(error.detail) or 'it is damaged'}") from None
+    return of_file(file, said)
+
+
+def of_file(file: FileFacts, said: str) -> Target:
+    """The architecture that an opened file holds; :func:`read` says what it raises."""
     if file.config is None:
         what = "weights and no architecture" if file.tensors else "no architecture"
         raise ArchitectureError(
@@ -164,10 +170,11 @@ def keras_of(target: Target, layout: str, asked: Asked | None) -> Asked:
         return replace(asked, version=complete(asked.exact))
     found = _recorded(target.version) if target.version is not None else _by_dialect(target.tree)
     reads = found.flavour == "keras" or (found.flavour == "tf_keras" and found.version >= (2, 12))
-    return found if reads or layout not in V3_LAYOUTS else _asked("keras", _NEWEST)
+    return found if reads or layout not in V3_LAYOUTS else release("keras", _NEWEST)
 
 
-def _asked(flavour: str, version: tuple[int, int, int]) -> Asked:
+def release(flavour: str, version: tuple[int, int, int]) -> Asked:
+    """A release of Keras, or of Keras 2 under any name, as :func:`kwload.spec.asked.parse` would give it."""
     name = "tf_keras" if flavour == "tf_keras" and version >= (2, 16) else "Keras"
     return Asked(flavour, version, "", "tensorflow", f"{name} {'.'.join(map(str, version))}")
 
@@ -178,10 +185,10 @@ def _recorded(text: str) -> Asked:
 
     version = writer.number(text)
     if version is None or not (1, 0, 0) <= version < (4, 0, 0):
-        return _asked("keras", _NEWEST)
+        return release("keras", _NEWEST)
     if version >= (3, 0, 0):
-        return _asked("keras", version)
-    return _asked("tf_keras" if "-tf" in text or version >= (2, 4, 0) else "keras2", version)
+        return release("keras", version)
+    return release("tf_keras" if "-tf" in text or version >= (2, 4, 0) else "keras2", version)
 
 
 def _by_dialect(tree: Raw) -> Asked:
@@ -194,6 +201,6 @@ def _by_dialect(tree: Raw) -> Asked:
         module = layer.get("module")
         old = isinstance(module, str) and module.startswith(("tf_keras", "keras.src.engine", "keras.engine"))
         if old or "batch_input_shape" in config_of(layer) or isinstance(layer.get("config"), list):
-            return _asked("tf_keras", _NEWEST_2)
+            return release("tf_keras", _NEWEST_2)
         todo += (layers_of(layer) or [])[:8]
-    return _asked("keras", _NEWEST)
+    return release("keras", _NEWEST)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from kwload.spec.signature import Shape
+
+Signed: TypeAlias = "tuple[str, str | None, int | None]"
+"""A user's signature: the name that it is for, its file and line."""
+
+
+class ArchitectureError(ValueError):
+    """A configuration that no model can be made from; the text says where and why."""
 
 
 @dataclass(eq=False, slots=True)
@@ -23,12 +30,15 @@ class Weight:
         As the layer's policy makes it.
     trainable : bool
         While its layer is.
+    signed : Signed, optional
+        The user's signature that says so.
     """
 
     name: str
     shape: Shape | None
     dtype: str
     trainable: bool
+    signed: Signed | None = None
 
     @property
     def is_known(self) -> bool:
@@ -71,6 +81,8 @@ class Thing:
         Whether that is because its signature says nothing that can be used.
     config : mapping
         Its settings.
+    signed : Signed, optional
+        The user's signature that says what it is made of.
     """
 
     cls: str
@@ -83,6 +95,7 @@ class Thing:
     why: str | None = None
     failed: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
+    signed: Signed | None = None
     is_lora: bool = False
     is_subclass: bool = False
 

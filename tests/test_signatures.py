@@ -1,0 +1,204 @@
+"""Users' signatures in an architecture: followed into what they describe, and stopped where that never ends."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import pytest
+from test_registry import only
+
+import kwload
+
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("nothing_registered")]
+
+Parts = list[kwload.Var | kwload.Sub]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """A file of Dense, a block of the user's own with a scale and a Dense, and Dense; and its architecture."""
+    import keras
+
+    class Block(keras.layers.Layer):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.ffn = keras.layers.Dense(4)
+
+        def build(self, shape: Any) -> None:
+            self.scale = self.add_weight(name="scale", shape=(shape[-1],))
+            self.ffn.build(shape)
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.ffn(x * self.scale)
+
+    dense = keras.layers.Dense
+    model = keras.Sequential([keras.Input((3,)), dense(4, name="d"), Block(name="block"), dense(2, name="out")])
+    path = os.fspath(tmp_path_factory.mktemp("signed") / "model.weights.h5")
+    model.save_weights(path)
+    return path, {"class_name": "Sequential", "config": model.get_config()}
+
+
+def checked(saved: tuple[str, dict[str, Any]], **signatures: Any) -> kwload.Report:
+    """The report with these signatures of `Block` and others."""
+    for name, function in signatures.items():
+        kwload.signature(name)(function)
+    return kwload.check(saved[1], saved[0])
+
+
+def right(config: Any, input_shape: Any) -> Any:
+    """What the block is made of."""
+    parts: Parts = [kwload.Var("scale", (4,)), kwload.Sub("ffn", "Dense", {"units": 4}, input_shape)]
+    return parts, input_shape
+
+
+def test_a_signature_that_says_what_the_file_has(saved: Any) -> None:
+    report = checked(saved, Block=right)
+    assert report.ok and not report.findings, str(report)
+    assert report.prediction is not None and report.prediction.outcome == "loads"
+
+
+def itself(config: Any, input_shape: Any) -> Parts:
+    return [kwload.Sub("inner", "Block", config, input_shape)]
+
+
+def grows(config: Any, input_shape: Any) -> Parts:
+    config["depth"] = config.get("depth", 0) + 1
+    return [kwload.Sub("left", "Block", config, input_shape), kwload.Sub("right", "Block", config, input_shape)]
+
+
+def in_a_wrapper(config: Any, input_shape: Any) -> Parts:
+    inner = {"class_name": "Block", "config": {}}
+    return [kwload.Sub("inner", "TimeDistributed", {"layer": inner}, (None, 2, 4))]
+
+
+def in_a_model(config: Any, input_shape: Any) -> Parts:
+    return [kwload.Sub("net", "Sequential", {"layers": [{"class_name": "Block", "config": {}}]}, input_shape)]
+
+
+def fans_out(config: Any, input_shape: Any) -> Parts:
+    depth = config.get("depth", 0) + 1
+    return [kwload.Sub(f"s{n}", "Block", {"depth": depth}, input_shape) for n in range(50 if depth < 6 else 0)]
+
+
+def wide(config: Any, input_shape: Any) -> Parts:
+    return [kwload.Sub(f"s{n}", "Wide", {}, input_shape) for n in range(200)]
+
+
+def no_units(config: Any, input_shape: Any) -> Parts:
+    return [kwload.Sub("ffn", "Dense", {}, input_shape)]
+
+
+def own_config(config: Any, input_shape: Any) -> Parts:
+    endless: dict[str, Any] = {}
+    endless["layer"] = {"class_name": "TimeDistributed", "config": endless}
+    return [kwload.Sub("inner", "TimeDistributed", endless, input_shape)]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (itself, "has itself as a sub-layer without end"),
+        (grows, "has itself as a sub-layer without end"),
+        (in_a_wrapper, "has itself as a sub-layer without end"),
+        (in_a_model, "has itself as a sub-layer without end"),
+        (fans_out, "describes more variables and sub-layers than 10,000"),
+        (no_units, "describes a layer that cannot be made: `Dense`: units: is missing"),
+        (own_config, "describes a layer that cannot be made: it raised RecursionError"),
+    ],
+)
+def test_what_never_ends_is_named_and_the_rest_is_checked(saved: Any, function: Any, said: str) -> None:
+    report = checked(saved, Block=function)
+    failed = only(report, "KW408")
+    assert said in failed.headline and failed.layer == "block"
+    assert f"test_signatures.py, line {function.__code__.co_firstlineno}" in failed.body[0]
+    assert (report.counts["matched"], report.counts["unchecked"]) == (7, 3), "the other layers"
+
+
+def test_a_signature_that_has_itself_through_another(saved: Any) -> None:
+    def other(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Sub("back", "Block", config, input_shape)]
+
+    def first(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Sub("other", "Other", config, input_shape)]
+
+    failed = only(checked(saved, Block=first, Other=other), "KW408")
+    assert failed.headline.endswith("has itself as a sub-layer without end, through `Other`")
+
+
+def test_a_layer_within_a_sound_one_fails_alone(saved: Any) -> None:
+    def outer(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Var("scale", (4,)), kwload.Sub("ffn", "Endless", {}, input_shape)]
+
+    def endless(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Sub("inner", "Endless", {}, input_shape)]
+
+    report = checked(saved, Block=outer, Endless=endless)
+    failed = only(report, "KW408")
+    assert "`Endless` has itself" in failed.headline and failed.layer == "block/endless"
+    assert (report.counts["matched"], report.counts["unchecked"]) == (7, 2), "`scale` too"
+
+
+def test_a_signature_may_have_itself_where_that_ends(saved: Any) -> None:
+    def tree(config: Any, input_shape: Any) -> Parts:
+        depth = config.get("depth", 6)
+        own: Parts = [kwload.Var("scale", (4,))] if "depth" not in config else []
+        inner: Parts = [kwload.Sub("ffn", "Dense", {"units": 4}, input_shape)]
+        return own + (inner if not depth else [kwload.Sub("ffn", "Block", {"depth": depth - 1}, input_shape)])
+
+    assert "KW408" not in {item.code for item in checked(saved, Block=tree).findings}
+
+
+def test_many_layers_whose_signature_describes_too_much_take_no_time(saved: Any) -> None:
+    calls = itertools.count()
+
+    def counted(config: Any, input_shape: Any) -> Parts:
+        next(calls)
+        return fans_out(config, input_shape)
+
+    layers = [{"class_name": "Block", "config": {"name": f"b{n}"}, "build_config": BUILT} for n in range(500)]
+    kwload.signature("Block")(counted)
+    report = kwload.check({"class_name": "Sequential", "config": {"layers": layers}}, saved[0])
+    assert "in 500 layers" in only(report, "KW408").body[1]
+    assert next(calls) < 20_000
+
+
+BUILT = {"input_shape": [None, 4]}
+
+
+def test_the_config_and_the_shapes_are_copies(saved: Any) -> None:
+    seen: list[Any] = []
+
+    def ruins(config: Any, input_shape: Any) -> Any:
+        seen.append((dict(config), input_shape))
+        config.clear()
+        config["self"] = config
+        return right(config, input_shape)
+
+    before = repr(saved[1])
+    assert checked(saved, Block=ruins).ok
+    assert kwload.check(saved[1], saved[0]).ok
+    assert repr(saved[1]) == before and seen[0] == seen[-1]
+
+
+def test_what_rests_on_a_signature_names_it(saved: Any) -> None:
+    def wider(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Var("scale", (5,)), kwload.Sub("ffn", "Dense", {"units": 4}, input_shape)]
+
+    def fewer(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Sub("ffn", "Dense", {"units": 4}, input_shape)]
+
+    def inside(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Var("scale", (4,)), kwload.Sub("ffn", "Dense", {"units": 5}, input_shape)]
+
+    for function, code in ((wider, "KW307"), (fewer, "KW306"), (inside, "KW307")):
+        found = [item for item in checked(saved, Block=function).errors if item.code == code]
+        line = function.__code__.co_firstlineno
+        assert len(found) == 1, function.__name__
+        assert any("the signature of `Block` says" in note and f"line {line})" in note for note in found[0].notes), (
+            found
+        )
+        others = [item for item in kwload.check(saved[1], saved[0]).errors if "out" in (item.layer or "")]
+        assert not [note for item in others for note in item.notes if "signature" in note]
