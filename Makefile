@@ -62,6 +62,7 @@ asan: $(VENV)/.test
 	KWLOAD_SANITIZE=1 $(PY) setup.py --quiet build --build-lib $(ASAN_BUILD)
 	$(C_TESTS) KIND=asan test
 	$(C_TESTS) KIND=asan faults
+	$(C_TESTS) KIND=asan alike
 	$(C_TESTS) KIND=asan EVERY=97 sweep
 	$(C_TESTS) KIND=asan corpus
 	$(ASAN) $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras'
@@ -71,6 +72,7 @@ coverage: $(VENV)/.coverage
 	@rm -rf build/coverage build/c/coverage
 	@$(C_TESTS) KIND=coverage test
 	@$(C_TESTS) KIND=coverage faults
+	@$(C_TESTS) KIND=coverage alike
 	@$(C_TESTS) KIND=coverage EVERY=97 sweep
 	@$(C_TESTS) KIND=coverage corpus
 	KWLOAD_COVERAGE=1 $(PY) setup.py --quiet build --build-base build/coverage --build-lib $(COVERAGE_BUILD)
@@ -88,6 +90,7 @@ c-test: $(VENV)/.test
 	@$(C_TESTS) test
 	@$(C_TESTS) circles
 	@$(C_TESTS) faults
+	@$(C_TESTS) alike
 	@$(C_TESTS) EVERY=97 sweep
 
 sweep: $(VENV)/.test

@@ -61,6 +61,17 @@ char *kw_arena_text(kw_arena *arena, const void *bytes, size_t len) {
     return text;
 }
 
+void kw_arena_join(kw_arena *arena, kw_arena *other) {
+    struct kw_arena_block **end = &arena->blocks; /* behind the head, whose rest stays in use */
+    if (*end != NULL) end = &(*end)->next;
+    struct kw_arena_block *behind = *end;
+    *end = other->blocks;
+    while (*end != NULL) end = &(*end)->next;
+    *end = behind;
+    arena->used += other->used;
+    *other = KW_ARENA_EMPTY;
+}
+
 void kw_arena_free(kw_arena *arena) {
     for (struct kw_arena_block *block = arena->blocks, *next; block != NULL; block = next) {
         next = block->next;

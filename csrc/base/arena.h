@@ -26,6 +26,9 @@ void *kw_arena_alloc(kw_arena *arena, size_t len);
 /* A NUL-terminated copy of `len` bytes. */
 char *kw_arena_text(kw_arena *arena, const void *bytes, size_t len);
 
+/* Takes over all that `other` handed out, which is empty afterwards. */
+void kw_arena_join(kw_arena *arena, kw_arena *other);
+
 void kw_arena_free(kw_arena *arena);
 
 /* Grows a heap array: ensures room for one more element at *items (realloc,

@@ -250,6 +250,34 @@ bool kw_ledger_has(const kw_ledger *ledger, uint64_t off) {
     return page->full || first_bit(page->bits, in_page, in_page + 1, true) == in_page;
 }
 
+/* Adds the claims of a page that has some in another ledger, whose bits are taken or left; 0 or KW_ALIAS.  There is
+ * room for it. */
+static int join_page(kw_ledger *ledger, uint64_t off, uint64_t **bits, kw_error *err) {
+    struct kw_ledger_page *page = find_page(ledger, off, 0);
+    if (page == NULL) {
+        if (is_inside_full(ledger, off, 0)) return kw_fail(err, KW_ALIAS, off, "bytes belong to two structures");
+        touch(ledger, off, 0)->bits = *bits;
+        *bits = NULL;
+        return 0;
+    }
+    uint64_t both = page->full;
+    for (size_t i = 0; i < PAGE_WORDS && both == 0; i++) both = page->bits[i] & (*bits)[i];
+    if (both != 0) return kw_fail(err, KW_ALIAS, off, "bytes belong to two structures");
+    for (size_t i = 0; i < PAGE_WORDS; i++) page->bits[i] |= (*bits)[i];
+    return 0;
+}
+
+int kw_ledger_join(kw_ledger *ledger, kw_ledger *other, kw_error *err) {
+    int result = make_room(ledger, other->count + LEVEL_COUNT, err);
+    for (size_t i = 0; i < other->capacity && result == 0; i++) {
+        uint64_t off, len;
+        if (!kw_ledger_slot(other, i, &off, &len)) continue;
+        result = other->pages[i].full ? kw_ledger_claim(ledger, off, len, err)
+                                      : join_page(ledger, off, &other->pages[i].bits, err);
+    }
+    return result;
+}
+
 void kw_ledger_free(kw_ledger *ledger) {
     for (size_t i = 0; i < ledger->capacity; i++) free(ledger->pages[i].bits);
     kw_memory_free(ledger->pages, ledger->capacity * sizeof *ledger->pages);

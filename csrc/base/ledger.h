@@ -32,6 +32,9 @@ uint64_t kw_ledger_next(const kw_ledger *ledger, uint64_t off, uint64_t end, boo
 /* True when slot `i` of `capacity` is a page with claims, or a block that is claimed whole: *off and *len. */
 bool kw_ledger_slot(const kw_ledger *ledger, size_t i, uint64_t *off, uint64_t *len);
 bool kw_ledger_has(const kw_ledger *ledger, uint64_t off);
+/* Claims all that `other` has claimed, which is spent by it and can only be freed.  KW_ALIAS when something is claimed in
+ * both, KW_MEMORY; then a part of it was claimed. */
+int kw_ledger_join(kw_ledger *ledger, kw_ledger *other, kw_error *err);
 void kw_ledger_free(kw_ledger *ledger);
 
 #endif

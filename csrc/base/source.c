@@ -260,6 +260,20 @@ int kw_source_open_part(kw_source *whole, uint64_t off, uint64_t len, kw_source 
     return 0;
 }
 
+int kw_source_open_twin(kw_source *source, kw_source **out, kw_error *err) {
+    const kw_source *whole = kw_source_whole(source);
+    kw_source *twin = make_source(FILE_KIND, whole->size);
+    if (twin == NULL) return kw_fail_memory(err);
+    twin->modified = whole->modified;
+    twin->unsettled = whole->unsettled;
+    twin->fd = fcntl(whole->fd, F_DUPFD_CLOEXEC, 0);
+    int result = twin->fd >= 0 ? 0 : kw_fail_errno(err, KW_IO, errno);
+    if (result == 0 && source->whole == NULL) *out = kw_source_retain(twin);
+    else if (result == 0) result = kw_source_open_part(twin, source->base, source->size, out, err);
+    kw_source_release(twin);
+    return result;
+}
+
 kw_source *kw_source_retain(kw_source *source) {
     atomic_fetch_add_explicit(&source->references, 1, memory_order_relaxed);
     return source;

@@ -52,6 +52,10 @@ int kw_source_open_callback(uint64_t size, kw_source_read_fn read, kw_source_fre
  * and tensors are the part's own; kw_source_base gives what to add. */
 int kw_source_open_part(kw_source *whole, uint64_t off, uint64_t len, kw_source **out, kw_error *err);
 
+/* The same bytes of a file source (one with a descriptor) or a part of one, read through a cache of their own: for
+ * another thread.  KW_IO when there is no descriptor to be had. */
+int kw_source_open_twin(kw_source *source, kw_source **out, kw_error *err);
+
 kw_source *kw_source_retain(kw_source *source);
 void kw_source_release(kw_source *source); /* NULL is allowed */
 

@@ -3,6 +3,7 @@
  *
  * hdf5_file    superblock, finding the signature behind a user block
  * hdf5_tree    the walk over all objects, and finding them again
+ * hdf5_parts   the links of a large group walked by several threads
  * hdf5_object  object headers v1 and v2: chunks of messages
  * hdf5_storage layout, fill value and filter messages: a header becomes a dataset
  * hdf5_attribute, hdf5_shared  attribute messages; messages shared in a heap (SOHM)
@@ -106,10 +107,18 @@ struct kw_hdf5 {
     struct kw_hdf5_private *more; /* sizes, ledger, global heap cache */
 };
 
+/* How many threads a file is read by. */
+typedef struct kw_threads {
+    int count;    /* at most so many */
+    size_t links; /* each of them gets so many links of a group, or more */
+} kw_threads;
+
 /* 0 with *out also for a damaged file: see fault, truncated, interrupted, and
  * the faults of nodes and datasets.  -1: KW_MEMORY, KW1xx, KW_NOT_WEIGHTS when
  * there is no HDF5 signature. */
 int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err);
+/* The same, which is the same whatever the threads. */
+int kw_hdf5_open_by(kw_source *source, kw_threads threads, kw_hdf5 **out, kw_error *err);
 void kw_hdf5_free(kw_hdf5 *hdf5);
 
 /* kw_hdf5_find(hdf5, node, "vars"): a child by name, KW_NONE.  Binary search. */

@@ -97,6 +97,7 @@ int kw_hdf5_note(kw_hdf5 *hdf5, kw_fault *fault, const kw_error *cause, kw_error
         *err = *cause;
         return -1;
     }
+    hdf5->more->noted = true;
     if (fault->code != KW_OK) return 0;
     char *detail = kw_arena_text(&hdf5->arena, cause->detail, strlen(cause->detail));
     if (detail == NULL) return kw_fail_memory(err);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/work.h"
 #include "read/hdf5_checksum.h"
 #include "read/hdf5_extents.h"
 #include "read/hdf5_shared.h"
@@ -175,55 +176,56 @@ static int read_extension(kw_walk *walk, const superblock *sb, kw_error *err) {
     return kw_shared_open(walk, object.shared_table_at, object.shared_table_count, err);
 }
 
-static void free_walk(kw_walk *walk) {
-    kw_shared_close(walk);
-    kw_block_free(&walk->header);
-    kw_block_free(&walk->segment);
-    kw_block_free(&walk->symbols);
-    kw_global_heap_free(&walk->heap);
-    kw_addresses_free(&walk->objects);
-    kw_addresses_free(&walk->type_addresses);
-    kw_ledger_free(&walk->type_ledger);
-    free(walk->links);
-    free(walk->chunks);
-    free(walk->types);
-}
-
-/* Reads superblock and tree; damage is kept, -1 only for fatal errors. */
-static int read_file(kw_hdf5 *hdf5, kw_error *err) {
-    kw_walk walk = {.hdf5 = hdf5};
+/* Reads superblock and tree; damage is kept, -1 only for fatal errors, or with *doubtful. */
+static int read_file(kw_hdf5 *hdf5, kw_threads threads, bool *doubtful, kw_error *err) {
+    kw_walk walk = {.hdf5 = hdf5, .threads = threads, .heap = {.ledger = &hdf5->more->ledger}};
     superblock sb = {0};
     kw_error cause;
     int result = read_superblock(hdf5, &sb, &cause);
     if (result == 0) result = read_extension(&walk, &sb, &cause);
     if (result == 0 && sb.root == KW_NOWHERE)
         result = kw_fail(&cause, KW_INTERRUPTED, hdf5->base, "superblock has no root group");
-    if (result == 0) result = kw_tree_read(&walk, sb.root, &cause);
+    if (result == 0) result = kw_tree_read(&walk, sb.root, doubtful, &cause);
     if (result != 0) result = kw_hdf5_note(hdf5, &hdf5->fault, &cause, err);
     else if (hdf5->node_count == 1) hdf5->fault = hdf5->nodes[0].fault;
     if (hdf5->fault.code == KW_INTERRUPTED) hdf5->interrupted = true;
     if (hdf5->fault.code == KW_OK) hdf5->fault = sb.wrong;
-    free_walk(&walk);
-    return result == 0 ? kw_extents_claim(hdf5, err) : result;
+    kw_walk_free(&walk);
+    return result == 0 && !*doubtful ? kw_extents_claim(hdf5, err) : result;
 }
 
-int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {
-    *out = NULL;
-    uint64_t base = 0;
-    if (find_signature(source, &base, err) != 0) return -1;
+/* Opens the file whose signature is at `base`; -1 also with *doubtful: to be read again by one thread. */
+static int open_at(kw_source *source, uint64_t base, kw_threads threads, bool *doubtful, kw_hdf5 **out, kw_error *err) {
     kw_hdf5 *hdf5 = calloc(1, sizeof *hdf5);
     if (hdf5 == NULL) return kw_fail_memory(err);
     hdf5->source = kw_source_retain(source);
     hdf5->base = base;
     hdf5->end = kw_source_size(source);
     hdf5->more = calloc(1, sizeof *hdf5->more);
-    int result = hdf5->more != NULL ? read_file(hdf5, err) : kw_fail_memory(err);
-    if (result != 0) {
-        kw_hdf5_free(hdf5);
-        return -1;
+    int result = hdf5->more != NULL ? read_file(hdf5, threads, doubtful, err) : kw_fail_memory(err);
+    if (result == 0 && !*doubtful) {
+        *out = hdf5;
+        return 0;
     }
-    *out = hdf5;
-    return 0;
+    kw_hdf5_free(hdf5);
+    return -1;
+}
+
+int kw_hdf5_open_by(kw_source *source, kw_threads threads, kw_hdf5 **out, kw_error *err) {
+    *out = NULL;
+    uint64_t base = 0;
+    bool doubtful = false;
+    if (find_signature(source, &base, err) != 0) return -1;
+    if (open_at(source, base, threads, &doubtful, out, err) == 0) return 0;
+    if (!doubtful) return -1;
+    doubtful = false;
+    return open_at(source, base, (kw_threads){.count = 1}, &doubtful, out, err);
+}
+
+int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {
+    enum { THREADS_MAX = 8, LINKS = 1024 }; /* a thread begins in less time than it takes to walk so many */
+    int cores = kw_work_cores();
+    return kw_hdf5_open_by(source, (kw_threads){cores < THREADS_MAX ? cores : THREADS_MAX, LINKS}, out, err);
 }
 
 void kw_hdf5_free(kw_hdf5 *hdf5) {

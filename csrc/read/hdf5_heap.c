@@ -48,6 +48,7 @@ typedef struct object {
 } object;
 
 struct kw_collection {
+    uint64_t address, len; /* in the source */
     uint8_t *data; /* in the file's arena */
     object *objects; /* by index */
     size_t count, capacity;
@@ -97,11 +98,11 @@ static int sort_objects(struct kw_collection *collection, uint64_t at, kw_error 
 }
 
 /* Reads a collection into the arena and lists its objects; 0 or -1. */
-static int load_collection(kw_hdf5 *hdf5, uint64_t address, struct kw_collection *out, kw_error *err) {
+static int load_collection(kw_hdf5 *hdf5, kw_ledger *ledger, struct kw_collection *out, kw_error *err) {
     const kw_hdf5_sizes *sizes = &hdf5->more->sizes;
     kw_block block = KW_BLOCK_EMPTY;
     kw_view view;
-    uint64_t head_len = pad8(8 + (uint64_t)sizes->length_len), len = 0;
+    uint64_t address = out->address, head_len = pad8(8 + (uint64_t)sizes->length_len), len = 0;
     int result = kw_block_load(hdf5, NULL, &block, address, head_len, &view, err);
     if (result == 0) {
         kw_cursor c = kw_cursor_of(view);
@@ -114,7 +115,8 @@ static int load_collection(kw_hdf5 *hdf5, uint64_t address, struct kw_collection
     if (result != 0) return -1;
     if (!kw_in_range(address, len, kw_source_size(hdf5->source)))
         return kw_fail(err, KW_TRUNCATED, kw_source_size(hdf5->source), "global heap past the end of the file");
-    if (kw_ledger_claim(&hdf5->more->ledger, address, len, err) != 0 || kw_hdf5_spend(hdf5, len, err) != 0) return -1;
+    out->len = len;
+    if (kw_ledger_claim(ledger, address, len, err) != 0 || kw_hdf5_spend(hdf5, len, err) != 0) return -1;
     out->data = kw_arena_alloc(&hdf5->arena, (size_t)len + 1);
     if (out->data == NULL) return kw_fail_memory(err);
     if (kw_source_read(hdf5->source, address, out->data, (size_t)len, err) != 0) return -1;
@@ -133,11 +135,11 @@ static const struct kw_collection *find_collection(kw_hdf5 *hdf5, kw_global_heap
     if (known != KW_NONE) return &heap->collections[known];
     if (KW_GROW(heap->collections, heap->count, heap->capacity, err) != 0) return NULL;
     struct kw_collection *collection = &heap->collections[heap->count];
-    *collection = (struct kw_collection){0};
+    *collection = (struct kw_collection){.address = address};
     if (kw_addresses_add(&heap->addresses, address, (uint32_t)heap->count, err) != 0) return NULL;
     heap->count++;
     kw_error cause;
-    if (load_collection(hdf5, address, collection, &cause) == 0) return collection;
+    if (load_collection(hdf5, heap->ledger, collection, &cause) == 0) return collection;
     collection->count = 0;
     collection->failed = cause;
     if (!kw_error_is_fatal(&cause)) return collection;
@@ -159,6 +161,19 @@ int kw_global_heap_find(kw_hdf5 *hdf5, kw_global_heap *heap, uint64_t address, u
     }
     if (o == NULL) return kw_fail(err, KW_CORRUPT, address, "global heap has no object %u", (unsigned)index);
     *out = (kw_span){.data = collection->data + o->off, .len = o->len};
+    return 0;
+}
+
+int kw_global_heap_join(kw_global_heap *heap, kw_global_heap *other, kw_error *err) {
+    for (size_t i = 0; i < other->count; i++) {
+        struct kw_collection *collection = &other->collections[i];
+        if (kw_addresses_find(&heap->addresses, collection->address) != KW_NONE) continue;
+        if (kw_ledger_claim(heap->ledger, collection->address, collection->len, err) != 0) return -1;
+        if (KW_GROW(heap->collections, heap->count, heap->capacity, err) != 0) return -1;
+        if (kw_addresses_add(&heap->addresses, collection->address, (uint32_t)heap->count, err) != 0) return -1;
+        heap->collections[heap->count++] = *collection;
+        collection->objects = NULL;
+    }
     return 0;
 }
 

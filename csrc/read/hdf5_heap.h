@@ -25,6 +25,7 @@ typedef struct kw_span {
 } kw_span;
 
 typedef struct kw_global_heap {
+    kw_ledger *ledger; /* where its collections are claimed */
     struct kw_collection *collections; /* also those that are damaged, with their error */
     size_t count, capacity;
     kw_addresses addresses;
@@ -33,6 +34,9 @@ typedef struct kw_global_heap {
 /* The object `index` of the collection at `address`, which is read once. */
 int kw_global_heap_find(kw_hdf5 *hdf5, kw_global_heap *heap, uint64_t address, uint32_t index, kw_span *out,
                         kw_error *err);
+/* Takes over the collections of `other`, whose bytes are in the arena of `hdf5` already, but for those that `heap` has.
+ * 0, or KW_ALIAS, KW_MEMORY. */
+int kw_global_heap_join(kw_global_heap *heap, kw_global_heap *other, kw_error *err);
 void kw_global_heap_free(kw_global_heap *heap);
 
 /* ---- fractal heap: dense links and attributes, shared messages ---- */

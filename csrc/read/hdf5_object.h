@@ -47,6 +47,7 @@ typedef struct kw_header_chunk {
 /* What lives as long as the walk over a file. */
 typedef struct kw_walk {
     kw_hdf5 *hdf5;
+    kw_threads threads;
     kw_block header;  /* of the object that is being read */
     kw_block segment; /* local heap */
     kw_block symbols; /* symbol table node */

@@ -34,6 +34,7 @@ struct kw_hdf5_private {
     size_t attr_capacity, dataset_capacity;
     kw_block spare;          /* memory that the next B-tree walk takes */
     uint64_t spent;          /* bytes kept of what was read: see kw_hdf5_spend */
+    bool noted;              /* damage was met: see kw_hdf5_note */
     uint32_t status_flags;   /* superblock: 1 open for writing, 4 open for SWMR writing */
 };
 

@@ -8,19 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A group whose links are being visited. */
-typedef struct frame {
-    uint32_t node;
-    size_t first, next, end; /* its links */
-} frame;
+#include "read/hdf5_parts.h"
+#include "read/hdf5_shared.h"
 
-typedef struct stack {
-    frame *frames;
-    size_t count, capacity;
-} stack;
-
-/* Appends a node with the place where its children will be; KW_NONE on failure. */
-static uint32_t add_node(kw_hdf5 *hdf5, kw_node node, kw_error *err) {
+uint32_t kw_tree_add(kw_hdf5 *hdf5, kw_node node, kw_error *err) {
     struct kw_hdf5_private *more = hdf5->more;
     if (hdf5->node_count >= KW_NONE - 1 || KW_GROW(hdf5->nodes, hdf5->node_count, more->node_capacity, err) != 0 ||
         KW_GROW(more->families, more->family_count, more->family_capacity, err) != 0) {
@@ -106,21 +97,28 @@ static void make_alias(kw_hdf5 *hdf5, uint32_t node, uint32_t same) {
     hdf5->more->families[node].same = same;
 }
 
+int kw_tree_push(kw_walk *walk, kw_frames *frames, uint32_t node, size_t first, kw_error *err) {
+    if (walk->link_count == first) return 0;
+    if (KW_GROW(frames->items, frames->count, frames->capacity, err) != 0) return -1;
+    frames->items[frames->count++] = (kw_frame){.node = node, .first = first, .next = first, .end = walk->link_count};
+    return add_family(walk->hdf5, node, walk->link_count - first, err);
+}
+
 /* The next link of the group on top becomes a node, and a frame when it has links itself. */
-static int descend(kw_walk *walk, stack *s, kw_object *object, kw_error *err) {
+static int descend(kw_walk *walk, kw_frames *frames, kw_object *object, kw_error *err) {
     kw_hdf5 *hdf5 = walk->hdf5;
-    frame *top = &s->frames[s->count - 1];
+    kw_frame *top = &frames->items[frames->count - 1];
     size_t place = top->next - top->first;
     kw_link link = walk->links[top->next++];
-    uint32_t node = add_node(hdf5,
-                             (kw_node){.name = link.path + link.name_off,
-                                       .path = link.path,
-                                       .target = link.target,
-                                       .parent = top->node,
-                                       .kind = link.kind,
-                                       .address = link.address,
-                                       .dataset = KW_NONE},
-                             err);
+    uint32_t node = kw_tree_add(hdf5,
+                                (kw_node){.name = link.path + link.name_off,
+                                          .path = link.path,
+                                          .target = link.target,
+                                          .parent = top->node,
+                                          .kind = link.kind,
+                                          .address = link.address,
+                                          .dataset = KW_NONE},
+                                err);
     if (node == KW_NONE) return -1;
     hdf5->nodes[node].next = node + 1;
     kw_family *family = &hdf5->more->families[top->node];
@@ -135,43 +133,54 @@ static int descend(kw_walk *walk, stack *s, kw_object *object, kw_error *err) {
     }
     size_t first = walk->link_count;
     if (visit(walk, node, object, err) != 0) return -1;
-    if (walk->link_count == first) return 0;
-    if (KW_GROW(s->frames, s->count, s->capacity, err) != 0) return -1;
-    s->frames[s->count++] = (frame){.node = node, .first = first, .next = first, .end = walk->link_count};
-    return add_family(hdf5, node, walk->link_count - first, err);
+    return kw_tree_push(walk, frames, node, first, err);
+}
+
+int kw_tree_step(kw_walk *walk, kw_frames *frames, kw_object *object, kw_error *err) {
+    kw_frame top = frames->items[frames->count - 1];
+    if (top.next < top.end) return descend(walk, frames, object, err);
+    walk->hdf5->nodes[top.node].next = walk->hdf5->node_count;
+    walk->link_count = top.first;
+    frames->count--;
+    return 0;
 }
 
 /* Visits the root; 0 with a frame when it has links. */
-static int start(kw_walk *walk, stack *s, uint64_t root, kw_object *object, kw_error *err) {
-    kw_hdf5 *hdf5 = walk->hdf5;
-    uint32_t node = add_node(hdf5,
-                             (kw_node){.name = "", .path = "", .parent = KW_NONE, .next = 1, .address = root,
-                                       .dataset = KW_NONE},
-                             err);
+static int start(kw_walk *walk, kw_frames *frames, uint64_t root, kw_object *object, kw_error *err) {
+    uint32_t node = kw_tree_add(walk->hdf5,
+                                (kw_node){.name = "", .path = "", .parent = KW_NONE, .next = 1, .address = root,
+                                          .dataset = KW_NONE},
+                                err);
     if (node == KW_NONE || visit(walk, node, object, err) != 0) return -1;
-    if (walk->link_count == 0) return 0;
-    if (KW_GROW(s->frames, s->count, s->capacity, err) != 0) return -1;
-    s->frames[s->count++] = (frame){.node = node, .end = walk->link_count};
-    return add_family(hdf5, node, walk->link_count, err);
+    return kw_tree_push(walk, frames, node, 0, err);
 }
 
-int kw_tree_read(kw_walk *walk, uint64_t root, kw_error *err) {
-    kw_hdf5 *hdf5 = walk->hdf5;
-    stack s = {0};
+int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err) {
+    kw_frames frames = {0};
     kw_object object = {0};
-    int result = start(walk, &s, root, &object, err);
-    while (result == 0 && s.count > 0) {
-        frame top = s.frames[s.count - 1];
-        if (top.next < top.end) {
-            result = descend(walk, &s, &object, err);
-        } else {
-            hdf5->nodes[top.node].next = hdf5->node_count;
-            walk->link_count = top.first;
-            s.count--;
-        }
+    int result = start(walk, &frames, root, &object, err);
+    while (result == 0 && frames.count > 0) {
+        kw_frame *top = &frames.items[frames.count - 1];
+        size_t count = kw_parts_count(walk, top);
+        if (count > 1) result = kw_parts_walk(walk, top, count, doubtful, err);
+        else result = kw_tree_step(walk, &frames, &object, err);
     }
-    free(s.frames);
+    free(frames.items);
     return result;
+}
+
+void kw_walk_free(kw_walk *walk) {
+    kw_shared_close(walk);
+    kw_block_free(&walk->header);
+    kw_block_free(&walk->segment);
+    kw_block_free(&walk->symbols);
+    kw_global_heap_free(&walk->heap);
+    kw_addresses_free(&walk->objects);
+    kw_addresses_free(&walk->type_addresses);
+    kw_ledger_free(&walk->type_ledger);
+    free(walk->links);
+    free(walk->chunks);
+    free(walk->types);
 }
 
 /* ---- finding ---- */

@@ -101,9 +101,12 @@ const char *kw_keras_parent_of(kw_keras_reader *r, const char *path, kw_error *e
 
 /* The number of a decimal key without leading zero, or -1. */
 static int64_t key_number(const char *key) {
-    size_t len = strnlen(key, 11);
-    if (len == 0 || len > 10 || key[strspn(key, "0123456789")] != '\0' || (key[0] == '0' && len > 1)) return -1;
-    return strtoll(key, NULL, 10);
+    enum { DIGITS_MAX = 10 };
+    int64_t number = 0;
+    size_t len = 0;
+    for (; key[len] >= '0' && key[len] <= '9' && len <= DIGITS_MAX; len++) number = number * 10 + (key[len] - '0');
+    bool decimal = len > 0 && len <= DIGITS_MAX && key[len] == '\0' && (key[0] != '0' || len == 1);
+    return decimal ? number : -1;
 }
 
 /* Decimal keys by number, then the others by name. */
@@ -115,12 +118,19 @@ static int by_key(const void *a, const void *b) {
     return strcmp(x->name, y->name);
 }
 
+/* Names come in the order of their bytes, which up to ten variables is that of their keys. */
+static void sort_by_key(kw_slot *slots, uint32_t count) {
+    bool sorted = true;
+    for (uint32_t i = 1; i < count && sorted; i++) sorted = by_key(&slots[i - 1], &slots[i]) <= 0;
+    if (!sorted) qsort(slots, count, sizeof *slots, by_key);
+}
+
 /* Puts the slots of each group in the order of their keys; a key that two shards have is a fault. */
 static void sort_keys(kw_table *table) {
     for (uint32_t g = 0; g < table->group_count; g++) {
         kw_group *group = &table->groups[g];
         kw_slot *slots = table->slots + group->first;
-        qsort(slots, group->count, sizeof *slots, by_key);
+        sort_by_key(slots, group->count);
         for (uint32_t i = 1; i < group->count; i++)
             if (strcmp(slots[i - 1].name, slots[i].name) == 0 && group->fault.code == KW_OK)
                 group->fault = (kw_fault){KW_CORRUPT, KW_NOWHERE, "two shards have a variable of the same key"};
