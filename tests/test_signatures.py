@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from typing import Any
@@ -202,3 +203,48 @@ def test_what_rests_on_a_signature_names_it(saved: Any) -> None:
         )
         others = [item for item in kwload.check(saved[1], saved[0]).errors if "out" in (item.layer or "")]
         assert not [note for item in others for note in item.notes if "signature" in note]
+
+
+def test_a_function_handed_in_for_a_layer_is_its_signature_whatever_its_parameters_are_called(saved: Any) -> None:
+    def sound(c: Any, s: Any) -> Any:
+        return right(c, s)
+
+    for custom in ({"Block": sound}, {"My>Block": sound}, {"Block": lambda a, b: [*right(a, b)[0]]}):
+        assert not kwload.check(saved[1], saved[0], custom_objects=custom).findings
+        with kwload.custom_object_scope(custom):
+            assert not kwload.check(saved[1], saved[0]).findings
+
+
+class Callable:
+    def __call__(self, config: Any, input_shape: Any) -> Any:
+        return right(config, input_shape)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda config: [], "was not asked: a signature takes two parameters, config and input_shape"),
+        (lambda a, b, c: [], "was not asked: a signature takes two parameters, config and input_shape"),
+        (functools.partial(right), "the partial for `Block` (tests/test_signatures.py, line"),
+        (Callable(), "was not asked: a signature is a function (config, input_shape)"),
+        (3, "the int for `Block` was not asked"),
+    ],
+)
+def test_what_is_handed_in_for_a_layer_and_cannot_be_asked_is_said(saved: Any, given: Any, said: str) -> None:
+    report = kwload.check(saved[1], saved[0], custom_objects={"Block": given})
+    assert said in only(report, "KW410").notes[0]
+    kwload.signature("Block")(Callable())
+    assert not kwload.check(saved[1], saved[0]).findings, "declared, anything that can be called will do"
+
+
+def test_a_signature_that_needs_the_shape_which_nobody_knows(saved: Any) -> None:
+    def needs(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Var("scale", (input_shape[-1],))]
+
+    layers = [{"class_name": name, "config": {"name": name.lower()}} for name in ("Unknown", "Block")]
+    report = kwload.check(
+        {"class_name": "Sequential", "config": {"layers": layers}}, saved[0], custom_objects={"Block": needs}
+    )
+    found = only(report, "KW410")
+    assert "the signature of `Block`, asked without a shape, raised TypeError" in found.notes[0]
+    assert "Unknown" in found.help[0], "the one that has no signature"

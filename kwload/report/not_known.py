@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kwload.report.context import Context, columns, entry, finding, listed, named
-from kwload.report.escape import literal, quote
+from kwload.report.escape import escape, literal, quote
 from kwload.report.finding import Finding
+from kwload.report.signatures import place_text
 from kwload.report.text import plural
 from kwload.spec.architecture import Unverified
 
@@ -27,11 +28,26 @@ def not_known(context: Context) -> list[Finding]:
             headline=entry(410).say(what=_subject(whole or several), why=_why(classes, len(several))),
             layer=several[0].layer,
             body=listed(columns(rows)),
-            notes=["all else was compared"] if len(several) < len(context.groups) else [],
-            help=_help(classes),
+            notes=[*_given(several), *(["all else was compared"] if len(several) < len(context.groups) else [])],
+            help=_help([cls for cls in classes if not _has_signature(several, cls)]),
             related=[each.layer for each in several[1:]],
         )
     ]
+
+
+def _given(several: Sequence[Unverified]) -> list[str]:
+    """What is known of these classes, and tells nothing."""
+    handed = {each.cls: each.given for each in several if each.given is not None}
+    said = []
+    for cls, given in list(handed.items())[:3]:
+        where = f" ({at})" if (at := place_text(given.place)) else ""
+        if given.why:
+            said.append(f"the signature of {quote(cls, 80)}, asked without a shape, {escape(given.why, 160)}{where}")
+            continue
+        is_function = given.kind == "function"
+        what = "takes two parameters, config and input_shape" if is_function else "is a function (config, input_shape)"
+        said.append(f"the {escape(given.kind, 40)} for {quote(cls, 80)}{where} was not asked: a signature {what}")
+    return said
 
 
 def _subject(several: Sequence[Unverified]) -> str:
@@ -53,6 +69,11 @@ def _what(each: Unverified) -> str:
     if each.count is None:
         return "perhaps none"
     return f"{plural(each.count, 'tensor')} of the file, taken as they are" if each.count else "nothing in the file"
+
+
+def _has_signature(several: Sequence[Unverified], cls: str) -> bool:
+    """Whether a class has a signature, which the shape was not known to."""
+    return any(each.cls == cls and each.given is not None and each.given.why for each in several)
 
 
 def _help(classes: Sequence[str]) -> list[str]:

@@ -134,7 +134,8 @@ def _notes(found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any
     modules = list(dict.fromkeys(item.module for item in found if _may_be_imported(item, reader)))
     if modules:
         notes.append(f"{reader.name} imports {named(modules, 2)} to find them, where that can be imported")
-    signed = [item.name for item in found if (entry_ := registry.find(item.name)) and entry_.signature is not None]
+    layers = [item.name for item in found if item.role == "layer"]
+    signed = [name for name in layers if (entry_ := registry.find(name)) and entry_.signature is not None]
     if signed:
         notes.append(f"the signature of {named(signed, 3)} is known, which checks weights; load_model needs the class")
     if all(item.role in _COMPILED for item in found):

@@ -109,7 +109,8 @@ class custom_object_scope:  # noqa: N801 - Keras's name
     Parameters
     ----------
     custom_objects : dict
-        Name -> class, function, signature, or a pair of class and signature.
+        Name -> class, function, signature, or a pair of class and signature. Under the name of a layer's class a
+        function of two parameters is its signature.
 
     Examples
     --------

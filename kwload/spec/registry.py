@@ -25,7 +25,7 @@ def registered() -> dict[str, Entry]:
         ``cls`` and ``signature``, of which one can be None.
     """
     names = {name for objects in _sources(None) for name in objects} | {*SIGNATURES}
-    found = {name: _exact(name, None) for name in sorted(names)}
+    found = {name: _exact(name, None, is_layer=False) for name in sorted(names)}
     of_classes = {_own_name(cls): Entry(_own_name(cls), cls, function) for cls, function in OF_CLASS.items()}
     known = {entry.cls for entry in found.values() if isinstance(entry, Entry) and isinstance(entry.cls, type)}
     more = {name: entry for name, entry in of_classes.items() if entry.cls not in known and name not in found}
@@ -33,9 +33,10 @@ def registered() -> dict[str, Entry]:
 
 
 def find(name: str, custom_objects: Mapping[str, Any] | None = None) -> Entry | None:
-    """What is known under a name; None when nothing is.
+    """What is known under the name of a layer's class; None when nothing is.
 
-    What is handed in comes before the scopes, inner ones first, before what is registered here, before Keras's.
+    What is handed in comes before the scopes, inner ones first, before what is registered here, before Keras's. Under
+    the name of a layer a function of two parameters that was handed in is its signature, whatever they are called.
 
     Parameters
     ----------
@@ -106,17 +107,18 @@ def is_empty(custom_objects: Mapping[str, Any] | None = None) -> bool:
     if SCOPES.build:
         return False
     scopes = [*SCOPES.stack, custom_objects or {}]
-    return not (
-        SIGNATURES or OF_CLASS or any(_parts(made)[1] is not None for objects in scopes for made in objects.values())
-    )
+    return not (SIGNATURES or OF_CLASS or any(not isinstance(made, type) for each in scopes for made in each.values()))
 
 
-def _exact(name: str, custom_objects: Mapping[str, Any] | None) -> Entry | None:
+def _exact(name: str, custom_objects: Mapping[str, Any] | None, *, is_layer: bool = True) -> Entry | None:
     cls: Any = None
     function: Function | None = None
+    given = [custom_objects, *SCOPES.stack] if is_layer else []
     for objects in _sources(custom_objects):
         if name in objects:
             made, said = _parts(objects[name])
+            if _takes_two(made) and any(objects is each for each in given):
+                made, said = None, made
             cls = made if cls is None else cls
             function = said if function is None else function
     function = function or SIGNATURES.get(name) or (_of_class(cls) if isinstance(cls, type) else None)
@@ -193,8 +195,12 @@ def is_signature(made: Any) -> bool:
         return False
     if any(made is function for function in (*SIGNATURES.values(), *OF_CLASS.values())):
         return True
-    code = made.__code__
-    return code.co_argcount == 2 and code.co_varnames[0] == "config"
+    return _takes_two(made) and made.__code__.co_varnames[0] == "config"
+
+
+def _takes_two(made: Any) -> bool:
+    """Whether it is a function that is called as a signature is."""
+    return inspect.isfunction(made) and made.__code__.co_argcount == 2
 
 
 def _sources(custom_objects: Mapping[str, Any] | None, flavour: str | None = None) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
 from kwload.spec.architecture.make import Maker
-from kwload.spec.architecture.things import ArchitectureError, Thing, Weight
+from kwload.spec.architecture.things import ArchitectureError, Given, Thing, Weight
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ class Unverified:
         Nobody knows its variables, or some of their lengths; or the signature that is to say them failed.
     count : int or None
         Tensors of the file that stand in its place; None when that cannot be told.
+    given : Given, optional
+        What is known of the class, and tells nothing.
     """
 
     layer: str
     cls: str
     what: str
     count: int | None = None
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,12 +214,13 @@ class Maker:
         if _is_bare(raw):
             return made
         held = config.get("layer")
-        mark = self._mark(held) if isinstance(held, dict) else None
-        if mark is not None:
+        if isinstance(held, dict) and (mark := self._mark(held)) is not None:
             self.marks[id(held.get("config"))] = mark
         if found is None:
             made.why = entries.registered_name(raw)
-            made.failed = self.signed is not None and self.signed.note(raw, [*self.around, made])
+            if self.signed is not None:
+                made.failed = self.signed.note(raw, [*self.around, made])
+                made.given = self.signed.given(raw)
             return made
         made.mode = entries.mode_of(policy) if made.cls in _STATED else None
         made.flags = self._flags(made, config)

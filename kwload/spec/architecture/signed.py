@@ -17,7 +17,7 @@ from kwload.report.escape import quote
 from kwload.spec import registry
 from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
-from kwload.spec.architecture.things import ArchitectureError, Thing
+from kwload.spec.architecture.things import ArchitectureError, Given, Thing
 from kwload.spec.asking import DEEPEST, RAISED, ContradictedError, Entry, SignatureError, raised
 from kwload.spec.signature import Shapes, Signature
 
@@ -29,6 +29,12 @@ _MOST: Final = 10_000
 
 _MOST_IN_ALL: Final = 200_000
 """Those of all layers of an architecture."""
+
+
+def _names(raw: Raw) -> tuple[str | None, ...]:
+    """What a class is looked up by."""
+    names = (raw.get(key) for key in ("class_name", "module", "registered_name"))
+    return tuple(name if isinstance(name, str) else None for name in names)
 
 
 class _EndlessError(Exception):
@@ -61,6 +67,7 @@ class Signed:
         self._verdicts: dict[tuple[object, ...], tuple[Verdict, list[list[Thing]]]] = {}
         self._custom = custom_objects
         self._entries: dict[tuple[str | None, ...], Entry | None] = {}
+        self._given: dict[tuple[str | None, ...], Given] = {}
         self._within: list[Entry] = []
         self._left = _MOST
         self._left_in_all = _MOST_IN_ALL
@@ -77,12 +84,18 @@ class Signed:
 
     def entry(self, raw: Raw) -> Entry | None:
         """What the user has said of the class that is recorded; None when that is nothing."""
-        names = tuple(raw.get(key) for key in ("class_name", "module", "registered_name"))
-        key = tuple(name if isinstance(name, str) else None for name in names)
+        key = _names(raw)
         if key not in self._entries:
             found = registry.find_config(raw, self._custom)
             self._entries[key] = found if found is not None and found.describes else None
+            if found is not None and found.cls is not None and not isinstance(found.cls, type):
+                self._given[key] = Given(type(found.cls).__name__, found.place)
         return self._entries[key]
+
+    def given(self, raw: Raw) -> Given | None:
+        """What is known of the class, and tells nothing."""
+        self.entry(raw)
+        return self._given.get(_names(raw))
 
     def ask(self, raw: Raw, shape: Shapes) -> tuple[bool, Signature | None]:
         """Whether a signature of the user's own is about the class, and what it says."""
@@ -98,8 +111,10 @@ class Signed:
                 return True, contradicted.made
             except SignatureError as failed:
                 error = failed
-        if shape is not None:  # with nothing to go by it may say nothing
+        if shape is not None:
             self._failed[id(raw)] = raw, error
+        else:  # with nothing to go by it may say nothing
+            self._given[_names(raw)] = Given("signature", (error.file, error.line), error.reason)
         return True, None
 
     def follow(self, entry: Entry, said: Signature, fill: Callable[[], None]) -> SignatureError | None:

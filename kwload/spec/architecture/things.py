@@ -16,6 +16,25 @@ class ArchitectureError(ValueError):
     """A configuration that no model can be made from; the text says where and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is known of a class, and tells nothing.
+
+    Attributes
+    ----------
+    kind : str
+        What was handed in and is neither a class nor a signature: ``"function"``, ``"partial"``; or ``"signature"``.
+    place : tuple of (str or None, int or None)
+        File and line.
+    why : str
+        What the signature did when it was asked without a shape: ``"raised TypeError: …"``.
+    """
+
+    kind: str
+    place: tuple[str | None, int | None]
+    why: str = ""
+
+
 @dataclass(eq=False, slots=True)
 class Weight:
     """A variable; the same object wherever it is shared.
@@ -79,6 +98,8 @@ class Thing:
         Its class as it is recorded, when nobody knows which variables that has.
     failed : bool
         Whether that is because its signature says nothing that can be used.
+    given : Given, optional
+        What is known of its class all the same.
     config : mapping
         Its settings.
     signed : Signed, optional
@@ -94,6 +115,7 @@ class Thing:
     mode: str | None = None
     why: str | None = None
     failed: bool = False
+    given: Given | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     signed: Signed | None = None
     is_lora: bool = False
