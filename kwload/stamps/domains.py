@@ -13,6 +13,8 @@ from typing import Any, Final
 
 UNKNOWN_LENGTH: Final = 32
 """Length of an axis that any length may have."""
+UNKNOWN_SIDE: Final = 96
+"""Height and width of a picture of any size: what is halved five times still has three pixels."""
 BATCH: Final = 2
 MOST_VALUES: Final = 1 << 26
 """Of all inputs of a probe."""
@@ -21,7 +23,8 @@ _TABLES: Final = {"Embedding": "input_dim", "ReversibleEmbedding": "input_dim", 
 _THROUGH: Final = frozenset(
     (
         "Identity", "Reshape", "Flatten", "Permute", "RepeatVector", "Masking", "Dropout", "SpatialDropout1D",
-        "TimeDistributed", "Lambda", "Cast", "ExpandDims", "Squeeze",
+        "TimeDistributed", "Lambda", "Cast", "ExpandDims", "Squeeze", "GetItem", "SlicingOpLambda", "Slice", "Split",
+        "Unstack", "Stack", "Concatenate", "Transpose", "InputLayer",
     )
 )  # fmt: skip
 
@@ -108,7 +111,8 @@ def _given(model: Any, tensor: Any) -> Given:
 def _whole(shape: Any) -> tuple[int, ...]:
     """A shape with a length for each axis: the batch, then those that it has."""
     first = shape[0] if shape and shape[0] is not None else BATCH
-    return (int(first), *(UNKNOWN_LENGTH if n is None else int(n) for n in shape[1:]))
+    unknown = UNKNOWN_SIDE if len(shape) == 4 and list(shape[1:]).count(None) >= 2 else UNKNOWN_LENGTH
+    return (int(first), *(unknown if n is None else int(n) for n in shape[1:]))
 
 
 def _limit(layer: Any) -> int | None:

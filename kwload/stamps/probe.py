@@ -183,11 +183,14 @@ def make(model: Any, asked: Any) -> Probe:
     Raises
     ------
     ProbeError
-        Nothing says what the model takes, or two runs differ.
+        Nothing says what the model takes, two runs differ, or nothing but NaN comes out.
     """
     keras = keras_of(model)
     given = _generated(model) if asked is True else _own(asked)
     first = _run(model, keras, *given, generated=asked is True)
+    if all(math.isnan(item.rms) or not item.values for item in first.outputs):
+        inputs = "the inputs that kwload makes: hand in others, probe=inputs" if asked is True else "these inputs"
+        raise ProbeError(f"no output of the model is a number for {inputs}")
     again = _run(model, keras, *given, generated=asked is True)
     held = _held(first, again)
     if not held.ok:
@@ -322,7 +325,7 @@ def _precision(model: Any, arrays: list[np.ndarray[Any, Any]]) -> str:
     for layer in running._layers(model):
         policy = getattr(layer, "dtype_policy", None)
         name = str(getattr(policy, "name", ""))
-        found.add("quantized" if name.startswith(("int", "float8")) else str(getattr(layer, "compute_dtype", "")))
+        found.add("quantized" if "_from_" in name else str(getattr(layer, "compute_dtype", "")))
     for name in ("quantized", "bfloat16", "float16", "float32"):
         if name in found:
             return name
