@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from kwload.meaning.net import Change, Effect, GraphChange, LayerChange, Meaning
 from kwload.meaning.values import UNKNOWN, Obj
-from kwload.report.context import Context, finding, is_path, listed, named
+from kwload.report.context import Context, finding, listed, named
 from kwload.report.custom import changed_classes
-from kwload.report.escape import escape, literal, quote
+from kwload.report.escape import escape, quote
 from kwload.report.finding import Finding
+from kwload.report.own_code import not_recorded
 from kwload.report.text import plural
 
 _MOST_FINDINGS: Final = 6
@@ -274,10 +275,7 @@ def _not_known(context: Context, meaning: Meaning) -> list[Finding]:
     changed |= {name.rpartition(".")[2] for name in getattr(context.witness, "compared", ())}  # the stamp tells
     code = [name for name in meaning.code if name.rpartition(">")[2] not in changed]
     if code:
-        names = named(code)
-        headline = f"the file does not record the code of {names}: whether it changed cannot be known from this file"
-        stamp = [f"kwload.stamp(model, {literal(context.path)})  # right after saving: then a change is found"]
-        found.append(finding(404, "note", headline=headline, help=stamp if is_path(context.path) else []))
+        found.append(not_recorded(context, code))
     if meaning.mute:
         verb = "does" if len(meaning.mute) == 1 else "do"
         headline = f"{named(meaning.mute)} {verb} not say how it is configured, so that it was not compared"

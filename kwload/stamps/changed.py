@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kwload import _core
+from kwload.stamps import reach
 from kwload.stamps import stamp as stamps
 from kwload.stamps.fingerprint import Change, compare
 from kwload.stamps.layers import Code, code_of
 from kwload.stamps.manifest import Manifest
 from kwload.stamps.sidecar import SidecarError
+from kwload.stamps.sources import Sources
 from kwload.stamps.verify import held
 
 
@@ -83,6 +85,55 @@ def witness(model: Any, name: str, where: str | os.PathLike[str] | None = None) 
     where : str or os.PathLike, optional
         The stamp, when it is not beside the file.
     """
+    return _witness(
+        name,
+        where,
+        lambda made, source: paired(made.code, code_of(model, source=source)),
+        lambda made: _versions(made, model),
+    )
+
+
+def witness_of_objects(objects: Iterable[Any], name: str, keras: str) -> Witness | None:
+    """As `witness`, where there is no model yet: what the stamp says of the classes and functions that are at hand.
+
+    Parameters
+    ----------
+    objects : iterable of type or function
+        Each is paired with what was stamped under its name, when nothing else at hand has that name.
+    name : str
+        The weight file.
+    keras : str
+        The Keras that is to make the model: ``"Keras 3.15.1"``.
+    """
+    listed = list(objects)
+
+    def pairs(made: Manifest, source: bool) -> list[tuple[Code, Code]]:
+        return list(_at_hand(made.code, listed, source))
+
+    def versions(made: stamps.Stamp) -> tuple[str, ...]:
+        then = made.manifest.written_by if made.manifest is not None else ""
+        return () if then.partition(",")[0] == keras else (f"{then} (now {keras})",)
+
+    return _witness(name, None, pairs, versions)
+
+
+def _at_hand(old: Sequence[Code], objects: Sequence[Any], source: bool) -> Iterator[tuple[Code, Code]]:
+    files = Sources()
+    for was in old:
+        name = was.fingerprint.name
+        of_name = [thing for thing in objects if thing.__qualname__ == name]
+        of_name = of_name or [thing for thing in objects if thing.__name__ == name.rpartition(".")[2]]
+        if len(of_name) == 1:
+            make = reach.of_class if isinstance(of_name[0], type) else reach.of_function
+            yield was, replace(was, fingerprint=make(of_name[0], source=source, files=files))
+
+
+def _witness(
+    name: str,
+    where: str | os.PathLike[str] | None,
+    pairs_of: Callable[[Manifest, bool], list[tuple[Code, Code]]],
+    versions_of: Callable[[stamps.Stamp], tuple[str, ...]],
+) -> Witness | None:
     path = os.fspath(where) if where is not None else stamps.path_of(name)
     if where is None and not os.path.lexists(path):
         return None
@@ -94,13 +145,12 @@ def witness(model: Any, name: str, where: str | os.PathLike[str] | None = None) 
         return Witness(path, problem=error.strerror or type(error).__name__)
     if made.manifest is None:
         return Witness(path)
-    now = code_of(model, source=any(code.fingerprint.source for code in made.manifest.code))
-    pairs = paired(made.manifest.code, now)
+    pairs = pairs_of(made.manifest, any(code.fingerprint.source for code in made.manifest.code))
     changes = tuple(_changes(pairs))
     if changes and not _belongs(name, made):
         return Witness(path, made.manifest, stale=True)
     compared = tuple(dict.fromkeys(code.fingerprint.name for _, code in pairs))
-    return Witness(path, made.manifest, _versions(made, model), changes, compared)
+    return Witness(path, made.manifest, versions_of(made), changes, compared)
 
 
 def _belongs(name: str, made: stamps.Stamp) -> bool:
