@@ -402,8 +402,8 @@ def check(
         ``"tf_keras 2.16"``. The prediction is about the same architecture there, and ``unknown`` with the reason where
         nobody can tell what that is. An architecture is by default that of the Keras that wrote it.
     custom_objects : dict, optional
-        Names of your own classes -> a signature (:func:`kwload.signature`), the class, or a pair of both. A signature
-        of a class in the model is held against the layers of that class.
+        Names of your own classes -> a signature (:func:`kwload.signature`; a function of two parameters), the class,
+        or a pair of both. A signature of a class in the model is held against the layers of that class.
     build : bool
         For an architecture: build the classes of your own that are known, to find or confirm their variables. This
         runs their code with the configuration in the file, and needs their Keras imported.
@@ -498,7 +498,28 @@ def check_model(
         wish=Wish(compile, safe_mode),
         errors=examined.failures,
         times=examined.times,
+        joined=lambda: _of_itself(file, asked, name, custom_objects),
     )
+
+
+def _of_itself(file: _core.File, reader: Any, name: str, custom_objects: Mapping[str, Any] | None) -> Any:
+    """The architecture of a whole model as a Keras makes it, joined with the weights beside it; or why there is none."""
+    from kwload.report.escape import escape
+    from kwload.report.itself import Joined
+    from kwload.spec.architecture import ArchitectureError
+    from kwload.spec.architecture import target as targets
+    from kwload.spec.architecture.itself import of_itself
+    from kwload.spec.registering import handed
+
+    keras = targets.release(reader.flavour, reader.version)
+    try:
+        tree = targets.of_file(file, escape(name)).tree
+        with handed(custom_objects):
+            itself = of_itself(tree, file, keras, custom_objects)
+    except ArchitectureError as error:
+        return str(error).removeprefix(f"{escape(name)}: ")
+    end = "h5" if file.content == "hdf5" else "keras"  # load_model knows no weights in a file of their own
+    return Joined(tree, itself, _plan(file, itself.model, None, f"model.{end}", Call()))
 
 
 def load_weights(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kwload import _core, paths
-from kwload.report import container
+from kwload.report import container, own_code
 from kwload.report.context import Context, columns, entry, finding, is_path, listed, named
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import ErrorFacts, FileFacts, Options
@@ -21,6 +21,9 @@ from kwload.versions.outcome import RaisedError
 from kwload.versions.reader import Reader
 from kwload.versions.whole import Forecast, Wish
 from kwload.versions.writer import of
+
+if TYPE_CHECKING:
+    from kwload.report.itself import Held, Joined
 
 _SEVERITIES: Final = {"error": 0, "warning": 1, "note": 2}
 _SUFFIXES: Final = {"legacy-model": "h5"}
@@ -36,6 +39,7 @@ def model_report(
     wish: Wish = _PLAIN,
     errors: Sequence[ErrorFacts] = (),
     times: Mapping[str, float] | None = None,
+    joined: Callable[[], Joined | str] | None = None,
 ) -> Report:
     """The report on a file of which a whole model is wanted.
 
@@ -55,6 +59,8 @@ def model_report(
         What went wrong after the file was opened.
     times : mapping of str to float, optional
         Seconds by step.
+    joined : callable, optional
+        Holds the file's architecture against its weights, or says why nobody can.
     """
     context = Context(path, file, None, None, Options(), failed=bool(errors), reader=reader.name)
     handed = registry.known(reader.flavour, custom)
@@ -69,20 +75,44 @@ def model_report(
     found = [*container.container_findings(context), *(container.core_error(context, error) for error in errors)]
     if not any(item.severity == "error" for item in found):
         found += _of_model(context, reader, handed, foreseen, wish)
+    prediction = _prediction(foreseen, reader) if foreseen is not None else None
+    counts: Mapping[str, int] = {}
+    if joined is not None and _comes_to_weights(file, foreseen, found):
+        weights = _weights(context, joined(), foreseen, reader)
+        prediction, counts = weights.prediction or prediction, weights.counts
+        found += weights.findings
     found.sort(key=lambda item: _SEVERITIES[item.severity])
     severities = [item.severity for item in found]
     return Report(
         path=path,
         format=file.layout if file.layout not in ("", "unknown") else file.content,
         findings=tuple(found),
-        prediction=_prediction(foreseen, reader) if foreseen is not None else None,
+        prediction=prediction,
         counts={
             "tensors": len(context.tensors),
+            **counts,
             **{f"{severity}s": severities.count(severity) for severity in ("error", "warning", "note")},
         },
         times=dict(times or {}),
         contents=container.contents(context),
+        architecture="the file itself" if counts else None,
     )
+
+
+def _comes_to_weights(file: FileFacts, foreseen: Forecast | None, found: Sequence[Finding]) -> bool:
+    """Whether Keras gets so far that it loads the weights, as far as one can see."""
+    failed = foreseen is None or foreseen.error is not None or foreseen.endless or foreseen.crossed is not None
+    return file.config is not None and not failed and not any(item.severity == "error" for item in found)
+
+
+def _weights(context: Context, joined: Joined | str, foreseen: Forecast | None, reader: Reader) -> Held:
+    """What the weights of the file are to its architecture."""
+    from kwload.report.itself import Held, held
+
+    if not isinstance(joined, str):
+        return held(context, foreseen, joined, reader)
+    unknown = Prediction(context.keras, "unknown", reason=joined[:200], call="load_model")
+    return Held(unknown if foreseen is not None and foreseen.outcome == "loads" else None, [], {})
 
 
 def _prediction(foreseen: Forecast, reader: Reader) -> Prediction:
@@ -123,6 +153,8 @@ def _of_model(
     is_hdf5 = context.file.content == "hdf5"
     out = [disagreement] if disagreement is not None else []
     out += own_findings(context, config, reader, custom, foreseen, compiled=wish.compile)
+    if foreseen is not None and foreseen.crossed is not None:
+        return [*out, _mixed_up(context, reader, foreseen.crossed)]
     raises = foreseen is not None and foreseen.error is not None
     other = [item for item in differences.find(config, reader, custom, is_hdf5=is_hdf5) if item.kind != "lambda"]
     elsewhere = not is_hdf5 and any(item.kind == "module" for item in other)  # fails, and how depends on the process
@@ -141,7 +173,26 @@ def _of_model(
         out += _also(context, reader, custom, out, wish)
     if not raises:
         out += silent(context, reader, config)
+        out += own_code.of_config(context, config, custom)
     return [*out, _endless(context, reader)] if foreseen is not None and foreseen.endless else out
+
+
+def _mixed_up(context: Context, reader: Reader, layer: str) -> Finding:
+    """KW406: a layer that Keras connects to the call of another model."""
+    fails = reader.version >= (3, 14, 0)
+    return finding(
+        406,
+        "error",
+        headline=f"load_model of {reader.name} mixes up the calls of {quote(layer)} inside and outside of a model",
+        layer=layer or None,
+        notes=[
+            "Keras counts the calls of a layer from the first, which is that of the model inside",
+            *([] if fails else ["it may return a model, which then cannot be called"]),
+            "the weights are not affected: they load into the same model built in code",
+        ],
+        keras=f"{context.keras_short} raises ValueError on load_model" if fails else None,
+        help=[f"build the model in code, then {context.load()}"],
+    )
 
 
 def _also(

@@ -67,6 +67,7 @@ class Names:
         self.is_safe = True
         """Whether Python code in the file is refused (``safe_mode``)."""
         self.assumed: list[str] = []
+        self.called: dict[int, str] = {}
         """What the outcome rests on although it is not known; empty when it is certain."""
         self.dropped: list[tuple[str, str, Any]] = []
         """Class, name and ``axis`` of layers whose ``axis`` is lost."""

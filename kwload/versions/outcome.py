@@ -39,5 +39,19 @@ class UnknownError(Exception):
         self.reason = reason
 
 
+class CrossedError(UnknownError):
+    """Keras connects a layer to the call of another model.
+
+    Attributes
+    ----------
+    layer : str
+        Its name.
+    """
+
+    def __init__(self, layer: str) -> None:
+        super().__init__("Keras mixes up the calls of a layer that stands inside and outside of another model")
+        self.layer = layer
+
+
 class EndlessError(UnknownError):
     """Keras looks for something again and again, and never returns."""

@@ -19,7 +19,7 @@ from kwload.versions import classes
 from kwload.versions.classes import Class
 from kwload.versions.names import FUNCTIONAL, Config
 from kwload.versions.objects import Objects, by_name
-from kwload.versions.outcome import EndlessError, RaisedError, UnknownError
+from kwload.versions.outcome import CrossedError, EndlessError, RaisedError, UnknownError
 
 LOSS_ALIASES: Final = frozenset(
     ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE")
@@ -61,7 +61,9 @@ class Replay(Objects):
         if known.name == "Sequential":
             if "name" not in inner:
                 raise RaisedError("ValueError", "A Sequential model configuration must be")
-            self._single_outputs(self.layers(inner.get("layers")))
+            configs = self.layers(inner.get("layers"))
+            self._single_outputs(configs)
+            self.called.update(_marks(configs))
             return
         if not all(key in inner for key in ("name", "layers", "input_layers", "output_layers")):
             raise UnknownError("the stored model has no graph")
@@ -70,6 +72,16 @@ class Replay(Objects):
             self._calls(config)
         self._inner_models(configs)
         self._ends(inner, configs)
+        self._crossed(configs)
+
+    def _crossed(self, configs: list[Config]) -> None:
+        """A layer that is one with a layer of a model inside this one, which has called it already: Keras counts the
+        calls from the first and takes that for the one that is meant here."""
+        marks = _marks(configs)
+        for mark, name in marks.items():
+            if mark in self.called:
+                raise CrossedError(name)
+        self.called.update(marks)
 
     def layers(self, configs: Any) -> list[Config]:
         """Each layer of a model: as in ``.h5`` when it records no module."""
@@ -316,6 +328,13 @@ class Replay(Objects):
             self.from_config(known, inner if isinstance(inner, dict) else {})
         elif not isinstance(name, str) or not classes.has_function(self.reader, space, name):
             raise UnknownError("a loss or metric of the stored training config is not one of Keras 3")
+
+
+def _marks(configs: list[Config]) -> dict[int, str]:
+    """By what Keras knows the layers, in a ``.keras`` archive, that stand in the architecture more than once, and their
+    names."""
+    marks = {config.get("shared_object_id"): str(config.get("name") or "") for config in configs if "module" in config}
+    return {mark: name for mark, name in marks.items() if type(mark) is int}
 
 
 def _triples(ends: Any) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kwload import _core
 from kwload.report.facts import FileFacts
 from kwload.versions.names import Config
-from kwload.versions.outcome import EndlessError, RaisedError, UnknownError
+from kwload.versions.outcome import CrossedError, EndlessError, RaisedError, UnknownError
 from kwload.versions.reader import Reader
 from kwload.versions.replay import Replay
 from kwload.versions.replay_2 import Replay2
@@ -37,12 +37,19 @@ class Forecast:
         With ``unknown``.
     endless : bool
         Whether Keras never returns; then ``unknown``.
+    crossed : str or None
+        A layer that Keras connects to the call of another model.
+    is_followed : bool
+        Whether all that the architecture describes was followed to the end: with ``unknown``, then only what the code
+        of the user's own does is open, and not which layers there are.
     """
 
     outcome: str
     error: RaisedError | None = None
     reason: str | None = None
     endless: bool = False
+    crossed: str | None = None
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +88,15 @@ def forecast(file: FileFacts, reader: Reader, custom: Mapping[str, Any], name: s
         if reader.is_newer_than_known and error.type != "ValueError":
             return Forecast("unknown", reason=f"{reader.name} is newer than the releases that are known here")
         return Forecast("raises", error)
+    except CrossedError as crossed:
+        if reader.version >= (3, 14, 0):
+            return Forecast("raises", RaisedError("ValueError", "Output with path `"), crossed=crossed.layer)
+        return Forecast("unknown", reason=crossed.reason, crossed=crossed.layer)
     except UnknownError as unknown:
         return Forecast("unknown", reason=unknown.reason, endless=isinstance(unknown, EndlessError))
     if replay.assumed:
-        return Forecast("unknown", reason=replay.assumed[0])
-    return Forecast("loads")
+        return Forecast("unknown", reason=replay.assumed[0], is_followed=True)
+    return Forecast("loads", is_followed=True)
 
 
 def parsed(text: bytes | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from kwload.spec import layers
 from kwload.spec.signature import Shape, Shapes
 
 Raw: TypeAlias = "Mapping[str, Any]"
@@ -15,6 +16,22 @@ _NETS: Final = frozenset({"Functional", "Model", "Network", "Sequential"})
 _OPERATIONS: Final = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceProperty", "InstanceMethod"}
 )
+_EITHER: Final = frozenset(
+    {
+        "Add",
+        "Average",
+        "Concatenate",
+        "Dot",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Reshape",
+        "Softmax",
+        "Subtract",
+    }
+)
+"""Names of layers of Keras 3 that operations bear too."""
+
 _MOST_RANK: Final = 32
 _MOST_LENGTH: Final = 2**62
 _MOST_SHAPES: Final = 1024
@@ -72,14 +89,17 @@ def is_graph(raw: Raw) -> bool:
 def is_operation(raw: Raw) -> bool:
     """Whether it is a function of tensors and no layer to Keras 3 (``x + 1``).
 
-    Legacy files record no module, and `Reshape` may be either; a layer says whether it is trainable.
+    Legacy files record no module, and `Reshape` may be either: a layer says whether it is trainable.
     """
     module = raw.get("module")
     if isinstance(module, str):
         return ".ops." in f".{module}."
     nodes = raw.get("inbound_nodes")
     called = isinstance(nodes, list) and bool(nodes) and isinstance(nodes[0], dict)
-    return called and "trainable" not in config_of(raw) and layers_of(raw) is None
+    if not called or "trainable" in config_of(raw) or layers_of(raw) is not None:
+        return False
+    name = full_name(raw)
+    return name in _EITHER or not any(name in family for family in layers.rules())
 
 
 def is_tensorflow_operation(raw: Raw) -> bool:
