@@ -92,7 +92,8 @@ def test_weights_named_by_the_model_above_their_layer_are_in_their_places(name: 
 
     path = family.save(family.sequential(Inner(), keras.layers.Dense(2, name="out")), tmp_path)
     report = kwload.check(family.sequential(Inner(), keras.layers.Dense(2, name="out")), path)
-    assert not report.findings and report.prediction is not None and report.prediction.outcome == "loads", str(report)
+    assert {item.code for item in report.findings} <= {"KW404"}, str(report)
+    assert report.prediction is not None and report.prediction.outcome == "loads"
 
 
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])

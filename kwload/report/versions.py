@@ -174,7 +174,6 @@ def _of_model(
     if not raises:
         out += silent(context, reader, config)
         out += own_code.of_config(context, config, custom)
-        out += own_code.of_config(context, config, custom)
     return [*out, _endless(context, reader)] if foreseen is not None and foreseen.endless else out
 
 
