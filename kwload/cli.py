@@ -166,6 +166,13 @@ def diff_command(a: str, b: str, rtol: float, atol: float, everything: bool, as_
 @click.option(
     "--no-signatures", is_flag=True, help="Do not import the modules of signatures that pyproject.toml declares."
 )
+@click.option(
+    "--build",
+    is_flag=True,
+    help="With --config: build your own classes to find their variables, or to confirm their signatures. This runs "
+    "their code with the file's configuration. They must be imported: by --custom-objects, or by a module that "
+    "[tool.kwload] signatures names.",
+)
 @click.option("--by-name", is_flag=True, help="Match layers by name, as load_weights(by_name=True).")
 @click.option("--skip-mismatch", is_flag=True, help="Leave out layers that do not fit, as Keras's option.")
 @click.option(
@@ -194,6 +201,7 @@ def check_command(
     input_shape: tuple[str, ...],
     custom: tuple[str, ...],
     no_signatures: bool,
+    build: bool,
     by_name: bool,
     skip_mismatch: bool,
     keras: str | None,
@@ -218,9 +226,13 @@ def check_command(
         raise click.UsageError("--input-shape builds the model of --model; an architecture says its own")
     if manifest is not None and keras is not None:
         raise click.UsageError("a manifest says what its own Keras wants: --keras goes with --model or --config")
+    if build and config is None:
+        raise click.UsageError("--build is about an architecture: give one with --config")
     if not no_signatures:
         _declared()
     own = _custom_objects(custom)
+    if build:
+        _buildable(own)
     model = _model(reference, input_shape) if reference is not None else None
     if config is not None:
         model = _architecture(config)
@@ -237,6 +249,7 @@ def check_command(
             values="error" if values == "error" else values == "on",
             keras=keras,
             custom_objects=own,
+            build=build,
         )
         for path in files
     )
@@ -308,7 +321,7 @@ def _model(reference: str, input_shape: tuple[str, ...]) -> object:
         _usage(str(error), "'--input-shape'")
     except modelref.ModelRefError as error:
         _usage(str(error))
-    except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
         _raised(reference, error, "'--model'")
 
 
@@ -358,12 +371,25 @@ def _custom_objects(references: tuple[str, ...]) -> dict[str, object] | None:
             found |= modelref.objects(reference)
         except modelref.ModelRefError as error:
             _usage(str(error), "'--custom-objects'")
-        except Exception as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the user's own code: anything can come out of it)
             _raised(reference, error, "'--custom-objects'")
     return found or None
 
 
-def _raised(reference: str, error: Exception, option: str) -> NoReturn:
+def _buildable(own: dict[str, object] | None) -> None:
+    """A usage error where no class is known that could be built."""
+    import kwload
+    from kwload.spec.registry import objects_of
+
+    known = [*objects_of(own).values(), *(entry.cls for entry in kwload.registered().values())]
+    if not any(isinstance(made, type) for made in known):
+        raise click.UsageError(
+            "--build builds classes of your own, and none is imported: name them with --custom-objects "
+            "package.module:Class, or name the module that registers them in pyproject.toml, [tool.kwload] signatures"
+        )
+
+
+def _raised(reference: str, error: BaseException, option: str) -> NoReturn:
     """A usage error with what the user's own code raised, and where."""
     import traceback
 

@@ -79,7 +79,7 @@ def _import(path: Path, name: str) -> None:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise DeclarationError(f"{where}: there is no module {error.name!r}") from None
         raise DeclarationError(f"{where}: {_said(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(f"{where}: {_said(error)}") from error
 
 

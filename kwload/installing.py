@@ -292,7 +292,9 @@ def _checkable(filepath: Any, package: str) -> str | None:
         return None
     if os.path.isdir(path):
         return path if package == "keras" and os.path.isfile(os.path.join(path, "config.json")) else None
-    known = path.endswith((".h5", ".hdf5", ".keras", ".weights.json"))
+    known = path.endswith((".h5", ".hdf5", ".keras"))
+    if path.endswith(".weights.json"):  # to tf_keras a prefix too, as long as no such file is there
+        known = package == "keras" or os.path.lexists(path)
     if package == "tf_keras" and not known and not _is_hdf5(path):  # a TensorFlow checkpoint is a prefix of files
         return None
     return path

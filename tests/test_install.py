@@ -90,6 +90,20 @@ def test_the_class_that_keras_raises_is_kept(package: str, tmp_path: Path) -> No
     assert keras.models.load_model(path, custom_objects={"Mine": Mine, "Custom>Mine": Mine})
 
 
+def test_an_absent_shard_map_is_to_tf_keras_a_checkpoint(tmp_path: Path) -> None:
+    tf_keras = importlib.import_module("tf_keras")
+    model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(2)])
+    for call in (model.load_weights, tf_keras.models.load_model):
+        raised = []
+        for _ in range(2):
+            with pytest.raises(Exception, match=r"no\.weights\.json") as error:
+                call(os.fspath(tmp_path / "no.weights.json"))
+            raised.append(type(error.value))
+            kwload.install()
+        kwload.uninstall()
+        assert raised[0] is raised[1]
+
+
 @BOTH
 def test_the_class_that_keras_raises_of_an_absent_file_is_kept(package: str, tmp_path: Path) -> None:
     """`except ValueError: model = build()` around load_model is how a first run is told from a later one."""
