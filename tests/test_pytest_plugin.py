@@ -207,3 +207,83 @@ def test_the_start_is_light() -> None:
     code = f"import sys, kwload.pytest_plugin; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+REAL = """
+import keras
+import kwload
+
+
+class PluginScale(keras.layers.Layer):
+    def build(self, shape):
+        self.w = self.add_weight(name="w", shape=(shape[-1],))
+
+    def call(self, x):
+        return x * self.w
+
+
+def build(units=2):
+    dense = keras.layers.Dense
+    return keras.Sequential([keras.Input((3,)), dense(4, name="d"), PluginScale(name="s"), dense(units, name="out")])
+
+
+if __name__ == "__main__":
+    build().save("nets/model.keras")
+    kwload.manifest(build()).save("nets/model.kwload.json")
+    build().save_weights("weights/good.weights.h5")
+    build(3).save_weights("weights/wide.weights.h5")
+"""
+
+SIGNATURES = """
+import sys
+import kwload
+
+
+@kwload.signature("PluginScale")
+def scale(config, input_shape):
+    assert "keras" not in sys.modules, "an architecture needs none"
+    return [kwload.Var("w", (input_shape[-1],))], input_shape
+"""
+
+REAL_TOML = """
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+
+[tool.kwload]
+signatures = ["plugin_signatures"]
+
+[[tool.kwload.weights]]
+path = "weights/*.weights.h5"
+{key}
+"""
+
+
+@pytest.mark.keras
+def test_a_real_repository(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`config =`, `manifest =` and `model =`, each with a file that fits and one that does not."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for folder in ("tests", "nets", "weights"):
+        pytester.mkdir(folder)
+    pytester.makepyfile(plugin_real=REAL, plugin_signatures=SIGNATURES)
+    (pytester.path / "tests" / "test_one.py").write_text("def test_one(): pass\n")
+    assert pytester.run(sys.executable, "plugin_real.py").ret == 0
+    for key in ('config = "nets/model.keras"', 'manifest = "nets/model.kwload.json"', 'model = "plugin_real:build"'):
+        pytester.makepyprojecttoml(REAL_TOML.format(key=key))
+        signatures = SIGNATURES if "model =" not in key else SIGNATURES.replace("assert", "#")
+        pytester.makepyfile(plugin_signatures=signatures)
+        result = run(pytester, "-v")
+        result.assert_outcomes(passed=2, failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "*pyproject.toml::weights/good.weights.h5*PASSED*",
+                "*pyproject.toml::weights/wide.weights.h5*FAILED*",
+                "*weights/wide.weights.h5 fits *",
+                "*error[[]KW307] shape-mismatch: `out/kernel` has another shape in the file*",
+            ]
+        )
+        result.stdout.no_fnmatch_line("*KW410*")
+    pytester.makepyprojecttoml(REAL_TOML.format(key='config = "nets/absent.keras"'))
+    run(pytester).stdout.fnmatch_lines(["pyproject.toml: config = 'nets/absent.keras': *absent.keras*"])
+    pytester.makepyprojecttoml(REAL_TOML.format(key='config = "weights/good.weights.h5"'))
+    run(pytester).stdout.fnmatch_lines(["pyproject.toml: config = 'weights/good.weights.h5': *"])
