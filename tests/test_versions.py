@@ -282,7 +282,7 @@ def layer(name: str, **config: Any) -> dict[str, Any]:
 
 
 def archive(folder: Path, *layers: dict[str, Any], version: str = "3.15.1", **outer: Any) -> Path:
-    """A ``.keras`` archive of a Sequential with these layers and one tensor."""
+    """A ``.keras`` archive of a Sequential with these layers and the weights of a Dense."""
     config = {
         "module": "keras",
         "class_name": "Sequential",
@@ -297,6 +297,7 @@ def zipped(folder: Path, config: bytes, version: str = "3.15.1") -> Path:
     weights = folder / "weights.h5"
     with h5py.File(weights, "w") as file:
         file["layers/dense/vars/0"] = np.ones((3, 2), "float32")
+        file["layers/dense/vars/1"] = np.ones(2, "float32")
     path = folder / "model.keras"
     with zipfile.ZipFile(path, "w") as made:
         made.writestr("config.json", config)
@@ -577,6 +578,10 @@ def test_files_of_tensorflow_2_4_and_2_10(tmp_path: Path, by: str) -> None:
     path = whole_h5(tmp_path, {"class_name": "LSTM", "config": {"name": "l", "units": 1, "time_major": False}})
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = by.encode()
+        weights = file["model_weights/l"]
+        for name, shape in (("kernel", (3, 4)), ("recurrent_kernel", (1, 4)), ("bias", (4,))):
+            weights[name] = np.ones(shape, "float32")
+        weights.attrs["weight_names"] = [b"kernel", b"recurrent_kernel", b"bias"]
     assert kwload.check_model(path, keras="tf_keras").ok
     found = only(kwload.check_model(path, keras="3.15"), "KW405")
     assert f"which Keras {by} wrote" in found.headline and "weights are not affected" in found.notes[0]

@@ -102,6 +102,8 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
     context = replace(context, model=joined.itself.model, plan=joined.plan)
     certain = foreseen is not None and foreseen.outcome == "loads"
     made = replace(predicted(context, joined.plan, ()), call="load_model", assigned=0)
+    if context.file.content == "keras-folder":
+        made = _of_folder(context, made)
     if made.outcome == "unknown" or _is_open(context):
         unknown = replace(made, outcome="unknown", error=None, reason=made.reason or _unsure(context))
         return Held(unknown if certain and not _is_never_called(context) else None, [], {})
@@ -117,6 +119,15 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
         found[found.index(errors[0])] = _caused(context, errors[0], made, joined.tree)
     replaces = certain and (made.outcome != "loads" or bool(errors))
     return Held(made if replaces else None, found, _counts(context, joined.plan) if errors else {})
+
+
+def _of_folder(context: Context, made: Prediction) -> Prediction:
+    """Of an unzipped archive, which ``load_weights`` does not open and ``load_model`` of Keras 3.4 and newer does."""
+    if getattr(context.model, "unsure", None) is not None:
+        return replace(made, outcome="unknown", error=None, reason=_unsure(context))
+    if all(raw.severity != "error" for raw in context.raws):
+        return replace(made, outcome="loads", error=None)
+    return replace(made, outcome="raises", error=PredictedError("ValueError", "", ""))
 
 
 def _counts(context: Context, plan: PlanFacts) -> dict[str, int]:

@@ -222,7 +222,7 @@ class Replay2(Replay):
             self.own(name, name, inner)
         elif known is None and isinstance(name, str):
             self._no_layer(name, config, by_name_only=True)
-        elif known is not None:
+        elif known is not None and (isinstance(inner, dict) or (isinstance(inner, list) and name == "Sequential")):
             with self.deeper():
                 self.make(known, inner)
         else:
