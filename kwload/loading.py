@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from types import ModuleType
 from typing import Any, Final, Literal
 
 from kwload import _core, api
+from kwload.errors import WeightsWarning
 from kwload.file import Source, core_source
 from kwload.report.finding import Report
 
@@ -99,7 +101,8 @@ def load_model(
     Returns
     -------
     keras.Model or tf_keras.Model
-        The model, compiled when it was saved so.
+        The model, compiled when it was saved so. What a person should look at (code that changed since the file was
+        stamped, settings that an older Keras did not know) is a ``WeightsWarning``.
 
     Raises
     ------
@@ -128,7 +131,16 @@ def load_model(
     if safe_mode:
         _refuse_code(report, file, name)
     rebuilding = _Rebuilding(package, file, name, custom_objects, compile=compile, safe_mode=safe_mode)
-    return rebuilding.run(lambda model: _weights(model, name, file, values=values, strict=strict))
+    loaded: list[Report] = []
+    model = rebuilding.run(lambda made: loaded.extend(_weights(made, name, file, values=values, strict=strict)))
+    _warn(next((each for each in loaded if each.warnings), report))
+    return model
+
+
+def _warn(report: Report) -> None:
+    """Says what a person should look at: a model comes back, and no report."""
+    if report.warnings:
+        warnings.warn("\n" + report.render(), WeightsWarning, stacklevel=3)
 
 
 def _opened(target: bytes) -> _core.File | None:
@@ -188,10 +200,12 @@ def _line_of(file: _core.File) -> str | None:
 # ---- the weights ----
 
 
-def _weights(model: Any, path: str, file: _core.File, *, values: bool | Literal["error"], strict: bool) -> None:
-    """Loads them; nothing where there are none, and the model has none either."""
+def _weights(
+    model: Any, path: str, file: _core.File, *, values: bool | Literal["error"], strict: bool
+) -> Iterator[Report]:
+    """Loads them, and gives the report; nothing where there are none, and the model has none either."""
     if getattr(model, "built", True) or any(not group[2] & _OPTIMIZER and group[3] for group in file.groups):
-        api.load_weights(model, path, values=values, strict=strict)
+        yield api.load_weights(model, path, values=values, strict=strict)
 
 
 _OPTIMIZER: Final = _core.GROUP_FLAGS["optimizer"]

@@ -177,6 +177,49 @@ def test_numbers_of_words_stay_in_the_table(package: str, tmp_path: Path) -> Non
 
 @pytest.mark.keras
 @BOTH
+def test_what_is_allowed_is_by_what_is_computed_in(package: str, tmp_path: Path) -> None:
+    """Whole numbers that come in make no quantized model: tf_keras calls the policy of such an input int32."""
+    keras = importlib.import_module(package)
+    words = keras.Input((4,), dtype="int32")
+    path = stamped(keras.Model(words, keras.layers.Dense(2)(keras.layers.Embedding(5, 2)(words))), tmp_path)
+    text = path.with_name(f"{path.name}.kwload.json").read_text()
+    assert '"precision": "float32"' in text
+
+
+@pytest.mark.keras
+@BOTH
+def test_a_picture_of_any_size_is_large_enough(package: str, tmp_path: Path) -> None:
+    """And where nothing is left of it, or nothing but NaN comes out, that is no probe."""
+    keras = importlib.import_module(package)
+
+    def halved(times: int) -> Any:
+        picture = made = keras.Input((None, None, 3))
+        for _ in range(times):
+            made = keras.layers.MaxPooling2D(2)(keras.layers.Conv2D(2, 3, activation="relu")(made))
+        return keras.Model(picture, keras.layers.GlobalAveragePooling2D()(made))
+
+    path = stamped(halved(4), tmp_path)
+    model = halved(4)
+    assert kwload.load_weights(model, path, probe=True).ok
+    with pytest.raises(ValueError, match=r"raised .*hand in inputs"):
+        stamped(halved(6), tmp_path)
+    nothing = keras.layers.Lambda(lambda x: x * float("nan"), output_shape=(3,))
+    with pytest.raises(ValueError, match="is a number for the inputs that kwload makes"):
+        stamped(keras.Sequential([keras.Input((3,)), nothing]), tmp_path)
+
+
+@pytest.mark.keras
+@BOTH
+def test_numbers_are_followed_through_slices(package: str, tmp_path: Path) -> None:
+    keras = importlib.import_module(package)
+    given = keras.Input((4,))
+    word, rest = keras.layers.Flatten()(keras.layers.Embedding(5, 2)(given[:, :1])), given[:, 1:]
+    model = keras.Model(given, keras.layers.Dense(2)(keras.layers.Concatenate()([word, rest])))
+    assert [item.limit for _, item in domains.of(model)] == [5]
+
+
+@pytest.mark.keras
+@BOTH
 def test_nothing_is_changed(package: str, tmp_path: Path) -> None:
     """Not the states of recurrent layers, not seeds, not what the user's own code counts; and it is the same twice."""
     keras = importlib.import_module(package)

@@ -187,7 +187,10 @@ def make(model: Any, asked: Any) -> Probe:
     """
     keras = keras_of(model)
     given = _generated(model) if asked is True else _own(asked)
-    first = _run(model, keras, *given, generated=asked is True)
+    try:
+        first = _run(model, keras, *given, generated=asked is True)
+    except ProbeError as error:
+        raise (ProbeError(f"{error}: hand in inputs, probe=inputs") if asked is True else error) from error.__cause__
     if all(math.isnan(item.rms) or not item.values for item in first.outputs):
         inputs = "the inputs that kwload makes: hand in others, probe=inputs" if asked is True else "these inputs"
         raise ProbeError(f"no output of the model is a number for {inputs}")
