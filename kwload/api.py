@@ -503,7 +503,7 @@ def check_model(
 
 
 def _of_itself(file: _core.File, reader: Any, name: str, custom_objects: Mapping[str, Any] | None) -> Any:
-    """The architecture of a whole model as a Keras makes it, joined with the weights beside it; or why there is none."""
+    """The architecture of a whole model as a Keras makes it, joined with the weights beside it; or why not."""
     from kwload.report.escape import escape
     from kwload.report.itself import Joined
     from kwload.spec.architecture import ArchitectureError

@@ -12,6 +12,7 @@ keys alone. Read in the releases 3.0.0 to 3.15.1, and held against ``load_model`
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from kwload.versions.classes import Class
 from kwload.versions.names import FUNCTIONAL, Config
 from kwload.versions.objects import Objects, by_name
 from kwload.versions.outcome import CrossedError, EndlessError, RaisedError, UnknownError
+from kwload.versions.reader import NEWEST_2, Reader
 
 LOSS_ALIASES: Final = frozenset(
     ("bce", "BCE", "kld", "KLD", "mae", "MAE", "mse", "MSE", "mape", "MAPE", "msle", "MSLE")
@@ -55,6 +57,40 @@ class Replay(Objects):
     """A deserialization of a whole model by Keras 3."""
 
     # ---- models ----
+
+    def locate(self, name: str, config: Config) -> Class:
+        module = config.get("module")
+        of_tf_keras = isinstance(module, str) and module.startswith("tf_keras.src.engine.")
+        if of_tf_keras and name == "Functional" and self.reader.version < (3, 9, 0):
+            self._by_tf_keras(str(module), config)
+        return super().locate(name, config)
+
+    def _by_tf_keras(self, module: str, config: Config) -> None:
+        """A graph of tf_keras: Keras before 3.9 imports tf_keras where there is one, lets it make the model, and then
+        refuses what it got."""
+        if importlib.util.find_spec("tf_keras") is None:
+            text = f"Could not deserialize class 'Functional' because its parent module {module} cannot be imported."
+            raise RaisedError("TypeError", text)
+        from kwload.versions.replay_2 import Replay2
+
+        other = Replay2(Reader("tf_keras", NEWEST_2), {})
+        other.is_safe = self.is_safe
+        try:
+            other.model(FUNCTIONAL, config.get("config"))
+        except RaisedError as error:
+            if error.type != "TypeError":
+                raise
+            text = f"<class '{module}.Functional'> could not be deserialized properly."
+            raise RaisedError("TypeError", text, "", error) from None
+        if isinstance(config.get("compile_config"), dict):
+            other.compile_config(config["compile_config"])
+        if other.assumed:
+            raise UnknownError(other.assumed[0])
+        if self._depth:
+            raise RaisedError("ValueError", "Only instances of `keras.Layer` can be added to a Sequential model. ")
+        if self.reader.version < (3, 3, 0):
+            raise UnknownError("what this Keras makes of a model of tf_keras was not measured")
+        raise RaisedError("ValueError", "Expected object to be an instance of `KerasSaveable`, but got <tf_keras.src.")
 
     def model(self, known: Class, inner: Any) -> None:
         """``Sequential.from_config`` and ``functional_from_config``: every layer, then the graph."""

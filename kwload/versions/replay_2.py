@@ -44,6 +44,14 @@ _WRAPPED_SINCE: Final = (2, 12, 0)
 """The first release whose ``Layer.from_config`` wraps errors."""
 
 
+class _TextError(UnknownError):
+    """A layer of a ``.keras`` archive of no known class: Keras 2 leaves the name of the class in its place."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"`{name}` is no layer of this Keras")
+        self.name = name
+
+
 class Replay2(Replay):
     """A deserialization by Keras 2."""
 
@@ -100,10 +108,17 @@ class Replay2(Replay):
             item = inner.get(name)
             for each in item if isinstance(item, list) else [item]:
                 if isinstance(each, dict):
-                    self.layer(each, by_name_only=known.name in ("TimeDistributed", "Wrapper", "SpectralNormalization"))
+                    self._inner(known, each)
                 elif name != "backward_layer":
                     raise UnknownError("a layer of the stored model holds no layer where it should")
         return {key: item for key, item in inner.items() if key not in names}
+
+    def _inner(self, known: Class, config: Config) -> None:
+        """A layer that a layer holds."""
+        try:
+            self.layer(config, by_name_only=known.name in ("TimeDistributed", "Wrapper", "SpectralNormalization"))
+        except _TextError as error:
+            raise UnknownError(error.reason) from None
 
     def construct(self, known: Class, inner: Config) -> None:
         if known.name == "Embedding" and "input_dim" not in inner:
@@ -167,20 +182,29 @@ class Replay2(Replay):
     def model(self, known: Class, inner: Any) -> None:
         if known.name == "Sequential":
             configs = inner.get("layers") if isinstance(inner, dict) and "name" in inner else inner
-            self._stack(configs)
+            self._stack(configs, is_graph=False)
             return
         if not isinstance(inner, dict) or not all(key in inner for key in ("layers", "input_layers", "output_layers")):
             raise UnknownError("the stored model has no graph")
-        self._stack(inner["layers"])
+        self._stack(inner["layers"], is_graph=True)
 
-    def _stack(self, configs: Any) -> None:
-        """Each layer of a model."""
+    def _stack(self, configs: Any, *, is_graph: bool) -> None:
+        """Each layer of a model: a chain takes it at once, a graph calls it when all are made."""
+        texts: list[str] = []
         if not isinstance(configs, list) or not all(isinstance(config, dict) for config in configs):
             raise UnknownError("the layers of the stored model are no list of objects")
         for config in configs:
             self.nameless(config)
-            with self.deeper():
-                self.layer(config)
+            try:
+                with self.deeper():
+                    self.layer(config)
+            except _TextError as error:
+                if not is_graph:
+                    said = f"The added layer must be an instance of class Layer. Received: layer={error.name}"
+                    raise RaisedError("TypeError", said) from None
+                texts.append(error.name)
+        if texts:
+            raise RaisedError("TypeError", "'str' object is not callable")
 
     def layer(self, config: Config, *, by_name_only: bool = False) -> None:
         """``layers.deserialize``: by class name; *by_name_only* as wrappers read what they hold."""
@@ -212,7 +236,9 @@ class Replay2(Replay):
             )
         if config.get("module", "") is None:
             raise RaisedError("TypeError", f"Cannot deserialize object of type `{name}`.")
-        raise UnknownError(f"`{name}` is no layer of this Keras")
+        if self.is_hdf5:
+            raise RaisedError("ValueError", f"Unknown layer: '{name}'. Please ensure")
+        raise _TextError(name)
 
     def legacy_layer(self, config: Config) -> None:
         name, inner = config.get("class_name"), config.get("config")
