@@ -227,8 +227,8 @@ class _Graph:
 
 
 def flattened(arguments: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """The arguments of a call by slot: lists are taken apart (a list of one is its only item), what Keras fills in by
-    itself (masks, whether it trains) is left out."""
+    """The arguments of a call by slot: lists and dicts are taken apart (a list of one is its only item), what Keras
+    fills in by itself (masks, whether it trains) is left out."""
     found: list[tuple[str, Any]] = []
     for key, value in arguments:
         if key in _IGNORED or value is None or (key == "training" and not value):
@@ -240,6 +240,8 @@ def flattened(arguments: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
             item = item[0]
         if isinstance(item, (list, tuple)) and not _Graph._is_leaf(item) and len(item) <= 4096:
             found += [(f"{key}/{i}", part) for i, part in enumerate(item)]
+        elif isinstance(item, dict) and "class_name" not in item and 0 < len(item) <= 4096:
+            found += [(f"{key}/{name}", item[name]) for name in sorted(item, key=str)]
         else:
             found.append((key, item))
     return found

@@ -114,8 +114,9 @@ _FUNCTIONS: Final = frozenset({"function", "builtin_function_or_method", "type"}
 
 
 def kind_of(name: str) -> str:
-    """The class's name in Keras 3."""
-    return KINDS.get(name, name)
+    """The class's name in Keras 3, without the package that it is registered in."""
+    own = name.rpartition(">")[2]
+    return KINDS.get(own, own)
 
 
 def settings(kind_name: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kwload.report.context import Context, columns, entry, finding, listed, named
 from kwload.report.escape import escape, literal, quote
 from kwload.report.finding import Finding
-from kwload.report.signatures import place_text
+from kwload.report.places import place_text
 from kwload.report.text import plural
 from kwload.spec.architecture import Unverified
 

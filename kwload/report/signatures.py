@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from kwload.report.context import Context, columns, entry, finding, listed, name
 from kwload.report.escape import escape, literal, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
+from kwload.report.places import place_text
 from kwload.report.text import plural
 from kwload.spec.compared import Differs, agree
 from kwload.spec.confirm import Verdict
@@ -79,15 +79,6 @@ def _says(signed: tuple[str, str | None, int | None]) -> str:
 def _rest_on(item: Finding, told: Mapping[str, str]) -> list[str]:
     names = [item.layer or "", *item.related]
     return list(dict.fromkeys(told[name] for name in names if name in told))[:_MOST_PLACES]
-
-
-def place_text(place: tuple[str | None, int | None]) -> str:
-    """``"mynet/signatures.py, line 12"``, below the current directory without the way to it; ``""`` when unknown."""
-    file, line = place
-    if file is None:
-        return ""
-    near = os.path.relpath(file) if os.path.isabs(file) and file.startswith(os.getcwd() + os.sep) else file
-    return escape(near, 120) + (f", line {line}" if line else "")
 
 
 def _contradicts(context: Context, verdict: Verdict) -> Finding:
@@ -227,4 +218,4 @@ def _in_layers(layers: Sequence[str]) -> str:
     return f"in {plural(len(layers), 'layer')}: {named(list(layers), 3)}"
 
 
-__all__ = ["changed", "place_text", "signature_findings", "with_signatures"]
+__all__ = ["changed", "signature_findings", "with_signatures"]

@@ -17,6 +17,7 @@ from kwload.report.facts import FileFacts, FileGroup
 from kwload.spec.architecture.describe import Described, Unverified
 from kwload.spec.architecture.lists import gaps_of, in_order
 from kwload.spec.architecture.things import Thing, Weight
+from kwload.spec.architecture.unnamed import named_as_in
 from kwload.spec.described import NAMED, V3_LAYOUTS, Edge, Flag, Group, Variable
 
 _OWN_STATE = int(Flag.OPTIMIZER) | int(Flag.METRIC)
@@ -32,6 +33,7 @@ def adopted(described: Described, file: FileFacts) -> Described:
     file : _core.File
         The opened file.
     """
+    described = named_as_in(described, file)
     if not any(_is_open(group, made) for group, made in zip(described.groups, described.things, strict=True)):
         return described
     found = _V3(described, file) if file.layout in V3_LAYOUTS else _Legacy(described, file)

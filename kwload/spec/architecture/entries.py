@@ -179,9 +179,12 @@ def called_with(raw: Raw) -> Shapes:
 
 
 def _tensors(value: Any) -> Shapes:
-    """The shape of a tensor as Keras 3 records it, or of several."""
+    """The shape of a tensor as Keras 3 records it, or of several in a list or a dict."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return one_shape(config_of(value).get("shape"))
+    if isinstance(value, dict) and "class_name" not in value and 0 < len(value) <= _MOST_SHAPES:
+        several = {name: _tensors(each) if isinstance(each, dict) else None for name, each in value.items()}
+        return several if all(isinstance(each, tuple) for each in several.values()) else None
     if isinstance(value, list) and 0 < len(value) <= _MOST_SHAPES:
         found = [config_of(item).get("shape") if isinstance(item, dict) else None for item in value]
         return [one_shape(shape) for shape in found]

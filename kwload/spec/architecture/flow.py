@@ -199,6 +199,9 @@ class Flow:
         shapes = [self._tensor(ref) for _, ref in first]
         if len(shapes) == 1 and "/" not in first[0][0]:
             return shapes[0]
+        keys = [slot.partition("/")[2] for slot, _ in first]
+        if keys and not any(key.isdecimal() for key in keys):  # a dict of tensors
+            return dict(zip(keys, shapes, strict=True))
         return list(shapes) if shapes else None
 
     def _by_name(self, call: Call, names: Sequence[str]) -> Shapes:

@@ -254,6 +254,11 @@ class Maker:
             same = _find(made, part.same_as or "")
             if same is not None:
                 made.parts[at] = same
+        if made.signed is not None:
+            inside = list(made.children())
+            for each in inside:
+                each.is_unnamed = each.is_unnamed or not each.name
+            _name(inside)
 
     def _part(self, part: Sub, policy: str, trainable: bool) -> Thing | Box:
         """What stands in an attribute."""
@@ -266,14 +271,19 @@ class Maker:
                 return self.made[mark]
             raw = {"class_name": part.layer, "config": part.config}
             made = self.thing(raw, part.input_shape, policy, trainable)
-            _name([made])
+            self._name_made([made])
             if mark is not None:
                 self.made[mark] = made
             return made
         items = part.layer.values() if isinstance(part.layer, Mapping) else part.layer
         found = Box([self._part(item, policy, trainable) for item in items])
-        _name(list(things_in(found)))
+        self._name_made(list(things_in(found)))
         return found
+
+    def _name_made(self, inside: list[Thing]) -> None:
+        """Names what a layer of Keras's own holds; what a signature describes gets its names at the end of that."""
+        if self.signed is None or self.signed.place is None:
+            _name(inside)
 
     def _add_activation(self, made: Thing, config: Mapping[str, Any], policy: str) -> None:
         """Adds an activation that is a layer: an attribute like others. What one with variables is built with is not

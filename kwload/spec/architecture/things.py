@@ -100,6 +100,8 @@ class Thing:
         Whether that is because its signature says nothing that can be used.
     given : Given, optional
         What is known of its class all the same.
+    is_unnamed : bool
+        Whether nothing records its name: a signature describes it, and gives none.
     config : mapping
         Its settings.
     signed : Signed, optional
@@ -116,6 +118,7 @@ class Thing:
     why: str | None = None
     failed: bool = False
     given: Given | None = None
+    is_unnamed: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
     signed: Signed | None = None
     is_lora: bool = False
