@@ -2,8 +2,9 @@
 
 ``python -m agree.whole`` (part of ``make agree``): each of them writes some five hundred files, which are loaded by all
 three as they are, handed the user's own classes, and with other options; then files with a changed architecture or
-name, and the whole models of the corpus. Each load runs in a process of its own Keras, with a limit of time.
-The table goes into README.md; it ends with 1 when one disagrees that is not in reviewed_whole.txt.
+name, files whose weights and architecture were set at odds, and the whole models of the corpus. Each load runs in a
+process of its own Keras, with a limit of time. The table goes into README.md; it ends with 1 when one disagrees that is
+not in reviewed_whole.txt.
 """
 
 from __future__ import annotations
@@ -27,14 +28,18 @@ from real_files import corpus_files
 import kwload
 from agree.run import HERE, ROOT, environment, newest, path_of
 from agree.whole_changes import CHANGES, NAMES, changed
+from agree.whole_edits import EDITS, WEIGHTS, edited
 from kwload import _core
 
 KERAS = (newest(), "3.8.0", "tf_keras")
-SOURCES = ("whole_cases.py", "whole_changes.py", "whole_worker.py")
+SOURCES = ("whole_cases.py", "whole_changes.py", "whole_edits.py", "whole_worker.py")
 OWN = ("own_", "lambda_named", "activation_own", "initializer_own", "loss_own", "metric_own")
 """How the files begin that name something of the user's own."""
 CODE = ("lambda", "activation_lambda", "loss_lambda")
 BATCH = 150
+LONGEST = 90
+"""Seconds for one load: of those that never end, too."""
+
 TITLE = "# How often check_model and load_model agree"
 
 
@@ -74,6 +79,26 @@ def altered(files: Sequence[Path], cache: Path, seed: int = 5) -> list[Path]:
                 for change in (*CHANGES, *NAMES):
                     for path in rng.sample(pool, min(5, len(pool))):
                         changed(path, change, folder)
+    return sorted(folder.iterdir())
+
+
+def at_odds(files: Sequence[Path], cache: Path, seed: int = 7) -> list[Path]:
+    """Edited copies: each edit of some files of each writer and format, and of all with shared layers."""
+    folder = cache / "edited"
+    if not folder.is_dir():
+        folder.mkdir()
+        rng = random.Random(seed)
+        for writer in sorted({path.parent.name for path in files}):
+            for suffix in (".keras", ".h5"):
+                pool = [path for path in files if path.parent.name == writer and path.suffix == suffix]
+                pool = [path for path in pool if not path.name.startswith(("loss", "metric", "optimizer", "own_"))]
+                shared = [path for path in pool if path.name.startswith("shared")]
+                for edit in (*EDITS, *WEIGHTS):
+                    made = sum(edited(path, edit, folder) is not None for path in shared)
+                    for path in rng.sample(pool, len(pool)):
+                        made += path not in shared and edited(path, edit, folder) is not None
+                        if made == 12:
+                            break
     return sorted(folder.iterdir())
 
 
@@ -129,14 +154,30 @@ def _batch(keras: str, batch: Sequence[dict[str, Any]]) -> tuple[list[dict[str, 
         given, made = Path(scratch, "jobs"), Path(scratch, "results")
         given.write_text("".join(json.dumps(job) + "\n" for job in batch))
         command = [sys.executable, "-W", "ignore", "-m", "agree.whole_worker", "load", str(given), str(made)]
-        try:
-            limit = 60 + 6 * len(batch)
-            done = subprocess.run(command, env=_environment(keras), check=False, capture_output=True, timeout=limit)
-            ended = "" if done.returncode == 0 else f"ended with {done.returncode}: {done.stderr[-500:]!r}"
-        except subprocess.TimeoutExpired:
-            ended = "took too long"
+        with open(Path(scratch, "errors"), "w+b") as errors:
+            done = subprocess.Popen(command, env=_environment(keras), stdout=subprocess.DEVNULL, stderr=errors)
+            is_done = _ends(done, made)
+            errors.seek(0)
+            ended = "" if done.returncode == 0 else f"ended with {done.returncode}: {errors.read()[-500:]!r}"
         lines = made.read_text().splitlines() if made.exists() else []
-    return [json.loads(line) for line in lines], ended
+    return [json.loads(line) for line in lines], ended if is_done else "took too long"
+
+
+def _ends(process: subprocess.Popen[bytes], made: Path) -> bool:
+    """Waits for a process; False when it makes no line for too long, and is ended."""
+    size = -1
+    while True:
+        try:
+            process.wait(LONGEST)
+        except subprocess.TimeoutExpired:
+            now = made.stat().st_size if made.exists() else 0
+            if now == size:
+                process.kill()
+                process.wait()
+                return False
+            size = now
+        else:
+            return True
 
 
 def _key(job: dict[str, Any]) -> str:
@@ -194,7 +235,7 @@ def write(records: Sequence[tuple[dict[str, Any], str, str]]) -> list[str]:
     cells: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for real, verdict, _ in records:
         folder = Path(real["path"]).parent.name
-        group = f"written by {folder}" if folder in KERAS else "changed" if folder == "changed" else "corpus"
+        group = f"written by {folder}" if folder in KERAS else folder if folder in ("changed", "edited") else "corpus"
         cells[group, "tf_keras" if real["keras"][0] == "2" else real["keras"]][verdict] += 1
     groups = sorted({group for group, _ in cells})
     lines = [TITLE, "", __doc__.splitlines()[0], ""] if __doc__ else []
@@ -232,7 +273,7 @@ def main() -> int:
     here = [keras for keras in KERAS if keras in (newest(), "tf_keras") or path_of(keras) is not None]
     cache = cache_folder()
     made = [path for keras in here for path in written(keras, cache)]
-    todo = jobs([*made, *altered(made, cache), *whole_models()])
+    todo = jobs([*made, *altered(made, cache), *at_odds(made, cache), *whole_models()])
     records = [(real, *judged(real)) for keras in here for real in loaded(keras, todo, cache)]
     open_ = write(records)
     print(*open_[:40], f"{len(records)} loads, {len(open_)} disagreements that are not in reviewed_whole.txt", sep="\n")

@@ -261,6 +261,12 @@ def _models(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
     yield "concatenate_last", lambda: graph(lambda x: layers.Concatenate()([x, layers.ReLU()(x)]))
     yield "dot", lambda: graph(lambda x: layers.Dot(axes=1)([x, x]))
     yield "shared", lambda: _shared(keras)
+    yield "shared_model", lambda: _twice(keras)
+    yield "shared_around", lambda: _inside_and_outside(keras)
+    yield "shared_graphs", lambda: _in_two(keras, chains=False)
+    yield "shared_chains", lambda: _in_two(keras, chains=True)
+    yield "shared_chain", lambda: _in_chain(keras)
+    yield "shared_wrapped", lambda: _wrapped(keras)
     yield "two_inputs", lambda: _two(keras)
     yield "named_inputs", lambda: _named(keras)
     yield "dict_outputs", lambda: _dicts(keras)
@@ -356,6 +362,42 @@ def _models(keras: Any, own: dict[str, Any]) -> Iterator[tuple[str, Make]]:
         layers.Embedding(9, 4), layers.LSTM(4, return_sequences=True), layers.Bidirectional(layers.GRU(2)),
         layers.Dense(1, "sigmoid"), shape=WORDS,
     )  # fmt: skip
+
+
+def _twice(keras: Any) -> Any:
+    """A model inside another and beside it."""
+    inner = _graph(keras, keras.layers.Dense(4, name="d"), (4,))
+    middle = _graph(keras, inner, (4,))
+    return _graph(keras, lambda x: keras.layers.Add()([middle(x), inner(x)]), (4,))
+
+
+def _inside_and_outside(keras: Any) -> Any:
+    """A layer inside a model and beside it."""
+    dense = keras.layers.Dense(4, name="d")
+    inner = _graph(keras, dense, (4,))
+    return _graph(keras, lambda x: keras.layers.Add()([dense(x), inner(x)]), (4,))
+
+
+def _in_two(keras: Any, *, chains: bool) -> Any:
+    """A layer in two models."""
+    dense = keras.layers.Dense(4, name="d")
+    if chains:
+        both = [_sequential(keras, dense, *more, shape=(4,)) for more in ([], [keras.layers.Dense(4)])]
+    else:
+        both = [_graph(keras, dense, (4,)), _graph(keras, dense, (4,))]
+    return _graph(keras, lambda x: keras.layers.Add()([both[0](x), both[1](x)]), (4,))
+
+
+def _in_chain(keras: Any) -> Any:
+    """A layer in a chain and in the chain inside it."""
+    dense = keras.layers.Dense(4, name="d")
+    return _sequential(keras, dense, keras.layers.ReLU(), _sequential(keras, dense, shape=(4,)), shape=(4,))
+
+
+def _wrapped(keras: Any) -> Any:
+    """A layer and a wrapper around it."""
+    dense = keras.layers.Dense(3, name="d")
+    return _graph(keras, lambda x: keras.layers.Add()([dense(x), keras.layers.TimeDistributed(dense)(x)]))
 
 
 def _shared(keras: Any) -> Any:
