@@ -18,7 +18,7 @@ SEES = {
 # A header of a library, and the only files that may include it.
 HOMES = {
     "Python.h": {"python/kwload_py.h"},
-    "structmember.h": {"python/py_plan.c"},
+    "structmember.h": {"python/py_plan.c", "python/py_tensor.c"},
     "numpy/arrayobject.h": {"python/py_array.c"},
     "hdf5.h": {"read/libhdf5.c"},
     "libdeflate.h": {"base/crc.c", "read/inflate.c"},

@@ -18,11 +18,11 @@ struct kw_arena_block {
     _Alignas(ALIGN) unsigned char data[];
 };
 
-/* A new zeroed block of `len` bytes, or NULL. */
+/* A new block of `len` bytes, or NULL. */
 static struct kw_arena_block *make_block(size_t len) {
     if (len > SIZE_MAX - sizeof(struct kw_arena_block)) return NULL;
-    struct kw_arena_block *block = kw_memory_zeroed(sizeof *block + len);
-    if (block != NULL) block->len = len;
+    struct kw_arena_block *block = kw_array_resize(NULL, 0, sizeof *block + len);
+    if (block != NULL) *block = (struct kw_arena_block){.len = len};
     return block;
 }
 
@@ -52,7 +52,7 @@ void *kw_arena_alloc(kw_arena *arena, size_t len) {
     void *result = block->data + block->used;
     block->used += padded;
     arena->used += padded;
-    return result;
+    return memset(result, 0, padded); /* of memory that was used before, which costs less than new pages */
 }
 
 char *kw_arena_text(kw_arena *arena, const void *bytes, size_t len) {
@@ -75,15 +75,14 @@ void kw_arena_join(kw_arena *arena, kw_arena *other) {
 void kw_arena_free(kw_arena *arena) {
     for (struct kw_arena_block *block = arena->blocks, *next; block != NULL; block = next) {
         next = block->next;
-        kw_memory_free(block, sizeof *block + block->len);
+        free(block);
     }
     *arena = KW_ARENA_EMPTY;
 }
 
-int kw_grow(void **items, size_t count, size_t *capacity, size_t item_len, kw_error *err) {
-    if (count < *capacity) return 0;
-    size_t wanted = *capacity < 8 ? 16 : *capacity * 2;
-    if (*capacity > SIZE_MAX / 2 / item_len) return kw_fail_memory(err);
+int kw_reserve(void **items, size_t count, size_t wanted, size_t *capacity, size_t item_len, kw_error *err) {
+    if (wanted <= *capacity) return 0;
+    if (wanted > SIZE_MAX / item_len) return kw_fail_memory(err);
     void *old; /* copied, not dereferenced: *items has the caller's pointer type */
     memcpy(&old, items, sizeof old);
     void *grown = kw_array_resize(old, count * item_len, wanted * item_len);
@@ -91,4 +90,10 @@ int kw_grow(void **items, size_t count, size_t *capacity, size_t item_len, kw_er
     memcpy(items, &grown, sizeof grown);
     *capacity = wanted;
     return 0;
+}
+
+int kw_grow(void **items, size_t count, size_t *capacity, size_t item_len, kw_error *err) {
+    if (count < *capacity) return 0;
+    size_t wanted = *capacity < 8 ? 16 : *capacity > SIZE_MAX / 2 ? SIZE_MAX : *capacity * 2;
+    return kw_reserve(items, count, wanted, capacity, item_len, err);
 }

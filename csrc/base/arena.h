@@ -34,6 +34,8 @@ void kw_arena_free(kw_arena *arena);
 /* Grows a heap array: ensures room for one more element at *items (realloc,
  * doubling).  0, or -1 with KW_MEMORY.  Free with free(). */
 int kw_grow(void **items, size_t count, size_t *capacity, size_t item_len, kw_error *err);
+/* The same for room for `wanted` elements in all, and no more. */
+int kw_reserve(void **items, size_t count, size_t wanted, size_t *capacity, size_t item_len, kw_error *err);
 #define KW_GROW(items, count, capacity, err) \
     kw_grow((void **)&(items), (count), &(capacity), sizeof *(items), (err))
 

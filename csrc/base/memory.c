@@ -2,7 +2,7 @@
  *
  *     small block   aligned_alloc(64), calloc
  *     large block   |.. given back ..|2 MiB aligned: huge pages|.. given back ..|
- *     long array    aligned_alloc(2 MiB): huge pages
+ *     long array    posix_memalign(2 MiB): huge pages
  *
  * A page fault a 4 KiB page costs more than copying the page, so what is large
  * asks for pages of 2 MiB (madvise(2), MADV_HUGEPAGE).
@@ -63,10 +63,9 @@ void kw_memory_free(void *block, size_t len) {
 
 /* An array of LONG_LEN and more, or NULL. */
 static void *alloc_long(size_t len) {
-    if (len > SIZE_MAX / 2) return NULL;
-    size_t whole = whole_units(len, HUGE_PAGE);
-    void *array = aligned_alloc(HUGE_PAGE, whole);
-    if (array != NULL) ask_for_huge_pages(array, whole);
+    void *array = NULL;
+    if (len > SIZE_MAX / 2 || posix_memalign(&array, HUGE_PAGE, len) != 0) return NULL;
+    ask_for_huge_pages(array, len);
     return array;
 }
 

@@ -104,7 +104,7 @@ typedef struct kw_shapes {
     } slots[KW_SHAPE_SLOTS];
 } kw_shapes;
 void kw_shapes_clear(kw_shapes *shapes);
-PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row, kw_shapes *shapes);
+PyObject *kw_tensor_new(kw_state *state, kw_opened *opened, uint32_t row, kw_shapes *shapes);
 kw_file *kw_file_of(PyObject *file);
 kw_opened *kw_opened_of(PyObject *file);
 

@@ -57,7 +57,7 @@ static PyObject *file_tensors(PyObject *object, void *closure) {
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);
     kw_shapes shapes = {0};
     for (uint32_t i = 0; tuple != NULL && i < count; i++) {
-        PyObject *tensor = kw_tensor_new((PyTypeObject *)state->tensor_type, opened, i, &shapes);
+        PyObject *tensor = kw_tensor_new(state, opened, i, &shapes);
         if (tensor == NULL || PyTuple_SetItem(tuple, (Py_ssize_t)i, tensor) < 0) Py_CLEAR(tuple);
     }
     kw_shapes_clear(&shapes);

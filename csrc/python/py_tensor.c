@@ -1,9 +1,17 @@
-/* py_tensor.c -- Tensor: one row of a file's table. */
+/* py_tensor.c -- Tensor: one row of a file's table.
+ *
+ * What every listing asks for is made with the object, as members: an interpreter
+ * reads those without a call (PEP 659).
+ */
 #include "python/kwload_py.h"
+
+#include <stddef.h>
+#include <structmember.h>
 
 typedef struct tensor_object {
     PyObject_HEAD
     kw_opened *opened;
+    PyObject *path, *dtype, *offset;
     PyObject *shape; /* tuple, shared by tensors of one shape */
     uint32_t row;
 } tensor_object;
@@ -42,17 +50,33 @@ void kw_shapes_clear(kw_shapes *shapes) {
     for (size_t i = 0; i < KW_SHAPE_SLOTS; i++) Py_CLEAR(shapes->slots[i].tuple);
 }
 
-PyObject *kw_tensor_new(PyTypeObject *type, kw_opened *opened, uint32_t row, kw_shapes *shapes) {
+/* Of the first byte in `file` (the archive itself for a member used in place);
+ * None when the bytes are not contiguous there. */
+static PyObject *make_offset(const kw_opened *opened, const kw_tensor *tensor) {
+    const kw_part *part = &opened->file->parts[tensor->part];
+    if (tensor->off == KW_NOWHERE || part->inflated) Py_RETURN_NONE;
+    return PyLong_FromUnsignedLongLong(tensor->off + kw_source_base(part->source));
+}
+
+static PyObject *find_dtype(const kw_state *state, const kw_tensor *tensor) {
+    if (tensor->dtype == KW_DTYPE_NONE && tensor->type_text != NULL) return kw_text(tensor->type_text);
+    return Py_NewRef(state->dtype_names[tensor->dtype]);
+}
+
+PyObject *kw_tensor_new(kw_state *state, kw_opened *opened, uint32_t row, kw_shapes *shapes) {
+    PyTypeObject *type = (PyTypeObject *)state->tensor_type;
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *shape = find_shape(shapes, opened->file->table.tensors, row);
-    tensor_object *self = shape != NULL ? (tensor_object *)alloc(type, 0) : NULL;
-    if (self == NULL) {
-        Py_XDECREF(shape);
-        return NULL;
-    }
+    const kw_tensor *tensors = opened->file->table.tensors;
+    tensor_object *self = (tensor_object *)alloc(type, 0);
+    if (self == NULL) return NULL;
     self->opened = kw_opened_retain(opened);
-    self->shape = shape;
     self->row = row;
+    self->path = kw_text(tensors[row].path);
+    self->shape = find_shape(shapes, tensors, row);
+    self->dtype = find_dtype(state, &tensors[row]);
+    self->offset = make_offset(opened, &tensors[row]);
+    if (self->path == NULL || self->shape == NULL || self->dtype == NULL || self->offset == NULL)
+        Py_CLEAR(self);
     return (PyObject *)self;
 }
 
@@ -64,13 +88,11 @@ static const kw_tensor *row_of(PyObject *object) {
 static void tensor_dealloc(PyObject *object) {
     tensor_object *self = (tensor_object *)object;
     kw_opened_release(self->opened);
+    Py_XDECREF(self->path);
     Py_XDECREF(self->shape);
+    Py_XDECREF(self->dtype);
+    Py_XDECREF(self->offset);
     kw_object_free(object);
-}
-
-static PyObject *tensor_path(PyObject *object, void *closure) {
-    (void)closure;
-    return kw_text(row_of(object)->path);
 }
 
 static PyObject *tensor_layer(PyObject *object, void *closure) {
@@ -83,34 +105,12 @@ static PyObject *tensor_variable(PyObject *object, void *closure) {
     return kw_text(row_of(object)->variable ? row_of(object)->variable : "");
 }
 
-static PyObject *tensor_shape(PyObject *object, void *closure) {
-    (void)closure;
-    return Py_NewRef(((tensor_object *)object)->shape);
-}
-
-static PyObject *tensor_dtype(PyObject *object, void *closure) {
-    (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    if (tensor->dtype == KW_DTYPE_NONE && tensor->type_text != NULL) return kw_text(tensor->type_text);
-    return Py_NewRef(kw_state_of_type(Py_TYPE(object))->dtype_names[tensor->dtype]);
-}
-
 static PyObject *tensor_file(PyObject *object, void *closure) {
     (void)closure;
     kw_opened *opened = ((tensor_object *)object)->opened;
     const kw_source *source = opened->file->parts[row_of(object)->part].source;
     const char *path = kw_source_path(source);
     return path != NULL ? PyUnicode_DecodeFSDefault(path) : Py_NewRef(opened->path);
-}
-
-/* Of the first byte in `file` (the archive itself for a member used in place);
- * None when the bytes are not contiguous there. */
-static PyObject *tensor_offset(PyObject *object, void *closure) {
-    (void)closure;
-    const kw_tensor *tensor = row_of(object);
-    const kw_part *part = &((tensor_object *)object)->opened->file->parts[tensor->part];
-    if (tensor->off == KW_NOWHERE || part->inflated) Py_RETURN_NONE;
-    return PyLong_FromUnsignedLongLong(tensor->off + kw_source_base(part->source));
 }
 
 static PyObject *tensor_big_endian(PyObject *object, void *closure) {
@@ -139,22 +139,23 @@ static PyObject *tensor_fault(PyObject *object, void *closure) {
 }
 
 static PyObject *tensor_repr(PyObject *object) {
-    PyObject *path = tensor_path(object, NULL), *shape = tensor_shape(object, NULL), *dtype = tensor_dtype(object, NULL);
-    PyObject *text = path && shape && dtype ? PyUnicode_FromFormat("<Tensor %R %R %S>", path, shape, dtype) : NULL;
-    Py_XDECREF(path);
-    Py_XDECREF(shape);
-    Py_XDECREF(dtype);
-    return text;
+    tensor_object *self = (tensor_object *)object;
+    return PyUnicode_FromFormat("<Tensor %R %R %S>", self->path, self->shape, self->dtype);
 }
 
+static PyMemberDef tensor_members[] = {
+    {"path", T_OBJECT_EX, offsetof(tensor_object, path), READONLY, "Path in the file, without a leading '/'."},
+    {"shape", T_OBJECT_EX, offsetof(tensor_object, shape), READONLY, "Tuple of lengths."},
+    {"dtype", T_OBJECT_EX, offsetof(tensor_object, dtype), READONLY, "Name of the element type, as NumPy and Keras write it."},
+    {"offset", T_OBJECT_EX, offsetof(tensor_object, offset), READONLY,
+     "Of the first byte in `file`; None when the bytes are not contiguous."},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyGetSetDef tensor_getset[] = {
-    {"path", tensor_path, NULL, "Path in the file, without a leading '/'.", NULL},
     {"layer", tensor_layer, NULL, "Name of the layer as the file records it, else the path of its group.", NULL},
     {"variable", tensor_variable, NULL, "Name of the variable as the file records it, else its key.", NULL},
-    {"shape", tensor_shape, NULL, "Tuple of lengths.", NULL},
-    {"dtype", tensor_dtype, NULL, "Name of the element type, as NumPy and Keras write it.", NULL},
     {"file", tensor_file, NULL, "The file that holds the bytes: the file itself, or a shard.", NULL},
-    {"offset", tensor_offset, NULL, "Of the first byte in `file`; None when the bytes are not contiguous.", NULL},
     {"big_endian", tensor_big_endian, NULL, "Whether the bytes of a value lie in that order in the file.", NULL},
     {"nbytes", tensor_nbytes, NULL, "Bytes of the values in memory.", NULL},
     {"storage", tensor_storage, NULL, "contiguous, compact, chunked or fill.", NULL},
@@ -168,6 +169,7 @@ static PyType_Slot tensor_slots[] = {
     {Py_tp_dealloc, (void *)tensor_dealloc},
     {Py_tp_repr, (void *)tensor_repr},
     {Py_tp_getset, tensor_getset},
+    {Py_tp_members, tensor_members},
     {0, NULL},
 };
 

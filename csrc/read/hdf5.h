@@ -79,6 +79,7 @@ typedef struct kw_dataset {
     uint8_t dtype; /* kw_dtype; opaque of 2 bytes is KW_DTYPE_BFLOAT16 */
     bool big_endian;
     bool opaque;             /* declared opaque (so bfloat16 is an inference) */
+    bool claimed;            /* its bytes were claimed with the headers */
     uint8_t storage;         /* kw_storage */
     const char *type_text;   /* e.g. "compound of 3", when dtype is NONE */
     const char *filter_text; /* "shuffle, deflate"; NULL without filters */

@@ -70,6 +70,16 @@ static void compare_page(const kw_ledger *ledger, extent *extents, size_t count,
     }
 }
 
+int kw_extents_claim_small(kw_hdf5 *hdf5, uint32_t first, kw_error *err) {
+    for (uint32_t i = first; i < hdf5->dataset_count; i++) {
+        kw_dataset *dataset = &hdf5->datasets[i];
+        if (!is_plain(dataset) || dataset->nbytes >= GREAT_LEN) continue;
+        if (kw_ledger_claim(&hdf5->more->ledger, dataset->off, dataset->nbytes, err) != 0) return -1;
+        dataset->claimed = true;
+    }
+    return 0;
+}
+
 int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err) {
     const kw_ledger *ledger = &hdf5->more->ledger;
     size_t great = 0, count = 0;
@@ -83,7 +93,7 @@ int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err) {
     int result = 0;
     for (uint32_t i = 0; i < hdf5->dataset_count && result == 0; i++) {
         kw_dataset *dataset = &hdf5->datasets[i];
-        if (!is_plain(dataset)) continue;
+        if (!is_plain(dataset) || dataset->claimed) continue;
         if (dataset->nbytes >= GREAT_LEN) extents[count++] = (extent){dataset->off, dataset->off + dataset->nbytes, dataset};
         else result = claim(hdf5, dataset, err);
     }

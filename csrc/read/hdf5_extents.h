@@ -11,4 +11,8 @@
 int kw_extents_claim(kw_hdf5 *hdf5, kw_error *err);
 int kw_extents_claim_great(kw_hdf5 *hdf5, kw_error *err);
 
+/* Claims the small ones of the datasets from `first` on, before that.  KW_ALIAS when
+ * something has the bytes, KW_MEMORY. */
+int kw_extents_claim_small(kw_hdf5 *hdf5, uint32_t first, kw_error *err);
+
 #endif

@@ -48,6 +48,7 @@ typedef struct kw_header_chunk {
 typedef struct kw_walk {
     kw_hdf5 *hdf5;
     kw_threads threads;
+    bool parted; /* a group was walked by several */
     kw_block header;  /* of the object that is being read */
     kw_block segment; /* local heap */
     kw_block symbols; /* symbol table node */

@@ -11,6 +11,8 @@
  * with each other: no damage was met, no byte is claimed by two.  Anything else
  * (an object with links from two parts, say) only one walk can tell in the right
  * order, and the file is read again.  So threads change the time and nothing else.
+ * Values are claimed while their header is in the processor's cache; one walk does
+ * it at the end, which makes no difference without damage, here or later.
  */
 #include "read/hdf5_parts.h"
 
@@ -18,6 +20,7 @@
 #include <string.h>
 
 #include "base/work.h"
+#include "read/hdf5_extents.h"
 
 typedef struct part {
     kw_walk *walk; /* `own`, or the one that met the group */
@@ -25,12 +28,13 @@ typedef struct part {
     kw_ledger collections; /* of `own`: two parts may read the same one */
     kw_frames frames;
     kw_object object;
+    uint32_t first_dataset;
 } part;
 
 size_t kw_parts_count(const kw_walk *walk, const kw_frame *top) {
     size_t count = top->end - top->first, threads = (size_t)walk->threads.count;
     if (walk->threads.count < 2 || top->next != top->first || count / 2 < walk->threads.links) return 1;
-    if (walk->damaged || walk->shared != NULL || kw_source_fd(walk->hdf5->source) < 0) return 1;
+    if (walk->hdf5->more->noted || walk->shared != NULL || kw_source_fd(walk->hdf5->source) < 0) return 1;
     return count / walk->threads.links < threads ? count / walk->threads.links : threads;
 }
 
@@ -65,7 +69,7 @@ static int prepare(part *p, const kw_walk *walk, const kw_frame *top, size_t fir
 /* Prepares the first part, which goes on with the walk itself. */
 static int prepare_first(part *p, kw_walk *walk, const kw_frame *top, size_t end, kw_error *err) {
     p->walk = walk;
-    walk->hdf5->more->noted = false;
+    p->first_dataset = walk->hdf5->dataset_count;
     if (KW_GROW(p->frames.items, p->frames.count, p->frames.capacity, err) != 0) return -1;
     p->frames.items[p->frames.count++] = (kw_frame){.node = top->node, .first = top->first, .next = top->first, .end = end};
     return 0;
@@ -77,19 +81,14 @@ static int walk_part(void *context, size_t index, void *own, kw_error *err) {
     part *p = (part *)context + index;
     while (p->frames.count > 0)
         if (kw_tree_step(p->walk, &p->frames, &p->object, err) != 0) return -1;
-    const kw_hdf5 *hdf5 = p->walk->hdf5;
     bool typed = index > 0 && p->walk->type_count > 0; /* a committed datatype is read once a walk */
-    return hdf5->more->noted || p->walk->damaged || typed ? kw_fail(err, KW_ALIAS, KW_NOWHERE, "in doubt") : 0;
+    if (p->walk->hdf5->more->noted || typed) return kw_fail(err, KW_ALIAS, KW_NOWHERE, "in doubt");
+    return kw_extents_claim_small(p->walk->hdf5, p->first_dataset, err);
 }
 
 /* Room for `more` items behind `count` of them; 0 or -1. */
-static int make_room(void **items, size_t count, size_t more, size_t *capacity, size_t item_len, kw_error *err) {
-    while (*capacity - count < more)
-        if (kw_grow(items, *capacity, capacity, item_len, err) != 0) return -1;
-    return 0;
-}
 #define MAKE_ROOM(items, count, more, capacity, err) \
-    make_room((void **)&(items), (count), (more), &(capacity), sizeof *(items), (err))
+    kw_reserve((void **)&(items), (count), (count) + (size_t)(more), &(capacity), sizeof *(items), (err))
 
 /* Appends attributes, datasets and nodes, with the numbers that they have now; the part's node `i` > 0 becomes i + shift. */
 static int append_objects(kw_hdf5 *hdf5, uint32_t group, const kw_hdf5 *from, kw_error *err) {
@@ -175,6 +174,7 @@ int kw_parts_walk(kw_walk *walk, kw_frame *top, size_t count, bool *doubtful, kw
     for (size_t i = 0; i < count; i++) free_part(&parts[i]);
     free(parts);
     top->next = top->end;
+    walk->parted = true;
     *doubtful = result != 0;
     return result;
 }

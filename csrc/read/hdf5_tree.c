@@ -165,6 +165,7 @@ int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err) {
         if (count > 1) result = kw_parts_walk(walk, top, count, doubtful, err);
         else result = kw_tree_step(walk, &frames, &object, err);
     }
+    *doubtful |= walk->parted && walk->hdf5->more->noted;
     free(frames.items);
     return result;
 }

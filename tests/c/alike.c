@@ -132,7 +132,8 @@ static int check_changed(const char *name, const uint8_t *bytes, size_t len, int
         memcpy(own, bytes, len);
         for (uint64_t i = next_random(&seed) % 4 + 1; i > 0; i--) {
             uint8_t *byte = &own[next_random(&seed) % len];
-            *byte = next_random(&seed) % 2 == 0 ? (uint8_t)next_random(&seed) : (uint8_t)(*byte ^ 1u << next_random(&seed) % 8);
+            uint64_t flipped = *byte ^ (uint64_t)1 << next_random(&seed) % 8;
+            *byte = (uint8_t)(next_random(&seed) % 2 == 0 ? next_random(&seed) : flipped);
         }
         if (pwrite(fd, own, len, 0) != (ssize_t)len || futimens(fd, long_ago) != 0) abort();
         wrong += !is_alike(name, path, change);

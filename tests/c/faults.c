@@ -34,6 +34,7 @@ void *__real_malloc(size_t len);
 void *__real_calloc(size_t count, size_t len);
 void *__real_realloc(void *block, size_t len);
 void *__real_aligned_alloc(size_t alignment, size_t len);
+int __real_posix_memalign(void **block, size_t alignment, size_t len);
 char *__real_strdup(const char *text);
 void __real_free(void *block);
 ssize_t __real_preadv(int fd, const struct iovec *vectors, int count, off_t at);
@@ -41,6 +42,7 @@ void *__wrap_malloc(size_t len);
 void *__wrap_calloc(size_t count, size_t len);
 void *__wrap_realloc(void *block, size_t len);
 void *__wrap_aligned_alloc(size_t alignment, size_t len);
+int __wrap_posix_memalign(void **block, size_t alignment, size_t len);
 char *__wrap_strdup(const char *text);
 void __wrap_free(void *block);
 ssize_t __wrap_preadv(int fd, const struct iovec *vectors, int count, off_t at);
@@ -67,6 +69,12 @@ void *__wrap_aligned_alloc(size_t alignment, size_t len) {
     void *block = allocation_fails() ? NULL : __real_aligned_alloc(alignment, len);
     now.alive += block != NULL;
     return block;
+}
+
+int __wrap_posix_memalign(void **block, size_t alignment, size_t len) {
+    int result = allocation_fails() ? ENOMEM : __real_posix_memalign(block, alignment, len);
+    now.alive += result == 0;
+    return result;
 }
 
 char *__wrap_strdup(const char *text) {
