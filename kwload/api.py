@@ -465,7 +465,8 @@ def check_model(
     Report
         ``report.prediction`` foresees ``load_model``: ``loads``, ``raises`` with the error, or ``unknown`` with the
         reason. ``report.ok`` is False when it would raise, and the findings say why; weights alone, which no model
-        can be made from, are an error.
+        can be made from, are an error. The weights are held against the architecture beside them, as by
+        :func:`check`; classes of the user's own without a signature are left out of that.
 
     Raises
     ------
