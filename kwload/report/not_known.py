@@ -10,6 +10,7 @@ from kwload.report.finding import Finding
 from kwload.report.places import place_text
 from kwload.report.text import plural
 from kwload.spec.architecture import Unverified
+from kwload.spec.architecture.things import Signed
 
 
 def not_known(context: Context) -> list[Finding]:
@@ -37,8 +38,8 @@ def not_known(context: Context) -> list[Finding]:
 
 def _given(several: Sequence[Unverified]) -> list[str]:
     """What is known of these classes, and tells nothing."""
+    said = [_named_by(cls, signed) for cls, signed in {each.cls: each.signed for each in several}.items() if signed][:3]
     handed = {each.cls: each.given for each in several if each.given is not None}
-    said = []
     for cls, given in list(handed.items())[:3]:
         where = f" ({at})" if (at := place_text(given.place)) else ""
         if given.why:
@@ -69,6 +70,17 @@ def _what(each: Unverified) -> str:
     if each.count is None:
         return "perhaps none"
     return f"{plural(each.count, 'tensor')} of the file, taken as they are" if each.count else "nothing in the file"
+
+
+def _named_by(cls: str, signed: Signed) -> str:
+    """That a signature names a class that nobody knows, and the one of Keras that may be meant."""
+    from kwload import _core
+    from kwload.spec import layers
+
+    near = _core.nearest(cls, [name for rules in layers.rules() for name in rules], 1)
+    where = f" ({at})" if (at := place_text(signed[1:])) else ""
+    other = f"; Keras has {quote(near[0])}" if near else ""
+    return f"{quote(cls, 80)} stands in the signature of {quote(signed[0], 80)}{where}{other}"
 
 
 def _has_signature(several: Sequence[Unverified], cls: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kwload.report.context import Context, columns, entry, finding, listed, named
-from kwload.report.escape import escape, literal, quote
+from kwload.report.escape import escape, quote
 from kwload.report.facts import Raw
 from kwload.report.finding import Finding
 from kwload.report.places import place_text
@@ -56,29 +56,35 @@ def with_signatures(context: Context, found: Sequence[Finding]) -> list[Finding]
 
 
 def _signed_layers(context: Context) -> dict[str, str]:
-    """Path of a layer or variable -> the sentence on the signature that it rests on."""
+    """Path of a layer or variable -> the signature that it rests on, with its place."""
     things: Sequence[Thing] = getattr(context.model, "things", ())
     weights: Sequence[Weight] = getattr(context.model, "variables", ()) if things else ()
     told: dict[str, str] = {}
     for weight, variable in zip(weights, context.variables, strict=False):
         if weight.signed is not None:
             for path in (variable.layer, variable.path, context.layer(variable.group)):
-                told.setdefault(path, _says(weight.signed))
+                told.setdefault(path, _signature(weight.signed))
     for group, thing in enumerate(things):
         if thing.signed is not None:
-            told.setdefault(context.layer(group), _says(thing.signed))
+            told.setdefault(context.layer(group), _signature(thing.signed))
     return told
 
 
-def _says(signed: tuple[str, str | None, int | None]) -> str:
+def _signature(signed: tuple[str, str | None, int | None]) -> str:
     name, file, line = signed
-    where = f" ({said})" if (said := place_text((file, line))) else ""
-    return f"what the model has is what the signature of {quote(name, 80)} says{where}"
+    return quote(name, 80) + (f" ({said})" if (said := place_text((file, line))) else "")
 
 
 def _rest_on(item: Finding, told: Mapping[str, str]) -> list[str]:
     names = [item.layer or "", *item.related]
-    return list(dict.fromkeys(told[name] for name in names if name in told))[:_MOST_PLACES]
+    found = list(dict.fromkeys(told[name] for name in names if name in told))
+    if not found:
+        return []
+    if len(found) == 1:
+        return [f"what the model has is what the signature of {found[0]} says"]
+    shown, more = found[:_MOST_PLACES], len(found) - _MOST_PLACES
+    which = f"{', '.join(shown)} and {more:,} more" if more > 0 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return [f"what the model has is what the signatures of {which} say"]
 
 
 def _contradicts(context: Context, verdict: Verdict) -> Finding:
@@ -109,9 +115,9 @@ def _contradicts(context: Context, verdict: Verdict) -> Finding:
 
 def _as_made(differs: Differs) -> str:
     """What the signature would have to say, to paste."""
-    if "/" in differs.what or not differs.made.startswith("("):
+    if "/" in differs.what or not differs.right:
         return ""
-    return f"if the class is right, the signature returns kwload.Var({literal(differs.what)}, {differs.made})"
+    return f"if the class is right, the signature returns {differs.right}"
 
 
 def _file_agrees(context: Context, verdict: Verdict) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kwload.spec import registry
 from kwload.spec.asking import RAISED, ContradictedError, Entry, SignatureError, by_argument, raised, raised_at
-from kwload.spec.compared import Comparison, config_of, input_shape
+from kwload.spec.compared import OF_KERAS, Comparison, config_of, input_shape
 from kwload.spec.described import Keras, keras_of
 from kwload.spec.live import sublayers_of
 from kwload.spec.registering import handed
@@ -116,7 +116,7 @@ def _signature(keras: Keras, layer: Any, output: Shapes) -> Signature:
 
 def _sub(attribute: str, value: Any, children: set[int]) -> Sub | None:
     """The sub-layer, or the list or dict of them, that stands in an attribute."""
-    if attribute.startswith(("_layers", "_self_", "_tracker", "_obj_reference")):
+    if attribute.startswith(OF_KERAS):
         return None
     if id(value) in children:
         children.discard(id(value))

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kwload.report.escape import quote
+from kwload.report.escape import literal, quote
 from kwload.spec import registry
 from kwload.spec.asking import DEEPEST, RAISED, Entry, SignatureError, raised
 from kwload.spec.described import PACKAGES, Keras, name_of, package_of
 from kwload.spec.live import sublayers_of
 from kwload.spec.signature import Shape, Shapes, Signature, Sub, Var
+
+OF_KERAS: Final = ("_layers", "_self_", "_tracker", "_obj_reference")
+"""How attributes begin in which Keras and TensorFlow keep the layers of a layer a second time."""
 
 _UNNAMED: Final = frozenset({"variable", "Variable", ""})
 """What Keras calls a variable that nobody named."""
@@ -33,11 +36,14 @@ class Differs:
         What the signature says: ``"(1, 4)"``; ``""`` when it does not name it.
     made : str
         What the class makes; ``""`` when it makes no such thing.
+    right : str
+        The variable as a signature would have to say it; ``""`` for what is no variable.
     """
 
     what: str
     said: str
     made: str
+    right: str = ""
 
 
 def in_order(variables: Sequence[Var]) -> list[Var]:
@@ -150,7 +156,8 @@ class Comparison:
             else:
                 found.append(Differs(f"{path}{var.name}", shape_text(var.shape), ""))
         return found + [
-            Differs(f"{path}{name}", "", shape_text(_shape_of(variable))) for name, (variable, _) in there.items()
+            Differs(f"{path}{name}", "", shape_text(_shape_of(variable)), _right(name, variable, trainable))
+            for name, (variable, trainable) in there.items()
         ]
 
     def _sub(self, there: Any, part: Sub, path: str, depth: int, named: set[int]) -> list[Differs]:
@@ -162,6 +169,10 @@ class Comparison:
                 found += self._sub(_item(there, key), inner, f"{path}/{key}", depth, named)
             return found
         if not hasattr(there, "weights"):
+            if isinstance(there, (list, tuple, dict)):
+                named.update(map(id, there.values() if isinstance(there, dict) else there))
+                kind = "dict" if isinstance(there, dict) else "list"
+                return [Differs(path, _an(part.layer.rpartition(">")[2]), f"a {kind} of {len(there)}")]
             return [Differs(path, _an(part.layer.rpartition(">")[2]), "" if there is None else "no layer")]
         named.add(id(there))
         entry = registry.find(part.layer, self.custom)
@@ -211,16 +222,25 @@ def _list(keras: Keras, layer: Any, which: str) -> list[Any]:
 
 def _of_one(var: Var, variable: Any, trainable: bool, path: str) -> list[Differs]:
     shape, dtype, name = _shape_of(variable), _dtype_of(variable), _name(variable)
-    what = f"{path}{var.name}"
+    what, is_named = f"{path}{var.name}", name.rstrip("0123456789").rstrip("_") not in _UNNAMED
+    right = _right(name if is_named else var.name, variable, trainable)
     if not _fits(var.shape, shape):
-        return [Differs(what, shape_text(var.shape), shape_text(shape))]
+        return [Differs(what, shape_text(var.shape), shape_text(shape), right)]
     if var.dtype is not None and dtype is not None and var.dtype != dtype:
-        return [Differs(what, var.dtype, dtype)]
+        return [Differs(what, var.dtype, dtype, right)]
     if var.trainable != trainable:
-        return [Differs(what, _trainable(var.trainable), _trainable(trainable))]
-    if name != var.name and name.rstrip("0123456789").rstrip("_") not in _UNNAMED:
-        return [Differs(what, f"called {var.name}", f"called {name}")]
+        return [Differs(what, _trainable(var.trainable), _trainable(trainable), right)]
+    if name != var.name and is_named:
+        return [Differs(what, f"called {var.name}", f"called {name}", right)]
     return []
+
+
+def _right(name: str, variable: Any, trainable: bool) -> str:
+    """A variable as a signature says it, to paste."""
+    dtype = _dtype_of(variable)
+    given = f", {literal(dtype)}" if dtype is not None and "float" not in dtype else ""
+    kept = "" if trainable else ", trainable=False"
+    return f"kwload.Var({literal(name)}, {shape_text(_shape_of(variable))}{given}{kept})"
 
 
 def _trainable(trainable: bool) -> str:
@@ -280,9 +300,14 @@ def _has_weights(layer: Any) -> bool:
 
 
 def _held_by(layer: Any, child: Any) -> str:
-    """The attribute that holds a layer, directly or in a list or dict."""
+    """The way to a layer from the one that holds it: ``"ffn"``, ``"blocks/0"``."""
     for name, value in list(vars(layer).items()):
-        held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
-        if name not in ("_layers", "_self_tracked_trackables") and any(item is child for item in held):
+        if str(name).startswith(OF_KERAS):
+            continue
+        if value is child:
             return str(name)
+        several = enumerate(value) if isinstance(value, (list, tuple)) else ()
+        for key, item in value.items() if isinstance(value, dict) else several:
+            if item is child:
+                return f"{name}/{key}"
     return str(name_of(child))

@@ -92,9 +92,8 @@ class _Adopting:
     def note_class(self, row: int, layer: str, made: Thing, count: int | None) -> None:
         """Says of a layer that nobody knows its class, and how many tensors stand in its place."""
         self.open_rows.add(row)
-        self.unverified.append(
-            Unverified(layer, made.why or made.cls, "signature" if made.failed else "class", count, made.given)
-        )
+        what = "signature" if made.failed else "class"
+        self.unverified.append(Unverified(layer, made.why or made.cls, what, count, made.given, made.signed))
 
     def note_shapes(self, row: int) -> None:
         """Says of the layers in a group that some lengths of their variables are not known."""

@@ -11,7 +11,7 @@ from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.graph import Graph
 from kwload.spec.architecture.lists import groups_of
 from kwload.spec.architecture.make import Maker
-from kwload.spec.architecture.things import ArchitectureError, Given, Thing, Weight
+from kwload.spec.architecture.things import ArchitectureError, Given, Signed, Thing, Weight
 from kwload.spec.described import V3_LAYOUTS, Keras, Model
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Unverified:
         Tensors of the file that stand in its place; None when that cannot be told.
     given : Given, optional
         What is known of the class, and tells nothing.
+    signed : Signed, optional
+        The user's signature that names the class.
     """
 
     layer: str
@@ -41,6 +43,7 @@ class Unverified:
     what: str
     count: int | None = None
     given: Given | None = None
+    signed: Signed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,6 +221,7 @@ class Maker:
             if self.signed is not None:
                 made.failed = self.signed.note(raw, [*self.around, made])
                 made.given = self.signed.given(raw)
+                made.signed = self.signed.place
             return made
         made.mode = entries.mode_of(policy) if made.cls in _STATED else None
         made.flags = self._flags(made, config)
