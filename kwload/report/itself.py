@@ -76,6 +76,19 @@ _CHECKED: Final = frozenset(
 )
 """Layers that know the length of the last axis of their input, and say so when it is another (``InputSpec``)."""
 
+_PLAIN: Final = _CHECKED | frozenset(
+    words(
+        """
+        Activation ActivityRegularization AlphaDropout AveragePooling1D AveragePooling2D AveragePooling3D Dropout ELU
+        Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+        GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D InputLayer LSTM
+        LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D ReLU SimpleRNN Softmax
+        SpatialDropout1D SpatialDropout2D SpatialDropout3D
+        """
+    )
+)
+"""Layers of which nobody can doubt how long the last axis is that they return."""
+
 _MISSING: Final = frozenset({301, 305})
 """Codes of layers that the file has not, or not at their place."""
 
@@ -111,7 +124,13 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
     found = [_reworded(context, item) for item in found]
     if made.error is not None and _is_of_shapes(context) and not _is_plain(joined):
         made = replace(made, error=replace(made.error, message="", said=""))  # layers may not fit one another before
-    if stale := joined.itself.stale:
+    stale = joined.itself.stale
+    if stale and joined.itself.is_made:
+        if not _is_sure_until(stale[0].layer, joined.tree):
+            reason = f"with which shape `{stale[0].layer}` is called is not sure"
+            unknown = replace(made, outcome="unknown", error=None, reason=reason, wrong=0)
+            return Held(unknown if certain else None, [_stale(context, stale, unknown)], {})
+    elif stale:
         made = _called_otherwise(made, stale, reader, joined.tree)
         found.append(_stale(context, stale, made))
     errors = [item for item in found if item.severity == "error"]
@@ -159,15 +178,24 @@ def _called_otherwise(made: Prediction, stale: list[Stale], reader: Reader, tree
     """What Keras 3 says of layers that were built for other shapes than they are called with: some notice it at once,
     others when data comes."""
     first = stale[0]
-    if first.cls not in _CHECKED or not _is_broken(first):
+    if first.cls not in _CHECKED or not _is_broken(first) or not _is_sure_until(first.layer, tree):
         reason = f"whether `{first.layer}` notices that it is called with another shape is not known"
         return made if made.error is not None else replace(made, outcome="unknown", reason=reason, wrong=0)
-    error = PredictedError("ValueError", "", "")
-    if "/" not in first.layer and _is_chain(tree):
-        begins = "Input 0 with name '" if reader.version >= (3, 13, 0) else 'Input 0 of layer "'
-        said = f'Input 0 of layer "{first.layer}" is incompatible with the layer…'
-        error = PredictedError("ValueError", begins, said)
-    return replace(made, outcome="raises", error=error, reason=None, wrong=0)
+    begins = "Input 0 with name '" if reader.version >= (3, 13, 0) else 'Input 0 of layer "'
+    said = f'Input 0 of layer "{first.layer}" is incompatible with the layer…'
+    return replace(made, outcome="raises", error=PredictedError("ValueError", begins, said), reason=None, wrong=0)
+
+
+def _is_sure_until(name: str, tree: Raw) -> bool:
+    """Whether it is beyond doubt what a layer of a chain is called with."""
+    if not _is_chain(tree):
+        return False
+    for layer in layers_of(tree) or []:
+        if name_of(layer) == name:
+            return True
+        if class_of(layer) not in _PLAIN:
+            return False
+    return False
 
 
 def _is_broken(each: Stale) -> bool:
@@ -196,7 +224,7 @@ def _stale(context: Context, stale: list[Stale], made: Prediction) -> Finding:
         found=list(first.recorded),
         body=listed(columns(rows), 6),
         notes=[
-            "the configuration was changed: what it records of the shapes is not what its layers make",
+            "what the configuration records of shapes is not what its layers make, as after a change by hand",
             *([] if fails else ["a model that Keras makes of it may fail when it is called"]),
         ],
         keras=f"{context.keras_short} raises ValueError on load_model" if fails else None,
@@ -216,7 +244,7 @@ def _is_of_shapes(context: Context) -> bool:
 
 def _is_plain(joined: Joined) -> bool:
     """Whether no layer can fail before it has its weights."""
-    return not joined.itself.is_changed and _is_chain(joined.tree)
+    return not joined.itself.stale and _is_chain(joined.tree)
 
 
 def _is_chain(tree: Raw) -> bool:

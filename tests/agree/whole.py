@@ -37,7 +37,11 @@ OWN = ("own_", "lambda_named", "activation_own", "initializer_own", "loss_own", 
 """How the files begin that name something of the user's own."""
 CODE = ("lambda", "activation_lambda", "loss_lambda")
 BATCH = 150
-LONGEST = 90
+ENDLESS = [f"{name}.h5" for name in ("shared_model", "shared_around", "shared_graphs", "shared_chains")]
+ENDLESS += ["nested_graph_twice.h5"]
+"""Graphs of tf_keras that Keras before 3.15 never returns from."""
+
+LONGEST = 45
 """Seconds for one load: of those that never end, too."""
 
 TITLE = "# How often check_model and load_model agree"
@@ -92,6 +96,7 @@ def at_odds(files: Sequence[Path], cache: Path, seed: int = 7) -> list[Path]:
             for suffix in (".keras", ".h5"):
                 pool = [path for path in files if path.parent.name == writer and path.suffix == suffix]
                 pool = [path for path in pool if not path.name.startswith(("loss", "metric", "optimizer", "own_"))]
+                pool = [path for path in pool if not (writer == "tf_keras" and path.name in ENDLESS)]
                 shared = [path for path in pool if path.name.startswith("shared")]
                 for edit in (*EDITS, *WEIGHTS):
                     made = sum(edited(path, edit, folder) is not None for path in shared)
@@ -205,7 +210,7 @@ def judged(real: dict[str, Any]) -> tuple[str, str]:
         return ("agrees", "") if kind else ("differs", f"no prediction, {really}")
     if foreseen.outcome == "unknown":
         return ("unknown", str(foreseen.reason)) if report.ok or kind else ("differs", "refused, it loads")
-    if (foreseen.outcome == "raises") == report.ok:
+    if (foreseen.outcome != "loads") == report.ok:
         return "differs", f"{foreseen.outcome}, and ok is {report.ok}"
     if foreseen.error is None:
         return ("differs", f"loads, {really}") if kind else ("agrees", "")

@@ -53,14 +53,14 @@ class Itself:
     model : Described
         As this Keras builds it, what is not known taken from the file.
     stale : list of Stale
-        Where it builds layers otherwise than it calls them.
-    is_changed : bool
-        Whether what is recorded of shapes is not what its layers make: somebody changed it.
+        Where what is recorded of shapes is not what the layers make: somebody changed the configuration.
+    is_made : bool
+        Whether this Keras builds these layers from what is made, and so finds nothing wrong with them.
     """
 
     model: Described
     stale: list[Stale]
-    is_changed: bool = False
+    is_made: bool = False
 
 
 def of_itself(tree: Raw, file: FileFacts, keras: Keras, custom_objects: Mapping[str, Any] | None) -> Itself:
@@ -89,8 +89,8 @@ def of_itself(tree: Raw, file: FileFacts, keras: Keras, custom_objects: Mapping[
     made = describe(bare, file.layout, keras, custom_objects)
     stale = _compared(described, made)
     if stale and (keras.flavour != "keras" or file.layout not in V3_LAYOUTS):
-        return Itself(adopted(made, file), [], is_changed=True)
-    return Itself(adopted(described, file), stale, is_changed=bool(stale))
+        return Itself(adopted(made, file), stale, is_made=True)
+    return Itself(adopted(described, file), stale)
 
 
 def _compared(described: Described, made: Described) -> list[Stale]:
