@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import itertools
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,9 +200,8 @@ def test_what_rests_on_a_signature_names_it(saved: Any) -> None:
         found = [item for item in checked(saved, Block=function).errors if item.code == code]
         line = function.__code__.co_firstlineno
         assert len(found) == 1, function.__name__
-        assert any("the signature of `Block` says" in note and f"line {line})" in note for note in found[0].notes), (
-            found
-        )
+        said = f"what the model has is what the signature of `Block` (tests/test_signatures.py, line {line}) says"
+        assert said in found[0].notes
         others = [item for item in kwload.check(saved[1], saved[0]).errors if "out" in (item.layer or "")]
         assert not [note for item in others for note in item.notes if "signature" in note]
 
@@ -248,3 +249,128 @@ def test_a_signature_that_needs_the_shape_which_nobody_knows(saved: Any) -> None
     found = only(report, "KW410")
     assert "the signature of `Block`, asked without a shape, raised TypeError" in found.notes[0]
     assert "Unknown" in found.help[0], "the one that has no signature"
+
+
+# ---- a stack of blocks, a dict of experts, a layer that is called with a dict, in files of both Keras ----
+
+
+def realistic(keras: Any, dense: int = 0) -> Any:
+    """A model of own classes; *dense* layers are made before it, which moves the numbers in the names of its layers."""
+    layers, is_3 = keras.layers, keras.__name__ == "keras"
+    for _ in range(dense):
+        layers.Dense(1)
+
+    class Inner(layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.up = layers.Dense(8)
+            self.down = None if is_3 else layers.Dense(4)
+
+        def build(self, shape: Any) -> None:
+            if is_3:
+                self.down = layers.Dense(shape[-1])  # its number follows that of `up` of every block
+            self.gain = self.add_weight(name="gain", shape=(shape[-1],))
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.down(self.up(x)) * self.gain
+
+    class Stack(layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.blocks = [Inner(name=f"block_{i}") for i in range(2)]
+            self.experts = {key: layers.Dense(4, name=key) for key in ("left", "right")}
+
+        def call(self, x: Any) -> Any:
+            for block in self.blocks:
+                x = block(x)
+            return self.experts["left"](x) + self.experts["right"](x)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    class Fusion(layers.Layer):  # type: ignore[misc, name-defined]
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(name="w", shape=(shape["one"][-1], shape["two"][-1]))
+            self.seen = self.add_weight(name="seen", shape=(), dtype="int32", initializer="zeros", trainable=False)
+            self.built = True
+
+        def call(self, inputs: Any) -> Any:
+            return inputs["one"] @ self.w + inputs["two"]
+
+    one, two = keras.Input((4,), name="one"), keras.Input((5,), name="two")
+    fused = Fusion(name="fusion")({"one": Stack(name="stack")(one), "two": two})
+    return keras.Model([one, two], layers.Dense(2, name="out")(fused))
+
+
+def declare() -> None:
+    @kwload.signature("Inner")
+    def inner(config: Any, input_shape: Any) -> Any:
+        width = input_shape[-1]
+        return [
+            kwload.Var("gain", (width,)),
+            kwload.Sub("up", "Dense", {"units": 8}, input_shape),
+            kwload.Sub("down", "Dense", {"units": width}, (*input_shape[:-1], 8)),
+        ], input_shape
+
+    @kwload.signature("Stack")
+    def stack(config: Any, input_shape: Any) -> Any:
+        blocks = [kwload.Sub("", "Inner", {"name": f"block_{i}"}, input_shape) for i in range(2)]
+        keys = ("left", "right")
+        experts = {key: kwload.Sub(key, "Dense", {"units": 4, "name": key}, input_shape) for key in keys}
+        return [kwload.Sub("blocks", blocks), kwload.Sub("experts", experts)], input_shape
+
+    @kwload.signature("Fusion")
+    def fusion(config: Any, input_shape: Any) -> Any:
+        shape = (input_shape["one"][-1], input_shape["two"][-1])
+        return [kwload.Var("w", shape), kwload.Var("seen", (), "int32", trainable=False)], input_shape["two"]
+
+
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("end", ["m.h5", "m.keras", "m.weights.h5"])
+def test_a_model_of_own_classes_against_files_of_another_process(package: str, end: str, tmp_path: Path) -> None:
+    """The numbers in the names that Keras makes are others in each process, and evidence of nothing."""
+    keras = importlib.import_module(package)
+    declare()
+    target, path = tmp_path / "a.h5", tmp_path / end
+    realistic(keras).save(target)
+    other = realistic(keras, dense=3)
+    other.save_weights(path) if end == "m.weights.h5" else other.save(path)
+    report = kwload.check(target, path)
+    assert report.ok and not report.warnings, str(report)
+    assert report.prediction is not None and report.prediction.outcome == "loads", str(report)
+    live = kwload.check(realistic(keras), path)
+    assert live.ok and not live.warnings, str(live)
+    assert "in 4 layers" in only(live, "KW409").body[0]
+
+
+def test_what_a_live_class_has_is_shown_as_a_signature_says_it(tmp_path: Path) -> None:
+    import keras
+
+    declare()
+    model = realistic(keras)
+    model.save_weights(tmp_path / "m.weights.h5")
+    for name, said, what, right in (
+        ("Fusion", [kwload.Var("w", (4, 5))], ["seen"], 'kwload.Var("seen", (), "int32", trainable=False)'),
+        ("Stack", [kwload.Sub("blocks", "Inner")], ["blocks", "experts/left", "experts/right"], ""),
+        ("Inner", [kwload.Var("gain", (4,)), kwload.Sub("up", "Dense", {"units": 8})], ["down"], ""),
+    ):
+        found = only(kwload.check(model, tmp_path / "m.weights.h5", custom_objects={name: _saying(said)}), "KW407")
+        named = [line.split()[0] for line in found.body[1:-1]]
+        assert named == what and right in str(found.help), found
+
+
+def _saying(said: Any) -> Any:
+    def signature(config: Any, input_shape: Any) -> Any:
+        return said
+
+    return signature
+
+
+def test_a_class_that_a_signature_misspells(saved: Any) -> None:
+    def misspelt(config: Any, input_shape: Any) -> Parts:
+        return [kwload.Var("scale", (4,)), kwload.Sub("ffn", "Dence", {"units": 4}, input_shape)]
+
+    found = only(checked(saved, Block=misspelt), "KW410")
+    assert "`Dence` stands in the signature of `Block`" in found.notes[0]
+    assert found.notes[0].endswith("Keras has `Dense`")

@@ -181,23 +181,26 @@ class _Graph:
 
     def _call(self, node: Any) -> Call | None:
         arguments: list[tuple[str, Any]] = []
-        if isinstance(node, dict):
+        is_3 = isinstance(node, dict) and "args" in node
+        if is_3:
             args, kwargs = node.get("args"), node.get("kwargs")
             if not isinstance(args, list) or not isinstance(kwargs, dict):
                 return None
             arguments = [*((str(i), arg) for i, arg in enumerate(args)), *kwargs.items()]
-        elif isinstance(node, list):
+        elif isinstance(node, (list, dict)):
             leaves = [node] if self._is_leaf(node) else self._leaves(node)
             options = leaves[0][3] if leaves and len(leaves[0]) == 4 else {}
             firsts = [leaf[:3] for leaf in leaves]
             if any(leaf[0] not in self.rows and leaf[0] != "_CONSTANT_VALUE" for leaf in firsts):
                 return None
             arguments = [("0", firsts[0] if len(firsts) == 1 else firsts)]
+            if isinstance(node, dict) and len(firsts) == len(node):  # Keras 2, of a layer that is called with a dict
+                arguments = [("0", dict(zip(sorted(node), firsts, strict=True)))]
             if isinstance(options, dict):
                 arguments += options.items()
         else:
             return None
-        return self._arguments(arguments, self._history if isinstance(node, dict) else self._listed)
+        return self._arguments(arguments, self._history if is_3 else self._listed)
 
     def _arguments(self, arguments: list[tuple[str, Any]], reference: Any) -> Call | None:
         slots: list[str] = []
