@@ -632,7 +632,8 @@ def _meanings() -> Iterator[tuple[str, Report]]:
 
 def _signatures() -> Iterator[tuple[str, Report]]:
     place = ("mynet/signatures.py", 12)
-    differs = (Differs("w", "(1, 16)", "(16,)"), Differs("ffn/bias", "(16,)", ""), Differs("b", "", "(16,)"))
+    first = Differs("w", "(1, 16)", "(16,)", 'kwload.Var("w", (16,))')
+    differs = (first, Differs("ffn/bias", "(16,)", ""), Differs("b", "", "(16,)", 'kwload.Var("b", (16,))'))
     broken = "raised KeyError: 'units'"
     verdicts = {
         "KW407": Verdict("Scale", "My>Scale", place, ["scale", "outer/scale"], differs),
