@@ -169,6 +169,37 @@ def test_layers_that_may_not_fit_one_another(tmp_path: Path) -> None:
     assert report.prediction.error.message == ""
 
 
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("edit", ["other_names", "more_units_first"])
+def test_the_weights_come_before_the_compilation(edit: str, tmp_path: Path) -> None:
+    """Of an ``.h5`` file, whose `mse` Keras 3 does not find."""
+    import keras
+
+    model = chain(keras)
+    model.compile(loss="mse")
+    model.save(path := tmp_path / "model.h5")
+    changed = edited(path, edit, tmp_path)
+    assert changed is not None
+    found = codes(agreed(changed))
+    assert ("KW307" in found) == (edit == "more_units_first")
+
+
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore")
+def test_an_input_that_a_model_inside_may_not_take(tmp_path: Path) -> None:
+    import keras
+
+    shared(keras, "model").save(path := tmp_path / "model.h5")
+    assert not agreed(path).findings
+    changed = edited(path, "wider_input", tmp_path)
+    assert changed is not None
+    report = kwload.check_model(changed)
+    assert report.prediction is not None
+    assert report.prediction.outcome == "unknown"
+    assert "has another shape than the calls of it record" in str(report.prediction.reason)
+
+
 # ---- without Keras ----
 
 DENSE = {"units": 2, "use_bias": False}

@@ -15,7 +15,16 @@ from kwload.report.finding import Finding, PredictedError, Prediction
 from kwload.report.foreseen import predicted, weights_in
 from kwload.report.structure import structure_findings
 from kwload.report.text import plural
-from kwload.spec.architecture.entries import Raw, class_of, config_of, is_graph, layers_of, name_of
+from kwload.spec.architecture.entries import (
+    Raw,
+    class_of,
+    config_of,
+    given_shape,
+    is_graph,
+    layers_of,
+    name_of,
+    one_shape,
+)
 from kwload.spec.architecture.itself import Itself, Stale
 from kwload.spec.described import Flag
 from kwload.spec.layers.rule import words
@@ -113,10 +122,12 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
     if foreseen is not None and foreseen.outcome == "unknown" and not foreseen.is_followed:
         return _NOTHING  # which model Keras makes is not known
     context = replace(context, model=joined.itself.model, plan=joined.plan)
-    certain = foreseen is not None and foreseen.outcome == "loads"
+    certain = foreseen is not None and foreseen.outcome != "unknown"
     made = replace(predicted(context, joined.plan, ()), call="load_model", assigned=0)
     if context.file.content == "keras-folder":
         made = _of_folder(context, made)
+    if foreseen is not None and foreseen.error is not None and (made.outcome != "raises" or _is_open(context)):
+        return _NOTHING
     if made.outcome == "unknown" or _is_open(context):
         unknown = replace(made, outcome="unknown", error=None, reason=made.reason or _unsure(context))
         return Held(unknown if certain and not _is_never_called(context) else None, [], {})
@@ -125,6 +136,11 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
     if made.error is not None and _is_of_shapes(context) and not _is_plain(joined):
         made = replace(made, error=replace(made.error, message="", said=""))  # layers may not fit one another before
     stale = joined.itself.stale
+    if not stale and (changed := _changed_input(joined.tree)) is not None and not _is_chain(joined.tree):
+        if made.outcome == "loads":
+            reason = f"the input `{changed}` has another shape than the calls of it record"
+            return Held(replace(made, outcome="unknown", reason=reason) if certain else None, found, {})
+        made = replace(made, error=replace(made.error, message="", said="")) if made.error is not None else made
     if stale and joined.itself.is_made:
         if not _is_sure_until(stale[0].layer, joined.tree):
             reason = f"with which shape `{stale[0].layer}` is called is not sure"
@@ -245,6 +261,26 @@ def _is_of_shapes(context: Context) -> bool:
 def _is_plain(joined: Joined) -> bool:
     """Whether no layer can fail before it has its weights."""
     return not joined.itself.stale and _is_chain(joined.tree)
+
+
+def _changed_input(tree: Raw) -> str | None:
+    """The name of an input of a graph of Keras 3 with another shape than it had when the graph was written."""
+    layers = layers_of(tree) or []
+    inputs = {name_of(layer): given_shape(layer) for layer in layers if class_of(layer) == "InputLayer"}
+    todo: list[Any] = [layer.get("inbound_nodes") for layer in layers] if is_graph(tree) else []
+    for _ in range(_MOST_LAYERS):
+        if not todo:
+            break
+        item = todo.pop()
+        if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
+            history, shape = config_of(item).get("keras_history"), one_shape(config_of(item).get("shape"))
+            name = history[0] if isinstance(history, list) and history and isinstance(history[0], str) else ""
+            given = inputs.get(name)
+            if given is not None and shape is not None and given != shape:
+                return name
+        elif isinstance(item, (list, dict)):
+            todo += item if isinstance(item, list) else item.values()
+    return None
 
 
 def _is_chain(tree: Raw) -> bool:

@@ -101,8 +101,12 @@ def model_report(
 
 def _comes_to_weights(file: FileFacts, foreseen: Forecast | None, found: Sequence[Finding]) -> bool:
     """Whether Keras gets so far that it loads the weights, as far as one can see."""
-    failed = foreseen is None or foreseen.error is not None or foreseen.endless or foreseen.crossed is not None
-    return file.config is not None and not failed and not any(item.severity == "error" for item in found)
+    if file.config is None or foreseen is None:
+        return False
+    if foreseen.error is not None:
+        return foreseen.error.is_late
+    failed = foreseen.endless or foreseen.crossed is not None
+    return not failed and not any(item.severity == "error" for item in found)
 
 
 def _weights(context: Context, joined: Joined | str, foreseen: Forecast | None, reader: Reader) -> Held:

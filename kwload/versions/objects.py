@@ -192,7 +192,7 @@ class Objects(Names):
             raise RaisedError("ValueError", prefix + "{", prefix + _shown(inner, other))
         if known.name not in _CELLS_FIRST:
             self._named(inner, known)
-        if known.space == "layers" and _is_split_unevenly(inner):
+        if known.space == "layers" and is_split_unevenly(inner):
             raise RaisedError("ValueError", "The number of filters must be evenly divisible by ")
         if not known.wrapped and known.space == "layers":
             self._old_policy(known, inner.get("dtype"))
@@ -311,7 +311,7 @@ class Objects(Names):
         raise NotImplementedError
 
 
-def _is_split_unevenly(inner: Config) -> bool:
+def is_split_unevenly(inner: Config) -> bool:
     """Whether a convolution cannot give each of its groups as many filters."""
     filters, groups = inner.get("filters"), inner.get("groups")
     return type(filters) is int and type(groups) is int and groups > 0 and filters % groups != 0

@@ -16,6 +16,8 @@ class RaisedError(Exception):
         As much of the text as is known.
     cause : RaisedError or None
         The error inside, when this one only wraps it.
+    is_late : bool
+        Whether Keras has loaded the weights by then.
     """
 
     def __init__(self, kind: str, prefix: str, said: str = "", cause: RaisedError | None = None) -> None:
@@ -24,6 +26,7 @@ class RaisedError(Exception):
         self.prefix = prefix
         self.said = said or prefix
         self.cause = cause
+        self.is_late = False
 
     @property
     def root(self) -> RaisedError:

@@ -13,7 +13,7 @@ from kwload.versions import classes
 from kwload.versions.classes import Class
 from kwload.versions.known import is_function, is_keras, knows
 from kwload.versions.names import Config
-from kwload.versions.objects import INNER
+from kwload.versions.objects import INNER, is_split_unevenly
 from kwload.versions.outcome import RaisedError, UnknownError
 from kwload.versions.replay import Replay
 
@@ -141,6 +141,8 @@ class Replay2(Replay):
             raise RaisedError("TypeError", text)
         if other and known.space in ("initializers", "regularizers", "constraints") and other != ["dtype"]:
             raise RaisedError("TypeError", f"{known.name}.__init__() got an unexpected keyword argument '{other[0]}'")
+        if known.space == "layers" and is_split_unevenly(inner):
+            raise RaisedError("ValueError", "The number of filters must be evenly divisible by ")
         if known.space == "layers":
             if isinstance(inner.get("dtype"), dict) and inner["dtype"].get("class_name") == "DTypePolicy":
                 raise RaisedError("ValueError", "")  # a policy of Keras 3

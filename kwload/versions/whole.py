@@ -238,7 +238,11 @@ def _hdf5(file: FileFacts, replay: Replay, wish: Wish) -> None:
         training = parsed(file.training)
         if not isinstance(training, dict):
             raise UnknownError("the stored training config is no object")
-        replay.training_config(training)
+        try:
+            replay.training_config(training)
+        except RaisedError as error:
+            error.is_late = not replay.assumed
+            raise
 
 
 def _legacy_weights(file: FileFacts, replay: Replay, config: Config) -> None:

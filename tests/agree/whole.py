@@ -87,7 +87,7 @@ def altered(files: Sequence[Path], cache: Path, seed: int = 5) -> list[Path]:
 
 
 def at_odds(files: Sequence[Path], cache: Path, seed: int = 7) -> list[Path]:
-    """Edited copies: each edit of some files of each writer and format, and of all with shared layers."""
+    """Edited copies: each edit of some files of each writer and format; of all with shared layers those of weights."""
     folder = cache / "edited"
     if not folder.is_dir():
         folder.mkdir()
@@ -99,7 +99,7 @@ def at_odds(files: Sequence[Path], cache: Path, seed: int = 7) -> list[Path]:
                 pool = [path for path in pool if not (writer == "tf_keras" and path.name in ENDLESS)]
                 shared = [path for path in pool if path.name.startswith("shared")]
                 for edit in (*EDITS, *WEIGHTS):
-                    made = sum(edited(path, edit, folder) is not None for path in shared)
+                    made = sum(edit in WEIGHTS and edited(path, edit, folder) is not None for path in shared)
                     for path in rng.sample(pool, len(pool)):
                         made += path not in shared and edited(path, edit, folder) is not None
                         if made == 12:
