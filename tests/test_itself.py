@@ -200,6 +200,22 @@ def test_an_input_that_a_model_inside_may_not_take(tmp_path: Path) -> None:
     assert "has another shape than the calls of it record" in str(report.prediction.reason)
 
 
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore")
+@SUFFIXES
+def test_what_tf_keras_registers_itself(suffix: str, tmp_path: Path) -> None:
+    """A layer of its applications, and an initializer of TensorFlow, which it looks up by name."""
+    import tensorflow
+    import tf_keras
+    from tf_keras.src.applications import inception_resnet_v2
+
+    given = tf_keras.Input((4,))
+    dense = tf_keras.layers.Dense(4, bias_initializer=tensorflow.constant_initializer(0))
+    made = inception_resnet_v2.CustomScaleLayer(scale=0.1)([given, dense(given)])
+    tf_keras.Model(given, made).save(path := tmp_path / f"model{suffix}")
+    assert not agreed(path, "tf_keras").findings
+
+
 # ---- without Keras ----
 
 DENSE = {"units": 2, "use_bias": False}

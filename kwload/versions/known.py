@@ -53,6 +53,10 @@ _MORE: Final = {
 """Names that no release exports, and every one finds."""
 
 
+REGISTERED: Final = frozenset({"Custom>CustomScaleLayer"})
+"""Layers that Keras 2 registers as users do theirs (``applications/inception_resnet_v2.py``, in 2.15 and newer)."""
+
+
 def knows(reader: Reader, space: str, name: str) -> bool:
     """Whether a Keras finds a name in one of its namespaces; the benefit of the doubt where releases differ."""
     if name in _MORE.get(space, ()) or classes.has_function(reader, space, name):

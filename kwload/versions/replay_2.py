@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kwload.versions import classes
 from kwload.versions.classes import Class
-from kwload.versions.known import is_function, is_keras, knows
+from kwload.versions.known import REGISTERED, is_function, is_keras, knows
 from kwload.versions.names import Config
 from kwload.versions.objects import INNER, is_split_unevenly
 from kwload.versions.outcome import RaisedError, UnknownError
@@ -217,6 +217,10 @@ class Replay2(Replay):
             self.own(name, name if self.is_custom(name) else config["registered_name"], inner)
             return
         known = _INTERNAL_CLASS.get(name) or _all_layers(self, name)
+        if known is None and REGISTERED & {name, str(config.get("registered_name"))}:
+            if self.reader.version < (2, 15, 0):
+                raise UnknownError(f"whether this Keras has registered `{name}` was not measured")
+            return
         if known is None:
             self._no_layer(name, config, by_name_only=by_name_only)
             return

@@ -16,6 +16,9 @@ _NETS: Final = frozenset({"Functional", "Model", "Network", "Sequential"})
 _OPERATIONS: Final = frozenset(
     {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceProperty", "InstanceMethod"}
 )
+_REGISTERED: Final = frozenset({"Custom>CustomScaleLayer"})
+"""Layers of tf_keras that it registers as users do theirs."""
+
 _EITHER: Final = frozenset(
     {
         "Add",
@@ -113,7 +116,7 @@ def is_foreign(raw: Raw) -> bool:
     if isinstance(module, str):
         return module.partition(".")[0] not in _PACKAGES
     registered = raw.get("registered_name")
-    return isinstance(registered, str) or ">" in full_name(raw)
+    return isinstance(registered, str) or (">" in full_name(raw) and full_name(raw) not in _REGISTERED)
 
 
 # ---- shapes ----
