@@ -50,6 +50,29 @@ def test_the_names_that_configs_write() -> None:
     assert found is not None and found.signature is scale
 
 
+def test_a_signature_under_a_classs_own_name_outlives_the_import_of_the_class() -> None:
+    def signature_of(name: str, custom: Any = None) -> Any:
+        return getattr(registry.find(name, custom), "signature", None)
+
+    class Scale:
+        pass
+
+    kwload.register(package="My")(Scale)
+    assert signature_of("My>Scale") is None
+    stored = {"class_name": "Scale", "module": "mynet.layers", "registered_name": "My>Scale", "config": {}}
+    for found in (registry.find_config(stored, {"Scale": scale}), registry.find_class(Scale, {"Scale": scale})):
+        assert found is not None and (found.cls, found.signature) == (Scale, scale)
+    kwload.signature("Scale")(scale)
+    assert signature_of("My>Scale") is scale
+    assert signature_of("My>Scale", {"Other>Scale": lambda config, shape: []}) is scale
+    other: Any = lambda config, shape: []  # noqa: E731
+    kwload.signature("My>Scale")(other)
+    assert signature_of("My>Scale") is other, "the whole name comes first"
+    registering.SIGNATURES.pop("My>Scale")
+    kwload.register(package="Other")(type("Scale", (), {"__module__": "elsewhere"}))
+    assert signature_of("My>Scale") is None, "it may be the other's"
+
+
 def test_what_is_handed_in_comes_before_scopes_before_what_is_registered() -> None:
     def first(config: Any, input_shape: Any) -> Any:
         return []

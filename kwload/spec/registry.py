@@ -46,7 +46,8 @@ def find(name: str, custom_objects: Mapping[str, Any] | None = None) -> Entry | 
     custom_objects : mapping, optional
         Name -> class, function, signature, or a pair of class and signature.
     """
-    return _exact(name, custom_objects) or _alike(name, custom_objects)
+    found = _exact(name, custom_objects)
+    return _alike(name, custom_objects) if found is None else _with_signature(found, custom_objects)
 
 
 def find_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Entry | None:
@@ -64,7 +65,7 @@ def find_config(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | N
         for each in asked:
             found = search(each, custom_objects)
             if found is not None:
-                return found
+                return _with_signature(found, custom_objects)
     return None
 
 
@@ -76,7 +77,7 @@ def find_class(cls: type, custom_objects: Mapping[str, Any] | None = None) -> En
     for name in [*names, cls.__name__]:
         entry = _exact(name, custom_objects) or _alike(name, custom_objects)
         if entry is not None and (entry.cls is None or _is_same(entry.cls, cls)):
-            return Entry(entry.name, cls, entry.signature)
+            return _with_signature(Entry(entry.name, cls, entry.signature), custom_objects)
     return None
 
 
@@ -131,6 +132,28 @@ def _alike(name: str, custom_objects: Mapping[str, Any] | None) -> Entry | None:
     module = ""
     if not package and "." in name:
         module, _, last = name.rpartition(".")
+    found = _all_alike(package, last, module, custom_objects)
+    things = {(id(entry.cls), id(entry.signature)) for entry in found.values()}
+    return min(found.values(), key=lambda entry: entry.name) if len(things) == 1 else None
+
+
+def _with_signature(entry: Entry, custom_objects: Mapping[str, Any] | None) -> Entry:
+    """A class with the signature that was given for its name without the package, or with one; as it is when that is
+    not one signature, or may be another class's."""
+    if entry.signature is not None or not isinstance(entry.cls, type):
+        return entry
+    package, _, last = entry.name.rpartition(">")
+    last = last.rpartition(".")[2]
+    named = _all_alike(package, last, "", custom_objects).values()
+    functions = {id(each.signature): each.signature for each in named if each.signature is not None}
+    others = _all_alike("", last, "", custom_objects).values()
+    if len(functions) != 1 or any(each.cls is not None and not _is_same(each.cls, entry.cls) for each in others):
+        return entry
+    return Entry(entry.name, entry.cls, next(iter(functions.values())))
+
+
+def _all_alike(package: str, last: str, module: str, custom_objects: Mapping[str, Any] | None) -> dict[str, Entry]:
+    """Each that bears a last name, in this package or where one of the two names none, by what it is registered as."""
     found: dict[str, Entry] = {}
     for other in {name for objects in _sources(custom_objects) for name in objects} | {*SIGNATURES}:
         other_package, _, other_last = other.rpartition(">")
@@ -141,8 +164,7 @@ def _alike(name: str, custom_objects: Mapping[str, Any] | None) -> Entry | None:
     for cls, function in OF_CLASS.items():
         if cls.__name__ == last and not (module and _is_elsewhere(cls, module)):
             found.setdefault(_own_name(cls), Entry(_own_name(cls), cls, function))
-    things = {(id(entry.cls), id(entry.signature)) for entry in found.values()}
-    return min(found.values(), key=lambda entry: entry.name) if len(things) == 1 else None
+    return found
 
 
 def _is_elsewhere(cls: Any, module: str) -> bool:
