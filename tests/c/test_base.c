@@ -67,6 +67,30 @@ static void test_arena_gives_zeroed_aligned_memory(void) {
     CHECK(arena.blocks == NULL && arena.used == 0);
 }
 
+/* What was handed out stays where it is, whichever of the two had something. */
+static void test_arenas_join(void) {
+    for (int way = 0; way < 8; way++) {
+        kw_arena arena = KW_ARENA_EMPTY, other = KW_ARENA_EMPTY;
+        char *texts[3] = {"", "", ""};
+        if (way & 1) texts[0] = kw_arena_text(&arena, "dense", 5);
+        if (way & 2) texts[1] = kw_arena_text(&other, "kernel", 6);
+        if (way & 4) CHECK(kw_arena_alloc(&other, 100000) != NULL); /* a block behind the first */
+        if (way & 4) texts[2] = kw_arena_text(&other, "bias", 4);
+        size_t used = arena.used + other.used;
+        kw_arena_join(&arena, &other);
+        CHECK_EQ(arena.used, used);
+        CHECK(other.blocks == NULL && other.used == 0);
+        char *more = kw_arena_text(&arena, "more", 4);
+        CHECK_STR(texts[0], way & 1 ? "dense" : "");
+        CHECK_STR(texts[1], way & 2 ? "kernel" : "");
+        CHECK_STR(texts[2], way & 4 ? "bias" : "");
+        CHECK_STR(more, "more");
+        if (way & 1) CHECK_EQ(more - texts[0], 8); /* the rest of its own first block is used as before */
+        kw_arena_free(&arena);
+        kw_arena_free(&other);
+    }
+}
+
 static void test_grow_keeps_items(void) {
     kw_error err = {0};
     uint32_t *items = NULL;
@@ -76,6 +100,15 @@ static void test_grow_keeps_items(void) {
         items[count] = count;
     }
     for (uint32_t i = 0; i < 1000; i++) CHECK_EQ(items[i], i);
+    CHECK_EQ(kw_reserve((void **)&items, 1000, capacity, &capacity, sizeof *items, &err), 0);
+    CHECK_EQ(kw_reserve((void **)&items, 1000, 700001, &capacity, sizeof *items, &err), 0); /* a long array */
+    CHECK_EQ(capacity, 700001);
+    for (uint32_t i = 0; i < 1000; i++) CHECK_EQ(items[i], i);
+    items[700000] = 1;
+    CHECK_EQ(kw_reserve((void **)&items, 1000, SIZE_MAX / 4 + 2, &capacity, sizeof *items, &err), -1);
+    CHECK_EQ(err.code, KW_MEMORY);
+    CHECK_EQ(kw_reserve((void **)&items, 1000, SIZE_MAX / 4, &capacity, sizeof *items, &err), -1);
+    CHECK_EQ(capacity, 700001);
     size_t huge = SIZE_MAX / 4;
     CHECK_EQ(kw_grow((void **)&items, huge, &huge, sizeof *items, &err), -1);
     CHECK_EQ(err.code, KW_MEMORY);
@@ -248,6 +281,7 @@ int main(void) {
     RUN(test_error_keeps_code_place_and_detail);
     RUN(test_error_cuts_between_characters);
     RUN(test_arena_gives_zeroed_aligned_memory);
+    RUN(test_arenas_join);
     RUN(test_grow_keeps_items);
     RUN(test_dtype_names);
     RUN(test_dtype_casts);

@@ -75,6 +75,86 @@ static void test_random_claims(void) {
     for (uint64_t seed = 1; seed <= 12; seed++) check_against_flags(seed);
 }
 
+/* Claims random ranges of the first 3 MiB that nobody has in `flags` yet, and sets `flag` there. */
+static void claim_some(kw_ledger *ledger, char *flags, char flag, int count, uint64_t *seed) {
+    enum { LEN = 3 << 20 };
+    kw_error err = {0};
+    for (int i = 0; i < count; i++) {
+        uint64_t off = next_random(seed) % LEN, len = next_random(seed) % ((uint64_t)2 << next_random(seed) % 21) + 1;
+        if (next_random(seed) % 3 == 0) off &= ~(uint64_t)4095;
+        if (next_random(seed) % 50 == 0) off &= ~(uint64_t)0xFFFFF;
+        if (len > LEN - off) len = LEN - off;
+        if (next_random(seed) % 3 == 0 && len > 4096) len &= ~(uint64_t)4095;
+        uint64_t free_len = 0;
+        while (free_len < len && flags[off + free_len] == 0) free_len++;
+        CHECK_EQ(kw_ledger_claim(ledger, off, free_len, &err), 0);
+        memset(flags + off, flag, free_len);
+    }
+}
+
+/* Joins ledgers that have nothing in common, then one that has a range in common. */
+static void check_join(uint64_t seed) {
+    enum { LEN = 3 << 20 };
+    kw_error err = {0};
+    kw_ledger a = KW_LEDGER_EMPTY, b = KW_LEDGER_EMPTY, c = KW_LEDGER_EMPTY;
+    char *flags = calloc(LEN, 1), *others = calloc(LEN, 1);
+    if (!CHECK(flags != NULL && others != NULL)) return;
+    for (int turn = 0; turn < 8; turn++) { /* in turns, so that they share pages and blocks */
+        claim_some(&a, flags, 1, (int)(next_random(&seed) % 40), &seed);
+        claim_some(&b, flags, 2, (int)(next_random(&seed) % 40), &seed);
+    }
+    CHECK_EQ(kw_ledger_join(&a, &b, &err), 0);
+    kw_ledger_free(&b);
+    uint64_t wrong = 0;
+    for (uint64_t off = 0; off < LEN; off++) wrong += kw_ledger_has(&a, off) != (flags[off] != 0);
+    CHECK_EQ(wrong, 0);
+    CHECK_EQ(kw_ledger_next(&a, LEN, UINT64_MAX, true), UINT64_MAX);
+    claim_some(&c, others, 1, 1 + (int)(next_random(&seed) % 3), &seed);
+    bool both = false;
+    for (uint64_t off = 0; off < LEN; off++) both = both || (flags[off] != 0 && others[off] != 0);
+    err = (kw_error){0};
+    CHECK_EQ(kw_ledger_join(&a, &c, &err), both ? -1 : 0);
+    CHECK_EQ(err.code, both ? KW_ALIAS : KW_OK);
+    kw_ledger_free(&c);
+    kw_ledger_free(&a);
+    free(flags);
+    free(others);
+}
+
+static void test_joins(void) {
+    for (uint64_t seed = 1; seed <= 60; seed++) check_join(seed);
+}
+
+/* A range that one has and a range that the other has: of a part of a page, of pages, of blocks. */
+static void test_join_of_two_ranges(void) {
+    static const struct {
+        uint64_t off, len;
+    } ranges[] = {{0, 1},          {4095, 1},         {4096, 4096},       {4096, 1},           {5000, 8},
+                  {8000, 10},      {0, 1 << 20},      {1 << 20, 1 << 20}, {(1 << 20) + 77, 9}, {0, 1u << 28},
+                  {1u << 28, 100}, {UINT64_MAX, 1},   {UINT64_MAX - 9, 5}, {0, UINT64_MAX},    {1ull << 60, 1ull << 60}};
+    enum { COUNT = sizeof ranges / sizeof *ranges };
+    for (int i = 0; i < COUNT * COUNT; i++) {
+        uint64_t off = ranges[i / COUNT].off, len = ranges[i / COUNT].len;
+        uint64_t other_off = ranges[i % COUNT].off, other_len = ranges[i % COUNT].len;
+        bool both = off <= other_off ? other_off - off < len : off - other_off < other_len;
+        kw_ledger a = KW_LEDGER_EMPTY, b = KW_LEDGER_EMPTY;
+        kw_error err = {0};
+        CHECK_EQ(kw_ledger_claim(&a, off, len, &err), 0);
+        CHECK_EQ(kw_ledger_claim(&b, other_off, other_len, &err), 0);
+        CHECK_EQ(kw_ledger_join(&a, &b, &err), both ? -1 : 0);
+        CHECK_EQ(err.code, both ? KW_ALIAS : KW_OK);
+        if (!both) CHECK(kw_ledger_has(&a, off) && kw_ledger_has(&a, other_off + other_len - 1));
+        kw_ledger_free(&a);
+        kw_ledger_free(&b);
+    }
+    kw_ledger a = KW_LEDGER_EMPTY, b = KW_LEDGER_EMPTY;
+    kw_error err = {0};
+    CHECK_EQ(kw_ledger_join(&a, &b, &err), 0);
+    CHECK(!kw_ledger_has(&a, 0));
+    kw_ledger_free(&a);
+    kw_ledger_free(&b);
+}
+
 static void test_long_claims_cost_little(void) {
     kw_error err = {0};
     kw_ledger ledger = KW_LEDGER_EMPTY;
@@ -120,6 +200,8 @@ static void test_pages_far_apart(void) {
 int main(void) {
     RUN(test_claims_once);
     RUN(test_random_claims);
+    RUN(test_joins);
+    RUN(test_join_of_two_ranges);
     RUN(test_long_claims_cost_little);
     RUN(test_the_last_bytes);
     RUN(test_pages_far_apart);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +150,39 @@ static void test_a_file(void) {
     check_reads(inner, 1500);
     CHECK_EQ(kw_source_unchanged(inner, &err), 0);
     kw_source_release(inner);
+}
+
+/* The same file, or part of one, with a descriptor and a cache of its own. */
+static void test_a_twin(void) {
+    kw_error err = {0};
+    kw_source *source = NULL, *part = NULL, *twin = NULL, *other = NULL;
+    struct rlimit limit, none;
+    if (!CHECK_EQ(kw_source_open_path(write_file("twin", WHOLE_LEN), &source, &err), 0)) return;
+    CHECK_EQ(kw_source_open_part(source, 1000, WHOLE_LEN - 2000, &part, &err), 0);
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 1; /* standard input has it */
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_EQ(kw_source_open_twin(source, &twin, &err), -1);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_EQ(err.code, KW_IO);
+    CHECK_EQ(err.sys, EMFILE);
+    if (!CHECK_EQ(kw_source_open_twin(source, &twin, &err), 0)) return;
+    if (!CHECK_EQ(kw_source_open_twin(part, &other, &err), 0)) return;
+    CHECK(kw_source_fd(twin) != kw_source_fd(source) && kw_source_fd(other) != kw_source_fd(source));
+    CHECK_EQ(kw_source_base(other), 1000);
+    CHECK_EQ(kw_source_size(other), WHOLE_LEN - 2000);
+    kw_source_release(source);
+    kw_source_release(part);
+    check_reads(twin, 0);
+    check_reads(other, 1000);
+    CHECK_EQ(kw_source_unchanged(twin, &err), 0);
+    CHECK_EQ(kw_source_unchanged(other, &err), 0);
+    CHECK_EQ(truncate(in_folder("twin"), 100), 0);
+    CHECK_EQ(kw_source_unchanged(twin, &err), -1);
+    CHECK_EQ(kw_source_unchanged(other, &err), -1);
+    kw_source_release(twin);
+    kw_source_release(other);
 }
 
 typedef struct remote {
@@ -414,13 +448,14 @@ static void test_threads(void) {
 
 int main(void) {
     static const char *const made[] = {"plain", "pipe", "dangling", "loop", "secret", "target", "link", "empty",
-                                       "whole", "shard_0", "shard_1", "cut", "grows", "mapped", "shared"};
+                                       "whole", "shard_0", "shard_1", "cut", "grows", "mapped", "shared", "twin"};
     strcpy(folder, "/tmp/kwload-source-XXXXXX");
     if (mkdtemp(folder) == NULL) return 1;
     RUN(test_paths_that_are_no_files);
     RUN(test_a_file_that_may_not_be_read);
     RUN(test_links_and_empty_files);
     RUN(test_a_file);
+    RUN(test_a_twin);
     RUN(test_a_callback);
     RUN(test_a_callback_that_fails);
     RUN(test_the_cache_reads_little);
