@@ -10,15 +10,11 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks import architecture, compressed, failing, groups, importing, large, listing, small, values
-from benchmarks.measure import Row
+from benchmarks.measure import Row, in_fresh_process
 
 # A claim: what makes its files, and what measures it.
 CLAIMS = {
@@ -32,14 +28,7 @@ CLAIMS = {
     "architecture": (architecture.prepare, [architecture.measure]),
     "importing": (importing.prepare, [importing.measure]),
 }
-T = TypeVar("T")
 BEGIN, END = "<!-- written by `make bench` -->", "<!-- end -->"
-
-
-def in_fresh_process(action: Callable[[Path], T], folder: Path) -> T:
-    """The result of `action(folder)`, whose memory and imports no other measurement has touched."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(action, folder).result()
 
 
 def machine() -> str:

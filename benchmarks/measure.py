@@ -5,7 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -22,6 +28,12 @@ class Row:
 
 # A turn lasts at least so many seconds: one short call after a second of other work would measure cold caches.
 TURN = 0.1
+
+
+def in_fresh_process(action: Callable[[Path], T], path: Path) -> T:
+    """The result of `action(path)`, whose memory and imports no other measurement has touched."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(action, path).result()
 
 
 def seconds(action: Callable[[], object], at_least: float = 0.0) -> float:
@@ -44,13 +56,13 @@ class Turns:
     ours: list[float]
 
     @classmethod
-    def of(cls, peer: Callable[[], object], ours: Callable[[], object], rounds: int) -> Turns:
-        """Calls each once unmeasured, then `rounds` times in turn."""
+    def of(cls, peer: Callable[[], object], ours: Callable[[], object], rounds: int, at_least: float = TURN) -> Turns:
+        """Calls each once unmeasured, then `rounds` times in turn, for `at_least` seconds."""
         peer(), ours()
         turns = cls([], [])
         for _ in range(rounds):
-            turns.peer.append(seconds(peer, TURN))
-            turns.ours.append(seconds(ours, TURN))
+            turns.peer.append(seconds(peer, at_least))
+            turns.ours.append(seconds(ours, at_least))
         return turns
 
     @property

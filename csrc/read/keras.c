@@ -32,8 +32,9 @@ static kw_fault tensor_fault(const kw_hdf5 *hdf5, const kw_dataset *d) {
 
 /* Keras since 3.0.5 writes beside a bfloat16 that it is one. */
 static bool is_unmarked(const kw_hdf5 *hdf5, const kw_dataset *d) {
+    if (!d->opaque) return false;
     const kw_attr *attr = kw_hdf5_attr(hdf5, d->node, "dtype");
-    return d->opaque && (attr == NULL || attr->kind != KW_ATTR_TEXT);
+    return attr == NULL || attr->kind != KW_ATTR_TEXT;
 }
 
 static kw_tensor tensor_of(const kw_hdf5 *hdf5, const kw_dataset *d, uint32_t part) {
