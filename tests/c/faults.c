@@ -5,16 +5,19 @@
  *
  * Linked with --wrap, so that the core's own calls come through here: `allocation` n of a run gives NULL, `read` n
  * fails with EIO.  In two more runs every read is interrupted first, and gives no more than seven bytes.  A run opens
- * the file, reads every tensor, and plans the file's table against itself as if it were a model.
+ * the file, reads every tensor, and plans the file's table against itself as if it were a model; another opens an HDF5
+ * file by two threads that share every group, so that each thread meets what fails.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "plan/plan.h"
+#include "read/hdf5.h"
 #include "read/read.h"
 
 enum { TENSOR_MAX = 1 << 20, SHORT = 7 };
@@ -22,11 +25,11 @@ enum { TENSOR_MAX = 1 << 20, SHORT = 7 };
 /* ---- what fails ---- */
 
 typedef struct state {
-    uint64_t allocations, reads; /* so far in this run */
+    atomic_uint_fast64_t allocations, reads; /* so far in this run */
     uint64_t fail_allocation, fail_read; /* which one does, counted from 1; 0: none */
     bool interrupt, interrupted, brief;
-    bool failed;
-    int64_t alive; /* blocks allocated and not yet freed */
+    atomic_bool failed;
+    atomic_int_fast64_t alive; /* blocks allocated and not yet freed */
 } state;
 static state now;
 
@@ -49,7 +52,7 @@ ssize_t __wrap_preadv(int fd, const struct iovec *vectors, int count, off_t at);
 
 static bool allocation_fails(void) {
     bool fails = ++now.allocations == now.fail_allocation;
-    now.failed = now.failed || fails;
+    if (fails) now.failed = true;
     return fails;
 }
 
@@ -177,6 +180,25 @@ static outcome run(const char *path) {
     return out;
 }
 
+/* Opens an HDF5 file by two threads, each of which gets one of two links. */
+static outcome run_by_two(const char *path) {
+    outcome out = {.opened = -1};
+    kw_source *source = NULL;
+    kw_hdf5 *hdf5 = NULL;
+    kw_error err = {0};
+    if (kw_source_open_path(path, &source, &err) == 0) out.opened = kw_hdf5_open_by(source, (kw_threads){2, 1}, &hdf5, &err);
+    if (hdf5 != NULL) out.tensors = hdf5->dataset_count;
+    for (uint32_t i = 0; hdf5 != NULL && i < hdf5->node_count; i++) {
+        const kw_node *node = &hdf5->nodes[i];
+        out.faults += node->fault.code != KW_OK;
+        out.sum = add_bytes(out.sum, (const uint8_t *)node->path, strlen(node->path)) + node->parent + node->attr_count;
+    }
+    if (out.opened < 0) out.code = err.code;
+    kw_hdf5_free(hdf5);
+    kw_source_release(source);
+    return out;
+}
+
 static bool equal(const outcome *a, const outcome *b) {
     return a->opened == b->opened && a->code == b->code && a->tensors == b->tensors && a->faults == b->faults &&
            a->findings == b->findings && a->sum == b->sum;
@@ -190,20 +212,23 @@ static void expect(bool fine, const char *path, const char *what, uint64_t n, co
     if (fine) return;
     wrong++;
     (void)fprintf(stderr, "faults: %s: %s %" PRIu64 ": KW%d, %" PRIu32 " tensors, %" PRId64 " blocks alive\n", path, what,
-                  n, got->code, got->tensors, now.alive);
+                  n, got->code, got->tensors, (int64_t)now.alive);
 }
 
 /* Makes the n-th fail, for each n that there is. */
-static void fail_each(const char *path, bool reads, const outcome *sound) {
+static void fail_each(outcome (*go)(const char *), const char *path, bool reads) {
+    now = (state){0};
+    outcome sound = go(path);
+    expect(now.alive == 0, path, "leak", 0, &sound);
     for (uint64_t n = 1;; n++) {
         now = (state){0};
         *(reads ? &now.fail_read : &now.fail_allocation) = n;
-        outcome got = run(path);
+        outcome got = go(path);
         runs++;
         if (!now.failed) return;
         /* It says so, or it came out the same: a cache that could not be had. */
         bool said = got.code == (reads ? KW_IO : KW_MEMORY);
-        expect((said || equal(&got, sound)) && now.alive == 0, path, reads ? "read" : "allocation", n, &got);
+        expect((said || equal(&got, &sound)) && now.alive == 0, path, reads ? "read" : "allocation", n, &got);
     }
 }
 
@@ -211,15 +236,16 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         now = (state){0};
         outcome sound = run(argv[i]);
-        expect(now.alive == 0, argv[i], "leak", 0, &sound);
         for (int way = 1; way < 4; way++) {
             now = (state){.interrupt = (way & 1) != 0, .brief = (way & 2) != 0};
             outcome got = run(argv[i]);
             runs++;
             expect(equal(&got, &sound) && now.alive == 0, argv[i], "way of reading", (uint64_t)way, &got);
         }
-        fail_each(argv[i], false, &sound);
-        fail_each(argv[i], true, &sound);
+        for (int reads = 0; reads < 2; reads++) {
+            fail_each(run, argv[i], reads);
+            fail_each(run_by_two, argv[i], reads);
+        }
     }
     (void)printf("faults: %d files, %" PRIu64 " runs, %" PRIu64 " wrong\n", argc - 1, runs, wrong);
     return argc > 1 && wrong == 0 ? 0 : 1;
