@@ -15,6 +15,7 @@ from kwload.report.facts import CoreFailure, Fault, Options, Seen
 from kwload.report.finding import Report
 from kwload.report.stamped import unusable, verified_report
 from kwload.spec.architecture import Unverified
+from kwload.spec.architecture.things import Given
 from kwload.spec.compared import Differs
 from kwload.spec.confirm import Verdict
 from kwload.stamps.changed import CodeChange, Witness
@@ -638,6 +639,9 @@ def _signatures() -> Iterator[tuple[str, Report]]:
     verdicts = {
         "KW407": Verdict("Scale", "My>Scale", place, ["scale", "outer/scale"], differs),
         "KW408": Verdict("Scale", "My>Scale", place, ["scale"], failed=broken),
+        "KW408-class": Verdict(
+            "Scale", "My>Scale", place, ["scale"], failed="raised TypeError: units when it was built", is_class=True
+        ),
         "KW409": Verdict("Scale", "My>Scale", place, ["scale", "outer/scale"]),
     }
     for name, verdict in verdicts.items():
@@ -655,6 +659,8 @@ def _architectures() -> Iterator[tuple[str, Report]]:
     unsure = "which variables `My>Scale` makes is not known"
     yield "KW410-none", report(file(A), wanted())
     yield "KW410", report(file(A), wanted(scale, dense, unsure=unsure, unchecked=1))
+    at_hand = Unverified("scale", "My>Scale", "class", 3, Given("class", ("mynet/layers.py", 5)))
+    yield "KW410-at-hand", report(file(A), wanted(at_hand, block, unsure=unsure))
     yield "KW410-two", report(file(A), wanted(scale, block, Unverified("b", "B", "class"), unsure=unsure))
     yield "KW410-shapes", report(file(A), wanted(dense, unsure="not all lengths of `dense_1` are known"))
 

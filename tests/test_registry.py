@@ -412,7 +412,8 @@ def test_a_class_is_built_to_find_its_variables_when_that_is_asked_for(package: 
     classes = {type(layer).__name__: type(layer) for layer in build(family, W, B).layers}
     custom: dict[str, Any] = {"Block": classes["Block"]}
     held = kwload.check(path, path, custom_objects=custom)
-    assert held.ok and "KW410" in {item.code for item in held.notes}, "no code is run unasked"
+    assert held.ok, "no code is run unasked"
+    assert "build=True" in only(held, "KW410").help[0]
     assert registry.find("Block", custom) is not None
     with registering.handed(custom, build=True):
         found = registry.find("Block")
@@ -428,6 +429,14 @@ def test_a_class_is_built_to_find_its_variables_when_that_is_asked_for(package: 
     differs = only(report, "KW407")
     assert (differs.variable, differs.layer, differs.expected, differs.found) == ("b", "block/scale", [""], ["(6,)"])
     assert "KW408" not in str(report)
+
+    def raises(self: Any, shape: Any) -> None:
+        raise RuntimeError("not today")
+
+    broken = type("Scale", (scale_class,), {"build": raises})
+    failed = only(kwload.check(path, path, custom_objects={"Scale": broken}, build=True), "KW408")
+    assert failed.headline.startswith("the class `Scale` raised RuntimeError: "), failed.headline
+    assert failed.related == () and failed.layer == "block/scale"
 
 
 # ---- pyproject.toml ----

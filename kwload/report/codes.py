@@ -505,9 +505,10 @@ _ENTRIES: Final = (
         408,
         "signature-failed",
         "fit",
-        "the signature of {layer} {reason}",
+        "{whose} {layer} {reason}",
         "A signature is a function of your own that is called with the config of a layer and the shape of its input. "
-        "It raised, or what it returned describes no layer, so the variables of the layer were not compared with it.",
+        "It raised, or what it returned describes no layer, so the variables of the layer were not compared with it. "
+        "Or the class was to be built to find its variables, and could not be.",
     ),
     Entry(
         409,

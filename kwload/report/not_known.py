@@ -30,7 +30,7 @@ def not_known(context: Context) -> list[Finding]:
             layer=several[0].layer,
             body=listed(columns(rows)),
             notes=[*_given(several), *(["all else was compared"] if len(several) < len(context.groups) else [])],
-            help=_help([cls for cls in classes if not _has_signature(several, cls)]),
+            help=_help([cls for cls in classes if not _has_signature(several, cls)], _at_hand(several)),
             related=[each.layer for each in several[1:]],
         )
     ]
@@ -39,9 +39,12 @@ def not_known(context: Context) -> list[Finding]:
 def _given(several: Sequence[Unverified]) -> list[str]:
     """What is known of these classes, and tells nothing."""
     said = [_named_by(cls, signed) for cls, signed in {each.cls: each.signed for each in several}.items() if signed][:3]
-    handed = {each.cls: each.given for each in several if each.given is not None}
+    handed = {each.cls: each.given for each in several if each.given is not None and not _is_at_hand(each)}
     for cls, given in list(handed.items())[:3]:
         where = f" ({at})" if (at := place_text(given.place)) else ""
+        if given.kind == "class":
+            said.append(f"the class {quote(cls, 80)} {escape(given.why, 160)}{where}")
+            continue
         if given.why:
             said.append(f"the signature of {quote(cls, 80)}, asked without a shape, {escape(given.why, 160)}{where}")
             continue
@@ -88,9 +91,20 @@ def _has_signature(several: Sequence[Unverified], cls: str) -> bool:
     return any(each.cls == cls and each.given is not None and each.given.why for each in several)
 
 
-def _help(classes: Sequence[str]) -> list[str]:
+def _at_hand(several: Sequence[Unverified]) -> list[str]:
+    """The classes that are imported, and were not built."""
+    return list(dict.fromkeys(each.cls for each in several if _is_at_hand(each)))
+
+
+def _is_at_hand(each: Unverified) -> bool:
+    return each.given is not None and each.given.kind == "class" and not each.given.why
+
+
+def _help(classes: Sequence[str], at_hand: Sequence[str]) -> list[str]:
     if not classes:
         return ["kwload.check(model, …)  with the live model compares these too"]
     name = literal(classes[0])
     what = '[kwload.Var("w", (input_shape[-1],)), …]'
-    return [f"@kwload.signature({name})  above a function (config, input_shape) that returns {what}"]
+    declare = f"@kwload.signature({name})  above a function (config, input_shape) that returns {what}"
+    build = f"kwload.check(…, build=True)  (--build) builds {named(at_hand, 3)} to find them: that runs their code"
+    return [build, declare] if at_hand else [declare]

@@ -185,14 +185,18 @@ def _inside(context: Context, outer: Verdict) -> Verdict | None:
 
 
 def _failed(context: Context, verdict: Verdict) -> Finding:
-    """KW408: the signature raised, or returned what describes no layer."""
+    """KW408: the signature raised, or returned what describes no layer; or the class could not be built."""
     where = place_text(verdict.place)
     # Of an architecture nobody else knows the variables.
     alone = hasattr(context.model, "unverified")
     return finding(
         408,
         "warning",
-        headline=entry(408).say(layer=quote(verdict.name, 80), reason=escape(verdict.failed or "", 240)),
+        headline=entry(408).say(
+            whose="the class" if verdict.is_class else "the signature of",
+            layer=quote(verdict.name, 80),
+            reason=escape(verdict.failed or "", 240),
+        ),
         layer=verdict.layers[0],
         body=[*([where] if where else []), _in_layers(verdict.layers)],
         notes=["what variables these layers have was not checked"]

@@ -52,6 +52,10 @@ class SignatureError(Exception):
         self.line = line
 
 
+class NotBuiltError(SignatureError):
+    """A class was to be built, and could not be; the reason is the rest of a sentence that begins with the class."""
+
+
 class ContradictedError(SignatureError):
     """A class was built, and makes other variables than its signature says.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kwload.spec import registry
-from kwload.spec.asking import RAISED, ContradictedError, Entry, SignatureError, by_argument, raised, raised_at
+from kwload.spec.asking import RAISED, ContradictedError, Entry, NotBuiltError, by_argument, raised, raised_at
 from kwload.spec.compared import OF_KERAS, Comparison, config_of, input_shape
 from kwload.spec.described import Keras, keras_of
 from kwload.spec.live import sublayers_of
@@ -26,7 +26,7 @@ def built(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> Signature:
 
     Raises
     ------
-    SignatureError
+    NotBuiltError
         The class is none of an imported Keras, it raised, or its input is not known.
     """
     layer, output = _layer(entry, config, shape)
@@ -41,7 +41,7 @@ def compare(entry: Entry, config: Mapping[str, Any], shape: Shapes, said: Signat
     ContradictedError
         They disagree.
     SignatureError
-        The class cannot be built, or the signature says what no layer can be made from.
+        The class cannot be built (NotBuiltError), or the signature says what no layer can be made from.
     """
     layer, output = _layer(entry, config, shape)
     keras = keras_of(layer)
@@ -57,14 +57,14 @@ def _layer(entry: Entry, config: Mapping[str, Any], shape: Shapes) -> tuple[Any,
     package = next((base.__module__.partition(".")[0] for base in cls.__mro__ if _is_keras(base)), None)
     keras = sys.modules.get(package) if package is not None else None
     if keras is None:
-        raise SignatureError(entry.name, "cannot be built: it is no class of a Keras that is imported", *entry.place)
+        raise NotBuiltError(entry.name, "cannot be built: it is no class of a Keras that is imported", *entry.place)
     if shape is None:
-        raise SignatureError(entry.name, "cannot be built: the shape of its input is not known", *entry.place)
+        raise NotBuiltError(entry.name, "cannot be built: the shape of its input is not known", *entry.place)
     try:
         layer = cls.from_config(dict(config))
         output = _shapes_of(_call(keras, layer, by_argument(shape)), _MOST_DEPTH)
     except RAISED as error:
-        raise SignatureError(entry.name, f"{raised(error)} when its class was built", *raised_at(error, cls)) from error
+        raise NotBuiltError(entry.name, f"{raised(error)} when it was built", *raised_at(error, cls)) from error
     return layer, output
 
 

@@ -39,6 +39,8 @@ class Verdict:
         Where signature and class disagree, of the first layer that is so; empty when they agree.
     failed : str or None
         Why the signature says nothing: ``"raised KeyError: 'units'"``.
+    is_class : bool
+        Whether what failed is the class, which was to be built, and not its signature.
     own, whole : dict of int to list of Var
         Identity of a layer -> the variables that the signature gives it; without and with those of its sub-layers.
     """
@@ -49,6 +51,7 @@ class Verdict:
     layers: list[str] = field(default_factory=list)
     differs: tuple[Differs, ...] = ()
     failed: str | None = None
+    is_class: bool = False
     own: dict[int, list[Var]] = field(default_factory=dict)
     whole: dict[int, list[Var]] = field(default_factory=dict)
 

@@ -226,11 +226,12 @@ class Maker:
         made.mode = entries.mode_of(policy) if made.cls in _STATED else None
         made.flags = self._flags(made, config)
         entry = self.signed.entry(raw) if self.signed is not None else None
+        outside = len(self.around)
+        self.around.append(made)
         if entry is None or self.signed is None:
             self._fill(made, found, policy)
+            self.around.pop()
         else:
-            outside = len(self.around)
-            self.around.append(made)
             error = self.signed.follow(entry, found, partial(self._fill, made, found, policy))
             made.failed = self.signed.note(raw, self.around[: outside + 1], error) and error is not None
             del self.around[outside:]
@@ -314,12 +315,12 @@ class Maker:
 
 
 def _signed(custom_objects: Mapping[str, Any]) -> Signed | None:
-    """The users' signatures; None when there is none at all: who declares one has imported the registry."""
-    if not custom_objects and "kwload.spec.registry" not in sys.modules:
+    """The users' signatures; None when there is neither one nor a class: who declares one has imported the registry."""
+    if not custom_objects and not any(name in sys.modules for name in ("kwload.spec.registry", "keras", "tf_keras")):
         return None
     from kwload.spec import registry
 
-    if registry.is_empty(custom_objects):
+    if registry.is_empty(custom_objects) and not registry.registered() and not custom_objects:
         return None
     from kwload.spec.architecture.signed import Signed
 

@@ -18,7 +18,7 @@ from kwload.spec import registry
 from kwload.spec.architecture import entries
 from kwload.spec.architecture.entries import Raw
 from kwload.spec.architecture.things import ArchitectureError, Given, Thing
-from kwload.spec.asking import DEEPEST, RAISED, ContradictedError, Entry, SignatureError, raised
+from kwload.spec.asking import DEEPEST, RAISED, ContradictedError, Entry, NotBuiltError, SignatureError, raised
 from kwload.spec.signature import Shapes, Signature
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ class Signed:
         if key not in self._entries:
             found = registry.find_config(raw, self._custom)
             self._entries[key] = found if found is not None and found.describes else None
-            if found is not None and found.cls is not None and not isinstance(found.cls, type):
-                self._given[key] = Given(type(found.cls).__name__, found.place)
+            if found is not None and found.cls is not None and not found.describes:
+                kind = "class" if isinstance(found.cls, type) else type(found.cls).__name__
+                self._given[key] = Given(kind, found.place)
         return self._entries[key]
 
     def given(self, raw: Raw) -> Given | None:
@@ -114,7 +115,8 @@ class Signed:
         if shape is not None:
             self._failed[id(raw)] = raw, error
         else:  # with nothing to go by it may say nothing
-            self._given[_names(raw)] = Given("signature", (error.file, error.line), error.reason)
+            kind = "class" if isinstance(error, NotBuiltError) else "signature"
+            self._given[_names(raw)] = Given(kind, (error.file, error.line), error.reason)
         return True, None
 
     def follow(self, entry: Entry, said: Signature, fill: Callable[[], None]) -> SignatureError | None:
@@ -178,6 +180,7 @@ class Signed:
         key = (error.name, error.reason, place, *(each.what for each in differs))
         failed = None if differs else error.reason
         verdict = Verdict(way[-1].cls, error.name, place, differs=differs, failed=failed)
+        verdict.is_class = isinstance(error, NotBuiltError)
         self._verdicts.setdefault(key, (verdict, []))[1].append(way)
         return True
 

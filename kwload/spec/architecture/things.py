@@ -23,11 +23,13 @@ class Given:
     Attributes
     ----------
     kind : str
-        What was handed in and is neither a class nor a signature: ``"function"``, ``"partial"``; or ``"signature"``.
+        What was handed in and is neither a class nor a signature: ``"function"``, ``"partial"``; ``"signature"``; or
+        ``"class"``, which nobody asked to build.
     place : tuple of (str or None, int or None)
         File and line.
     why : str
-        What the signature did when it was asked without a shape: ``"raised TypeError: …"``.
+        What the signature did when it was asked without a shape: ``"raised TypeError: …"``; why the class cannot be
+        built.
     """
 
     kind: str
