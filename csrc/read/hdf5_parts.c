@@ -130,8 +130,7 @@ static int append_families(kw_hdf5 *hdf5, uint32_t group, const kw_hdf5 *from, k
     family = &more->families[group];
     for (uint32_t i = 0; i < own; i++) more->children[family->first + family->count++] = other->children[i] + shift;
     uint32_t moved = (uint32_t)more->children_count - own;
-    for (size_t i = own; i < other->children_count; i++)
-        more->children[moved + i] = other->children[i] == KW_NONE ? KW_NONE : other->children[i] + shift;
+    for (size_t i = own; i < other->children_count; i++) more->children[moved + i] = other->children[i] + shift;
     more->children_count += other->children_count - own;
     for (size_t i = 1; i < other->family_count; i++) {
         kw_family *f = &more->families[more->family_count++];

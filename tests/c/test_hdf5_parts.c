@@ -18,7 +18,8 @@ typedef enum situation {
     SOUND,
     ONE_COLLECTION,   /* all attributes lie in one collection of the global heap */
     NO_ATTRIBUTES,
-    ALIAS,            /* it is the first layer under another name */
+    ALIAS_OF_FIRST,   /* it is the first layer under another name */
+    ALIAS_IN_PART,    /* it is the layer before it under another name */
     CYCLE,            /* it is the group that it is in */
     FIRSTS_VALUES,    /* its values are those of the first layer */
     NEIGHBOURS_VALUES,
@@ -30,9 +31,11 @@ typedef enum situation {
     GREAT_COLLECTION, /* as ONE_COLLECTION, of a mebibyte: more than may be kept when each part has it */
 } situation;
 
-/* A collection whose object 1 is the name of a kernel, of `len` bytes in all. */
-static uint64_t put_collection(image *im, size_t len) {
-    uint64_t at = image_collection(im, "layer/kernel", 12);
+/* A collection whose object 1 is the name of a layer's kernel, of `len` bytes in all. */
+static uint64_t put_collection(image *im, unsigned layer, size_t len) {
+    char text[32];
+    (void)snprintf(text, sizeof text, "layer_%02u/kernel", layer);
+    uint64_t at = image_collection(im, text, strlen(text));
     image_patch(im, at + 8, len, 8);
     image_put(im, NULL, len - (im->len - at)); /* an object of index 0 is free space up to the end */
     return at;
@@ -54,7 +57,7 @@ static uint64_t put_kernel(image *im, situation s, bool last, uint64_t values, u
 
 /* The attribute of a layer: a text in a collection. */
 static void add_attribute(messages *m, uint64_t collection) {
-    uint8_t reference[16] = {12};
+    uint8_t reference[16] = {sizeof "layer_00/kernel" - 1};
     for (unsigned i = 0; i < 8; i++) reference[4 + i] = (uint8_t)(collection >> (8 * i));
     reference[12] = 1;
     messages_attribute(m, "names", body_vlen_text(), 1, 1, reference, sizeof reference);
@@ -65,7 +68,7 @@ static uint64_t put_layers(image *im, situation s) {
     static char names[LAYERS][16];
     image_link links[LAYERS];
     uint64_t first_values = 0, first_tree = 0, first_heap = 0, values = 0, before, offs[2 * LAYERS];
-    uint64_t common = put_collection(im, s == GREAT_COLLECTION ? HEAP_LEN : 64);
+    uint64_t common = put_collection(im, 0, s == GREAT_COLLECTION ? HEAP_LEN : 64);
     messages committed = {0};
     messages_float(&committed, 4);
     uint64_t type = image_header1(im, &committed);
@@ -73,13 +76,13 @@ static uint64_t put_layers(image *im, situation s) {
         bool last = i + 1 == LAYERS;
         messages m = {0};
         image hidden = {0}; /* a collection in the values of a layer */
-        uint64_t inside = put_collection(&hidden, 64);
+        uint64_t inside = put_collection(&hidden, 0, 64);
         before = values;
         values = image_data(im, hidden.bytes, hidden.len);
         free(hidden.bytes);
         if (i == 0) first_values = values;
         bool own = s != ONE_COLLECTION && s != GREAT_COLLECTION;
-        uint64_t collection = own ? put_collection(im, 64) : common;
+        uint64_t collection = own ? put_collection(im, i, 64) : common;
         if (last && s == HEAP_IN_VALUES) collection = first_values + inside;
         if (s != NO_ATTRIBUTES) add_attribute(&m, collection);
         uint64_t at = last && s == FIRSTS_VALUES ? first_values : last && s == NEIGHBOURS_VALUES ? before : values;
@@ -90,7 +93,8 @@ static uint64_t put_layers(image *im, situation s) {
         if (last && s == FIRSTS_TREE) tree = first_tree, heap = first_heap;
         (void)snprintf(names[i], sizeof names[i], "layer_%02u", i);
         links[i] = (image_link){names[i], image_group_of(im, tree, heap, &m), NULL};
-        if (last && s == ALIAS) links[i].address = links[0].address;
+        if (last && s == ALIAS_OF_FIRST) links[i].address = links[0].address;
+        if (last && s == ALIAS_IN_PART) links[i].address = links[i - 1].address;
     }
     uint64_t heap = image_heap(im, links, LAYERS, offs), symbols = image_symbols(im, links, LAYERS, offs);
     uint64_t group = image_group_of(im, image_tree(im, 0, &symbols, 1), heap, NULL);
@@ -159,6 +163,8 @@ static void check_alike(int fault, int most) {
         const char *wrong = same_hdf5(one, several);
         if (!CHECK_STR(wrong, NULL)) (void)fprintf(stderr, "    by %d threads\n", threads[i]);
         CHECK_EQ(was_parted(several), threads[i] <= most);
+        static const char last[] = "layers/layer_39/kernel"; /* also where the layer is an alias */
+        CHECK_EQ(kw_hdf5_find_path(several, 0, last), kw_hdf5_find_path(one, 0, last));
         kw_hdf5_free(several);
     }
     kw_hdf5_free(one);
@@ -173,7 +179,8 @@ static void test_each_situation(void) {
         {SOUND, KW_OK, THREADS_MAX},
         {ONE_COLLECTION, KW_OK, THREADS_MAX},
         {NO_ATTRIBUTES, KW_OK, THREADS_MAX},
-        {ALIAS, KW_OK, 0},
+        {ALIAS_OF_FIRST, KW_OK, 0},
+        {ALIAS_IN_PART, KW_OK, THREADS_MAX},
         {CYCLE, KW_OK, 0},
         {FIRSTS_VALUES, KW_OVERLAP, 0},
         {NEIGHBOURS_VALUES, KW_OVERLAP, 0},

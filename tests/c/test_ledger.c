@@ -194,6 +194,12 @@ static void test_pages_far_apart(void) {
     kw_ledger ledger = KW_LEDGER_EMPTY;
     for (uint64_t i = 0; i < 30000; i++) CHECK_EQ(kw_ledger_claim(&ledger, i << 40, 8, &err), 0);
     for (uint64_t i = 0; i < 30000; i++) CHECK(kw_ledger_has(&ledger, (i << 40) + 7));
+    kw_ledger joined = KW_LEDGER_EMPTY;
+    CHECK_EQ(kw_ledger_claim(&joined, 100, 10, &err), 0);
+    CHECK_EQ(kw_ledger_join(&joined, &ledger, &err), 0);
+    for (uint64_t i = 0; i < 30000; i++) CHECK(kw_ledger_has(&joined, (i << 40) + 7));
+    CHECK(kw_ledger_has(&joined, 109) && !kw_ledger_has(&joined, 110));
+    kw_ledger_free(&joined);
     kw_ledger_free(&ledger);
 }
 
