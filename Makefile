@@ -15,6 +15,9 @@ ASAN = env PYTHONPATH=$(ASAN_BUILD) PYTHONSAFEPATH=1 PYTHONMALLOC=malloc ASAN_OP
 
 COVERAGE_BUILD := $(abspath build/coverage/lib)
 
+# test_alone.py runs some of the tests again, in an environment of its own with the extension that is installed: not with these.
+INSTRUMENTED := $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras' --ignore=tests/test_alone.py
+
 # Older Keras of the grid; 3.0 walks trees with dm-tree.
 OLDER := 3.0.5 3.3.3 3.8.0
 
@@ -65,7 +68,7 @@ asan: $(VENV)/.test
 	$(C_TESTS) KIND=asan alike
 	$(C_TESTS) KIND=asan EVERY=97 sweep
 	$(C_TESTS) KIND=asan corpus
-	$(ASAN) $(VENV)/bin/pytest -n 2 --dist loadfile -m 'not keras'
+	$(ASAN) $(INSTRUMENTED)
 
 # tests/c/uncovered.md says why the rest is not run. What was counted before is forgotten.
 coverage: $(VENV)/.coverage
@@ -76,7 +79,7 @@ coverage: $(VENV)/.coverage
 	@$(C_TESTS) KIND=coverage EVERY=97 sweep
 	@$(C_TESTS) KIND=coverage corpus
 	KWLOAD_COVERAGE=1 $(PY) setup.py --quiet build --build-base build/coverage --build-lib $(COVERAGE_BUILD)
-	env PYTHONPATH=$(COVERAGE_BUILD) PYTHONSAFEPATH=1 $(VENV)/bin/pytest -q -n 2 --dist loadfile -m 'not keras'
+	env PYTHONPATH=$(COVERAGE_BUILD) PYTHONSAFEPATH=1 $(INSTRUMENTED) -q
 	@$(PY) scripts/coverage.py build/c/coverage build/coverage
 
 fuzz: $(VENV)/.test
