@@ -2,8 +2,8 @@
  * with attributes, walked without recursion, each metadata block claimed once.
  *
  * hdf5_file    superblock, finding the signature behind a user block
- * hdf5_tree    the walk over all objects, and finding them again
- * hdf5_parts   the links of a large group walked by several threads
+ * hdf5_tree    the steps of the walk over all objects, and finding them again
+ * hdf5_parts   the walk: a large group's links by several threads
  * hdf5_object  object headers v1 and v2: chunks of messages
  * hdf5_storage layout, fill value and filter messages: a header becomes a dataset
  * hdf5_attribute, hdf5_shared  attribute messages; messages shared in a heap (SOHM)

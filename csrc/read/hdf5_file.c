@@ -18,7 +18,7 @@
 #include "read/hdf5_checksum.h"
 #include "read/hdf5_extents.h"
 #include "read/hdf5_shared.h"
-#include "read/hdf5_tree.h"
+#include "read/hdf5_parts.h"
 
 static const uint8_t signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 
@@ -226,21 +226,4 @@ int kw_hdf5_open(kw_source *source, kw_hdf5 **out, kw_error *err) {
     enum { THREADS_MAX = 8, LINKS = 1024 }; /* a thread begins in less time than it takes to walk so many */
     int cores = kw_work_cores();
     return kw_hdf5_open_by(source, (kw_threads){cores < THREADS_MAX ? cores : THREADS_MAX, LINKS}, out, err);
-}
-
-void kw_hdf5_free(kw_hdf5 *hdf5) {
-    if (hdf5 == NULL) return;
-    if (hdf5->more != NULL) {
-        kw_ledger_free(&hdf5->more->ledger);
-        kw_block_free(&hdf5->more->spare);
-        free(hdf5->more->families);
-        free(hdf5->more->children);
-        free(hdf5->more);
-    }
-    free(hdf5->nodes);
-    free(hdf5->attrs);
-    free(hdf5->datasets);
-    kw_source_release(hdf5->source);
-    kw_arena_free(&hdf5->arena);
-    free(hdf5);
 }

@@ -31,7 +31,8 @@ typedef struct part {
     uint32_t first_dataset;
 } part;
 
-size_t kw_parts_count(const kw_walk *walk, const kw_frame *top) {
+/* In how many parts the links of the group on top are best walked: 1 when one thread should. */
+static size_t count_parts(const kw_walk *walk, const kw_frame *top) {
     size_t count = top->end - top->first, threads = (size_t)walk->threads.count;
     if (walk->threads.count < 2 || top->next != top->first || count / 2 < walk->threads.links) return 1;
     if (walk->hdf5->more->noted || walk->shared != NULL || kw_source_fd(walk->hdf5->source) < 0) return 1;
@@ -159,7 +160,8 @@ static void free_part(part *p) {
     kw_walk_free(&p->own);
 }
 
-int kw_parts_walk(kw_walk *walk, kw_frame *top, size_t count, bool *doubtful, kw_error *err) {
+/* Walks all links of the group on top.  0, or -1 with *doubtful: see kw_tree_read. */
+static int walk_parts(kw_walk *walk, kw_frame *top, size_t count, bool *doubtful, kw_error *err) {
     part *parts = calloc(count, sizeof *parts);
     if (parts == NULL) return kw_fail_memory(err);
     size_t links = top->end - top->first;
@@ -175,5 +177,20 @@ int kw_parts_walk(kw_walk *walk, kw_frame *top, size_t count, bool *doubtful, kw
     top->next = top->end;
     walk->parted = true;
     *doubtful = result != 0;
+    return result;
+}
+
+int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err) {
+    kw_frames frames = {0};
+    kw_object object = {0};
+    int result = kw_tree_start(walk, &frames, root, &object, err);
+    while (result == 0 && frames.count > 0) {
+        kw_frame *top = &frames.items[frames.count - 1];
+        size_t count = count_parts(walk, top);
+        if (count > 1) result = walk_parts(walk, top, count, doubtful, err);
+        else result = kw_tree_step(walk, &frames, &object, err);
+    }
+    *doubtful |= walk->parted && walk->hdf5->more->noted;
+    free(frames.items);
     return result;
 }

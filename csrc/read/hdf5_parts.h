@@ -1,13 +1,13 @@
-/* hdf5_parts.h -- the links of a large group, walked by several threads. */
+/* hdf5_parts.h -- the walk over all objects of a file, by one thread or several. */
 #ifndef KW_READ_HDF5_PARTS_H
 #define KW_READ_HDF5_PARTS_H
 
 #include "read/hdf5_tree.h"
 
-/* In how many parts the links of the group on top are best walked: 1 when one thread should. */
-size_t kw_parts_count(const kw_walk *walk, const kw_frame *top);
-
-/* Walks all links of the group on top.  0, or -1 with *doubtful: see kw_tree_read. */
-int kw_parts_walk(kw_walk *walk, kw_frame *top, size_t count, bool *doubtful, kw_error *err);
+/* Fills in hdf5's nodes, attributes and datasets, from the object header at
+ * `root` on.  Damage is kept on the nodes; -1 only for fatal errors, or with
+ * *doubtful when several threads found what only one can tell: to be read again
+ * from the start by one. */
+int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err);
 
 #endif

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "read/hdf5_parts.h"
 #include "read/hdf5_shared.h"
 
 uint32_t kw_tree_add(kw_hdf5 *hdf5, kw_node node, kw_error *err) {
@@ -145,29 +144,13 @@ int kw_tree_step(kw_walk *walk, kw_frames *frames, kw_object *object, kw_error *
     return 0;
 }
 
-/* Visits the root; 0 with a frame when it has links. */
-static int start(kw_walk *walk, kw_frames *frames, uint64_t root, kw_object *object, kw_error *err) {
+int kw_tree_start(kw_walk *walk, kw_frames *frames, uint64_t root, kw_object *object, kw_error *err) {
     uint32_t node = kw_tree_add(walk->hdf5,
                                 (kw_node){.name = "", .path = "", .parent = KW_NONE, .next = 1, .address = root,
                                           .dataset = KW_NONE},
                                 err);
     if (node == KW_NONE || visit(walk, node, object, err) != 0) return -1;
     return kw_tree_push(walk, frames, node, 0, err);
-}
-
-int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err) {
-    kw_frames frames = {0};
-    kw_object object = {0};
-    int result = start(walk, &frames, root, &object, err);
-    while (result == 0 && frames.count > 0) {
-        kw_frame *top = &frames.items[frames.count - 1];
-        size_t count = kw_parts_count(walk, top);
-        if (count > 1) result = kw_parts_walk(walk, top, count, doubtful, err);
-        else result = kw_tree_step(walk, &frames, &object, err);
-    }
-    *doubtful |= walk->parted && walk->hdf5->more->noted;
-    free(frames.items);
-    return result;
 }
 
 void kw_walk_free(kw_walk *walk) {
@@ -182,6 +165,23 @@ void kw_walk_free(kw_walk *walk) {
     free(walk->links);
     free(walk->chunks);
     free(walk->types);
+}
+
+void kw_hdf5_free(kw_hdf5 *hdf5) {
+    if (hdf5 == NULL) return;
+    if (hdf5->more != NULL) {
+        kw_ledger_free(&hdf5->more->ledger);
+        kw_block_free(&hdf5->more->spare);
+        free(hdf5->more->families);
+        free(hdf5->more->children);
+        free(hdf5->more);
+    }
+    free(hdf5->nodes);
+    free(hdf5->attrs);
+    free(hdf5->datasets);
+    kw_source_release(hdf5->source);
+    kw_arena_free(&hdf5->arena);
+    free(hdf5);
 }
 
 /* ---- finding ---- */

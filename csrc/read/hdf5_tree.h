@@ -1,4 +1,4 @@
-/* hdf5_tree.h -- the walk over all objects of a file. */
+/* hdf5_tree.h -- the steps of the walk over all objects of a file. */
 #ifndef KW_READ_HDF5_TREE_H
 #define KW_READ_HDF5_TREE_H
 
@@ -16,16 +16,13 @@ typedef struct kw_frames {
     size_t count, capacity;
 } kw_frames;
 
-/* Fills in hdf5's nodes, attributes and datasets, from the object header at
- * `root` on.  Damage is kept on the nodes; -1 only for fatal errors, or with
- * *doubtful when several threads found what only one can tell: to be read again
- * from the start by one. */
-int kw_tree_read(kw_walk *walk, uint64_t root, bool *doubtful, kw_error *err);
+/* Visits the root; 0 with a frame when it has links, or -1. */
+int kw_tree_start(kw_walk *walk, kw_frames *frames, uint64_t root, kw_object *object, kw_error *err);
 
 /* Visits the next link of the group on top, or leaves the group; 0 or -1. */
 int kw_tree_step(kw_walk *walk, kw_frames *frames, kw_object *object, kw_error *err);
 
-/* Appends a group that is on top from now on, of whose `count` links the last `count` of the walk's are; 0 or -1. */
+/* Puts a group on top whose links are the walk's from `first` on; 0 or -1. */
 int kw_tree_push(kw_walk *walk, kw_frames *frames, uint32_t node, size_t first, kw_error *err);
 
 /* Appends a node with the place where its children will be; KW_NONE on failure. */
