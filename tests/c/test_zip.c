@@ -629,6 +629,22 @@ static void test_scan(void) {
     }
 }
 
+/* A local header that has its sizes in 64 bits elsewhere, and nothing there: what comes before it is all there is. */
+static void test_walk_without_sizes(void) {
+    begin();
+    add("config.json", "{}", 2, 0);
+    size_t at = archive.len;
+    add("model.weights.h5", "0123456789", 10, ZIP64);
+    archive.data[at + 30 + strlen("model.weights.h5")] ^= 2; /* another kind of extra field */
+    opened *o = open_archive();
+    const kw_container_fault *fault = fault_of(o, KW_CORRUPT);
+    if (CHECK(fault != NULL)) CHECK_EQ(fault->fault.at, at);
+    if (fault != NULL) CHECK_STR(fault->fault.detail, "64-bit sizes are missing in a local header");
+    CHECK(holds(o, "config.json", "{}", 2));
+    CHECK(kw_zip_find(o->zip, "model.weights.h5") == NULL);
+    close_archive(o);
+}
+
 /* A damaged directory: the local headers tell what is there. */
 static void test_damaged_directory(void) {
     begin_keras(0);
@@ -694,6 +710,7 @@ int main(void) {
     RUN(test_truncated);
     RUN(test_interrupted);
     RUN(test_scan);
+    RUN(test_walk_without_sizes);
     RUN(test_damaged_directory);
     RUN(test_mutations);
     return check_result(__FILE__);
