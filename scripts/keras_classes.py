@@ -238,7 +238,7 @@ def collect(source: Source) -> tuple[dict[str, Found], set[str]]:
     for place, node in source.classes.items():
         names = [name.removeprefix("keras.") for name in exports(node) if is_kept(name)]
         module = re.sub(r"^keras\.(src\.)?", "", place[0])
-        if not list(exports(node)) and ("ops." in module or "convnext" in module):
+        if not list(exports(node)) and ("ops." in module or module.startswith("applications.")):
             names = [f"ops:{module}.{place[1]}"] * any(each[1] == "Operation" for each in source.lineage(place))
         if names:
             classes |= dict.fromkeys(names, Found(place[1], *constructor(source, place), ending(source, place)))

@@ -16,7 +16,7 @@ from kwload.report.text import plural
 from kwload.spec import registry
 from kwload.versions import classes, unregistered
 from kwload.versions.differences import Difference
-from kwload.versions.known import imports
+from kwload.versions.known import UNEXPORTED, imports
 from kwload.versions.reader import Reader
 from kwload.versions.whole import Forecast, parsed
 
@@ -157,7 +157,13 @@ def _remedies(context: Context, found: Sequence[Difference], reader: Reader) -> 
     ]
     if all(item.role in _COMPILED for item in found):
         helps.append(f"without the compilation: {package}.models.load_model({path}, compile=False)")
-    return helps
+    return [*helps, *(_import(each, reader) for each in pairs.values() if each in UNEXPORTED)]
+
+
+def _import(cls: str, reader: Reader) -> str:
+    """Where a layer is that Keras has and does not export."""
+    package = "keras" if reader.is_3 or reader.version < (2, 16, 0) else "tf_keras"
+    return f"hand in that of keras.applications: from {package}.src.{UNEXPORTED[cls]} import {cls}"
 
 
 def _register(package: str, name: str, made: str, kind: str) -> str:

@@ -284,6 +284,9 @@ def lines(found: Sequence[Difference]) -> list[str]:
             known = "not stored, and needed"
         elif kind == "key":
             what = f"{escape(name, 60)}: {named([_cut(item.name) for item in items], 3)}"
+        elif kind == "name":
+            names = items[0].layers
+            what = f"`/` in {'the name' if len(names) == 1 else 'names'} {named(names, 2)}"
         elif kind == "module":
             what = f"{escape(name, 60)} in the module {quote(items[0].where, 80)}"
         elif kind == "policy":
@@ -326,9 +329,17 @@ def _refuses(context: Context, reader: Reader, error: RaisedError, custom: Mappi
         406,
         "error",
         headline=f"load_model of {reader.name} would raise {error.type}" + (f": {escape(said)}" if said else ""),
+        layer=error.root.operation[0] or None if error.root.operation is not None else None,
+        cause=_as_layer(*error.root.operation) if error.root.operation is not None else None,
         notes=notes,
         help=helps,
     )
+
+
+def _as_layer(name: str, cls: str) -> str:
+    """How an operation of an ``.h5`` file comes to be called as a layer."""
+    what = quote(name) if name else "it"
+    return f"{what} is an operation, and an `.h5` file brings it back as the layer `{cls}`, which takes other arguments"
 
 
 def _endless(context: Context, reader: Reader) -> Finding:

@@ -36,9 +36,9 @@ class Difference:
 
     Attributes
     ----------
-    kind : {"key", "needs", "class", "module", "policy", "lambda", "custom", "argument", "lacks"}
-        ``needs``: a key that a constructor must be given, and that is not stored. ``argument`` and ``lacks``: a key
-        that a class of the user's own does not take, or needs.
+    kind : {"key", "needs", "class", "module", "name", "policy", "lambda", "custom", "argument", "lacks"}
+        ``name``: names of layers with ``/``. ``needs``: a key that a constructor must be given, and that is not stored.
+        ``argument`` and ``lacks``: a key that a class of the user's own does not take, or needs.
     name : str
         The key, the class, the module; for ``custom`` the name that Keras looks the class up by (``"pkg>Mine"``).
     where : str
@@ -138,9 +138,12 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         return
     if space not in ("layers", "initializers", "regularizers", "constraints", "optimizers"):
         return
+    called = inner.get("name") if isinstance(inner, dict) and space == "layers" else None
+    if reader.is_3 and isinstance(called, str) and "/" in called:
+        yield Difference("name", "/", known_to="Keras 2")
     known = classes.find(reader, f"{space}.{name}")
     if known is None:
-        yield from _unknown(name, space, module)
+        yield from _unknown(name, space, module, reader)
     elif isinstance(inner, dict):
         if name == "BatchNormalization" and isinstance(inner.get("axis"), list) and reader.is_3 and not is_hdf5:
             yield Difference("key", "axis", name, known_to="Keras 2, as a list")
@@ -174,14 +177,16 @@ def _recorded_space(module: Any) -> str:
     return parts[1] if len(parts) > 1 else "models"
 
 
-def _unknown(name: str, space: str, module: Any) -> Iterator[Difference]:
+def _unknown(name: str, space: str, module: Any, reader: Reader) -> Iterator[Difference]:
     """A class that the reader has not: another release has it, or none, though a module of Keras is recorded."""
     if name in TF_OPERATIONS:
-        yield Difference("class", name, known_to="Keras 2")
+        if reader.is_3:
+            yield Difference("class", name, known_to="Keras 2")
     elif who := _who(f"{space}.{name}"):
         yield Difference("class", name, known_to=who)
     elif name.startswith(("CuDNN", "BatchNormalizationV")):
-        yield Difference("class", name, known_to="Keras 2")
+        if reader.is_3:
+            yield Difference("class", name, known_to="Keras 2")
     elif module in ("keras.layers", "tf_keras.layers"):
         yield Difference("class", name)
 

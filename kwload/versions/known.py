@@ -56,6 +56,13 @@ _MORE: Final = {
 REGISTERED: Final = frozenset({"Custom>CustomScaleLayer"})
 """Layers that Keras 2 registers as users do theirs (``applications/inception_resnet_v2.py``, in 2.15 and newer)."""
 
+UNEXPORTED: Final = {
+    "LayerScale": "applications.convnext",
+    "StochasticDepth": "applications.convnext",
+    "CustomScaleLayer": "applications.inception_resnet_v2",
+}
+"""Layers that have no public name, and their modules: Keras 3 imports those for an archive, and finds none by name."""
+
 
 def knows(reader: Reader, space: str, name: str) -> bool:
     """Whether a Keras finds a name in one of its namespaces; the benefit of the doubt where releases differ."""

@@ -183,6 +183,8 @@ class Objects(Names):
             raise RaisedError("TypeError", f"{known.name}.__init__() got an unexpected keyword argument '{other[0]}'")
         if known.name in _CELLS_FIRST:
             self._named(inner, known)
+        if known.space == "layers" or known.space.startswith("ops:"):
+            self.name(inner)
         if other and known.space == "optimizers":
             raise RaisedError(
                 "ValueError", "Argument(s) not recognized: {", f"Argument(s) not recognized: {_shown(inner, other)}"
@@ -202,6 +204,13 @@ class Objects(Names):
             )
         if known.space == "losses" and inner.get("reduction", "sum") not in (*_REDUCTIONS, None):
             raise RaisedError("ValueError", "Invalid value for argument `reduction`")
+
+    def name(self, inner: Config) -> None:
+        """The name of a layer, model or operation (``Operation.__init__``): Keras 2 takes any text."""
+        name = inner.get("name")
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            text = "Argument `name` must be a string and cannot contain character `/`. "
+            raise RaisedError("ValueError", text, text.rstrip())
 
     def _named(self, inner: Config, known: Class) -> None:
         """Initializers, regularizers, constraints and activations among the keys of a layer."""

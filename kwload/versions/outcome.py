@@ -18,6 +18,8 @@ class RaisedError(Exception):
         The error inside, when this one only wraps it.
     is_late : bool
         Whether Keras has loaded the weights by then.
+    operation : tuple of (str, str), or None
+        Name of the operation, and class of the layer that Keras makes of it, where that is what it stumbles over.
     """
 
     def __init__(self, kind: str, prefix: str, said: str = "", cause: RaisedError | None = None) -> None:
@@ -27,6 +29,7 @@ class RaisedError(Exception):
         self.said = said or prefix
         self.cause = cause
         self.is_late = False
+        self.operation: tuple[str, str] | None = None
 
     @property
     def root(self) -> RaisedError:

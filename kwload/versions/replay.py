@@ -97,6 +97,7 @@ class Replay(Objects):
         if known.name == "Sequential":
             if "name" not in inner:
                 raise RaisedError("ValueError", "A Sequential model configuration must be")
+            self.name(inner)
             configs = self.layers(inner.get("layers"))
             self._single_outputs(configs)
             self.called.update(_marks(configs))
@@ -109,6 +110,7 @@ class Replay(Objects):
         self._inner_models(configs)
         self._ends(inner, configs)
         self._crossed(configs)
+        self.name(inner)
 
     def _crossed(self, configs: list[Config]) -> None:
         """A layer that is one with a layer of a model inside this one, which has called it already: Keras counts the
@@ -150,7 +152,7 @@ class Replay(Objects):
             raise UnknownError("the graph of the stored model has a form of its own")
         for node in nodes:
             if isinstance(node, dict):
-                self._arguments(config, node.get("args"))
+                self._arguments(config, node.get("args"), node.get("kwargs"))
             elif isinstance(node, list) and any(_has_reference(call) for call in node):
                 raise UnknownError("the stored graph hands tensors to arguments in the way of Keras 2")
 
@@ -172,14 +174,20 @@ class Replay(Objects):
             raise EndlessError("the graph calls a model inside another as Keras 2 writes it, and Keras never returns")
         raise RaisedError("ValueError", "Invalid Functional model configuration. ")
 
-    def _arguments(self, config: Config, args: Any) -> None:
+    def _arguments(self, config: Config, args: Any, kwargs: Any) -> None:
         """An operation that an ``.h5`` file brings back as a layer, which takes one tensor or one list of them."""
         if not isinstance(args, list) or "module" in config or config.get("class_name") not in _OPERATIONS:
             return
+        error = None
         if not all(isinstance(item, (dict, list)) for item in args):
-            raise RaisedError("ValueError", "Only input tensors may be passed as positional arguments.")
-        if len(args) > 1:
-            raise UnknownError(f"an operation comes back as the layer `{config['class_name']}`")
+            error = RaisedError("ValueError", "Only input tensors may be passed as positional arguments.")
+        elif len(args) > 1:
+            error = RaisedError("TypeError", "too many positional arguments")
+        elif config["class_name"] == "Average" and isinstance(kwargs, dict) and "weights" in kwargs:
+            error = RaisedError("TypeError", "got an unexpected keyword argument 'weights'")
+        if error is not None:
+            error.operation = (str(config.get("name") or ""), config["class_name"])
+            raise error
 
     def _ends(self, inner: Config, configs: list[Config]) -> None:
         """The inputs and outputs of a graph, which older releases find in one form only."""

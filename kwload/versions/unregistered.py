@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from kwload.versions import classes, own
 from kwload.versions.differences import GRAPH, TF_OPERATIONS, Difference
-from kwload.versions.known import REGISTERED, imports, is_function, is_keras, knows
+from kwload.versions.known import REGISTERED, UNEXPORTED, imports, is_function, is_keras, knows
 from kwload.versions.names import Config
 from kwload.versions.reader import Reader
 
@@ -250,7 +250,8 @@ def _handed(item: Config, role: str, reader: Reader, custom: Mapping[str, Any], 
 def _is_unknown(item: Config, place: _Place, reader: Reader) -> bool:
     """Whether Keras finds no class for an object, neither its own nor by importing."""
     name, module, role = item["class_name"], _module(item), place.role
-    if is_keras(module) or (not reader.is_3 and _sought(item) in REGISTERED):
+    by_its_name = not reader.is_3 and role == "layer" and not place.root and UNEXPORTED.get(name, "-") in module
+    if (is_keras(module) and not by_its_name) or (not reader.is_3 and _sought(item) in REGISTERED):
         return False
     if module:
         by_name = not reader.is_3 and role in _SPACES and role != "layer"  # Keras 2 does not look at the module
