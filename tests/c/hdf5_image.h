@@ -43,6 +43,7 @@ typedef struct messages {
 /* ---- bytes ---- */
 
 static inline void image_put(image *im, const void *bytes, size_t len) {
+    if (len == 0) return;
     while (im->len + len > im->capacity) {
         im->capacity = im->capacity ? im->capacity * 2 : 4096;
         im->bytes = realloc(im->bytes, im->capacity);
