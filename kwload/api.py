@@ -453,7 +453,8 @@ def check_model(
         A ``.keras`` archive or folder, or a whole-model ``.h5`` file; as for :func:`kwload.open`.
     keras : str, optional
         The Keras that it is about, installed or not: ``"3.8"``, ``"2.15"``, ``"tf_keras 2.16"``. Without it the Keras
-        that is imported, else the one that is installed, else the newest that is known.
+        that is imported (of two that one of the line that wrote the file), else the one that is installed, else the
+        newest that is known.
     custom_objects : dict, optional
         As for ``load_model``: names of the user's own classes and functions -> themselves. What is registered with
         the imported Keras counts too.
@@ -476,10 +477,10 @@ def check_model(
         ``keras`` is no version.
     """
     from kwload.report.versions import model_report
-    from kwload.versions import reader
+    from kwload.versions import reader, writer
     from kwload.versions.whole import Wish
 
-    asked = reader.installed() if keras is None else reader.parse(keras)
+    named = None if keras is None else reader.parse(keras)
     target, name = core_source(path)
     examined = Examined(name, Call())
     try:
@@ -491,6 +492,7 @@ def check_model(
     if examined.file is None:
         return examined.report()
     examined.lap("verify")
+    asked = reader.installed(lambda: writer.package_of(file)) if named is None else named
     return model_report(
         name,
         examined.file,

@@ -165,7 +165,9 @@ def _package(asked: str | ModuleType | None, file: _core.File) -> Package:
     imported = [name for name in _PACKAGES if getattr(sys.modules.get(name), "__version__", None)]
     if len(imported) < 2:
         return _of_module(importlib.import_module(imported[0] if imported else _installed()))
-    written = _line_of(file)
+    from kwload.versions import writer
+
+    written = writer.package_of(file)
     if written is None:
         raise ValueError('both keras and tf_keras are imported: say which one with keras="keras" or keras="tf_keras"')
     return _of_module(sys.modules[written])
@@ -185,16 +187,6 @@ def _installed() -> str:
         if importlib.util.find_spec(name) is not None:
             return name
     raise ImportError("load_model makes a model with Keras, and neither keras nor tf_keras is installed")
-
-
-def _line_of(file: _core.File) -> str | None:
-    """The package of the line that wrote a file; None when nothing tells."""
-    from kwload.versions import writer
-
-    generation = writer.of(file).generation
-    if generation is None:
-        return None
-    return "keras" if generation == "Keras 3" else "tf_keras"
 
 
 # ---- the weights ----

@@ -193,6 +193,59 @@ def test_a_registered_name_and_the_lines_that_register_it(registered: Any, suffi
     assert keras.models.load_model(path).layers[-1].name == "mine"
 
 
+def namesakes(keras: Any) -> dict[str, Any]:
+    """Layers of a user's own that have the name of one of Keras's, each alone in a model."""
+    layers = keras.layers
+    register = keras.saving.register_keras_serializable("pkg")
+    made = {
+        name: register(type(name, (base,), {"__module__": MODULE}))
+        for name, base in (("Dense", layers.Dense), ("LSTMCell", layers.LSTMCell), ("Zeros", keras.initializers.Zeros))
+    }
+    return {
+        "layer": lambda: made["Dense"](3),
+        "wrapped": lambda: layers.TimeDistributed(made["Dense"](3)),
+        "cell": lambda: layers.RNN(made["LSTMCell"](3)),
+        "initializer": lambda: layers.Dense(3, bias_initializer=made["Zeros"]()),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("case", ["layer", "wrapped", "cell", "initializer"])
+def test_a_class_with_the_name_of_one_of_kerass_is_not_taken_for_it(
+    case: str, suffix: str, package: str, tmp_path: Path
+) -> None:
+    keras = importlib.import_module(package)
+    path = tmp_path / f"model.{suffix}"
+    before = dict(keras.saving.get_custom_objects())
+    keras.Sequential([keras.layers.Input((2, 4)), namesakes(keras)[case]()]).save(path)
+    registered = dict(keras.saving.get_custom_objects())
+    for known in (True, False):
+        keras.saving.get_custom_objects().clear()
+        keras.saving.get_custom_objects().update(registered if known else before)
+        report = kwload.check_model(path)
+        assert report.prediction is not None and package in report.prediction.keras.lower(), "the one that wrote it"
+        try:
+            loaded, raised = keras.models.load_model(path), None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is foreseen
+            raised = error
+        agrees(report, raised)
+        if raised is None and any(part for part in [*_all_in(loaded.layers[-1])] if type(part) in registered.values()):
+            assert known and not names_of(report)
+        else:
+            assert names_of(report), "it is said that the class is not found"
+            assert known or raised is None or report.errors
+
+
+def _all_in(layer: Any) -> Iterator[Any]:
+    """A layer and what it is made of, as far as these models go."""
+    yield layer
+    for name in ("layer", "cell", "bias_initializer"):
+        if hasattr(layer, name):
+            yield getattr(layer, name)
+
+
 def test_a_class_that_an_imported_module_has_is_found_where_keras_imports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,8 @@ _SPACES: Final = {
     "function": ("activations", "losses", "metrics"),
 }
 _NEAR: Final = 0.8
-_MOST_HANDED: Final = 6
+_MOST_SHOWN: Final = 12
+_MOST_HANDED: Final = 24
 """Names in a call to paste."""
 
 
@@ -62,7 +63,9 @@ def own_findings(
     found = [item for item in found if compiled or item.role not in _COMPILED]
     unknown = [item for item in found if item.kind == "custom"]
     out = [_not_registered(context, unknown, reader, custom, _severity(unknown, reader, foreseen))] if unknown else []
-    return [*out, *_constructors(context, [item for item in found if item.kind != "custom"])]
+    if shadowed := [item for item in found if item.kind == "shadowed"]:
+        out.append(_shadowed(context, shadowed, reader))
+    return [*out, *_constructors(context, [item for item in found if item.kind not in ("custom", "shadowed")])]
 
 
 def _severity(unknown: Sequence[Difference], reader: Reader, foreseen: Forecast | None) -> Severity:
@@ -99,10 +102,28 @@ def _not_registered(
         else f"{many} are not known here: {named(names)}",
         layer=first.layers[0] if first.layers else None,
         found=names[0],
-        body=listed(columns([(f"`{escape(item.name, 60)}`", _used(item)) for item in found]), 6),
+        body=listed(columns([(f"`{escape(item.name, 60)}`", _used(item)) for item in found]), _MOST_SHOWN),
         notes=_notes(found, reader, custom),
         keras=None,
         help=_remedies(context, found, reader),
+        related=names[1:100],
+    )
+
+
+def _shadowed(context: Context, found: Sequence[Difference], reader: Reader) -> Finding:
+    """KW402: classes that are registered under names which this Keras does not look up, and which it has its own of."""
+    names = list(dict.fromkeys(item.name for item in found))
+    own = list(dict.fromkeys(item.where for item in found))
+    layers = [layer for item in found for layer in item.layers]
+    return finding(
+        402,
+        "warning",
+        headline=f"{reader.name} takes its own {named(own, 3)} for {named(names, 3)}",
+        layer=layers[0] if layers else None,
+        found=names[0],
+        body=listed(columns([(f"`{escape(item.name, 60)}`", _used(item)) for item in found]), _MOST_SHOWN),
+        notes=["it looks up what a layer holds by the name of the class alone, its own first"],
+        help=[f"build the model in code, then {context.load()}"],
         related=names[1:100],
     )
 
@@ -138,6 +159,8 @@ def _notes(found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any
     signed = [name for name in layers if (entry_ := registry.find(name)) and entry_.signature is not None]
     if signed:
         notes.append(f"the signature of {named(signed, 3)} is known, which checks weights; load_model needs the class")
+    if lost := [item.name for item in found if item.where == "function"]:
+        notes.append(f"{reader.name} cannot read {named(lost, 3)} back from an .h5 file, whatever it is handed")
     if all(item.role in _COMPILED for item in found):
         notes.append("only how the model was compiled cannot be read; architecture and weights are fine")
     return notes
@@ -145,15 +168,18 @@ def _notes(found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any
 
 def _remedies(context: Context, found: Sequence[Difference], reader: Reader) -> list[str]:
     """How to hand them in, and how to register the first."""
+    if any(item.where == "function" for item in found):
+        return [f"build the model in code, then {context.load()}"]
     package = "keras" if reader.is_3 else "tf_keras"
     path = literal(context.path)
     pairs = {item.name: _identifier(item.name.rpartition(">")[2] or item.where) for item in found}
-    handed = [f"{literal(name)}: {made}" for name, made in pairs.items() if len(name) < 80][:_MOST_HANDED] or ['"…": …']
+    handed = [f"{literal(name)}: {made}" for name, made in pairs.items() if len(name) < 80][:_MOST_HANDED]
+    handed += ['"…": …'] if len(handed) < len(pairs) else []
     first, made = next(iter(pairs.items()))
     them = "it" if len(pairs) == 1 else "them"
     helps = [
         f"hand {them} in: {package}.models.load_model({path}, custom_objects={{{', '.join(handed)}}})",
-        _register(package, first, made, _kind(found[0])),
+        _register(package, first, made, _kind(found[0]), it="it" if len(pairs) == 1 else "each"),
     ]
     if all(item.role in _COMPILED for item in found):
         helps.append(f"without the compilation: {package}.models.load_model({path}, compile=False)")
@@ -166,16 +192,16 @@ def _import(cls: str, reader: Reader) -> str:
     return f"hand in that of keras.applications: from {package}.src.{UNEXPORTED[cls]} import {cls}"
 
 
-def _register(package: str, name: str, made: str, kind: str) -> str:
+def _register(package: str, name: str, made: str, kind: str, *, it: str) -> str:
     """How a class gets the name that it is looked up by. A registered name has a package in front, so that one without
     is put into Keras's dict."""
     registered_in, _, last = name.rpartition(">")
     if not registered_in:
         key = literal(name) if len(name) < 80 else '"…"'
-        return f"make it known: {package}.saving.get_custom_objects()[{key}] = {made}"
+        return f"make {it} known: {package}.saving.get_custom_objects()[{key}] = {made}"
     named_so = "" if last == made else f", name={literal(last)}"
     word = "class" if kind == "class" else "def"
-    return f"register it: @kwload.register(package={literal(registered_in)}{named_so}) in front of {word} {made}"
+    return f"register {it}: @kwload.register(package={literal(registered_in)}{named_so}) in front of {word} {made}"
 
 
 def near(name: str, known: Sequence[str]) -> str | None:

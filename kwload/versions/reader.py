@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,16 +71,27 @@ def complete(parts: tuple[int, ...]) -> Version:
     return (parts[0], parts[1] if len(parts) > 1 else 0, parts[2] if len(parts) > 2 else 0)
 
 
-def installed() -> Reader:
+def installed(writer: Callable[[], str | None] | None = None) -> Reader:
     """The Keras of this process: the one that is imported, else the one that is installed, else the newest known.
 
     Nothing is imported: versions come from modules that are there already, and from the metadata of distributions.
+
+    Parameters
+    ----------
+    writer : callable, optional
+        Asked when both are imported, as ``import tf_keras`` does: the package of the line that wrote the file, None
+        when nothing tells.
     """
+    imported = {}
     for name in ("keras", "tf_keras"):
         module = sys.modules.get(name)
         version = getattr(module, "__version__", None)
         if isinstance(version, str) and (found := _reader(version)) is not None:
-            return found
+            imported[name] = found
+    if len(imported) == 2 and writer is not None and (written := writer()) is not None:
+        return imported[written]
+    if imported:
+        return next(iter(imported.values()))
     import importlib.metadata  # as slow as the rest of a check
 
     for name in ("keras", "tf_keras"):

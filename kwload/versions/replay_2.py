@@ -152,23 +152,32 @@ class Replay2(Replay):
         """Keras 2 knows all of its own; what Keras 3 added is not looked for here."""
         name = item.get("class_name") if isinstance(item, dict) else item
         function = item.get("config") if isinstance(item, dict) and name == "function" else None
-        if self.is_custom(name) or self.is_custom(function):
+        by_name_only = self.is_hdf5 or not isinstance(item, dict)
+        own = self.is_custom(name) or (not by_name_only and self.is_custom(function))
+        if own or (not by_name_only and self.is_custom(item.get("registered_name"))):
             self.assume(f"`{function or name}` is made by its own code")
             return
+        if not by_name_only and name != "function":
+            self._of_no_module(item, name)
         known = classes.find(self.reader, f"{space}.{name}") if isinstance(name, str) else None
         if known is not None and isinstance(item, dict):
             self.construct(known, item["config"] if isinstance(item.get("config"), dict) else {})
         elif known is None and not (isinstance(name, str) and knows(self.reader, space, name)):
             self._unknown_name(space, called, item, name)
 
+    def _of_no_module(self, config: Config, name: Any) -> None:
+        """A class of the user's own, whatever Keras has under its name."""
+        if config.get("module", "") is None:
+            raise RaisedError("TypeError", f"Cannot deserialize object of type `{name}`.")
+
     def _unknown_name(self, space: str, called: str, item: Any, name: Any) -> None:
         """A name that Keras 2 does not find: the way of Keras 3, and a regularizer by name, leave a text in its place,
         which fails late or never."""
-        if space == "activations" and (isinstance(item, str) or "module" in item):
+        if space == "activations" and (isinstance(item, str) or ("module" in item and not self.is_hdf5)):
             raise RaisedError("ValueError", "Unknown activation function '")
         if isinstance(name, str) and not (isinstance(item, dict) and "module" in item) and space != "regularizers":
             raise RaisedError("ValueError", f"Unknown {called}: '{name}'. Please ensure")
-        if isinstance(item, dict) and "module" not in item:
+        if isinstance(item, dict) and (self.is_hdf5 or "module" not in item):
             raise RaisedError("ValueError", f"Unknown {called}: '{name}'. Please ensure")
         self.assume(f"{'an' if called[0] in 'aeiou' else 'a'} {called} of the stored model is not known here")
 
@@ -209,11 +218,12 @@ class Replay2(Replay):
             raise RaisedError("TypeError", "'str' object is not callable")
 
     def layer(self, config: Config, *, by_name_only: bool = False) -> None:
-        """``layers.deserialize``: by class name; *by_name_only* as wrappers read what they hold."""
+        """``layers.deserialize``: by class name; *by_name_only* as wrappers, and ``.h5`` files, read what they hold."""
+        by_name_only = by_name_only or self.is_hdf5
         name, inner = config.get("class_name"), config.get("config")
         if not isinstance(name, str):
             raise UnknownError("a layer of the stored model has no class")
-        if self.is_custom(name) or self.is_custom(config.get("registered_name")):
+        if self.is_custom(name) or (not by_name_only and self.is_custom(config.get("registered_name"))):
             self.own(name, name if self.is_custom(name) else config["registered_name"], inner)
             return
         known = _INTERNAL_CLASS.get(name) or _all_layers(self, name)
@@ -224,6 +234,10 @@ class Replay2(Replay):
         if known is None:
             self._no_layer(name, config, by_name_only=by_name_only)
             return
+        if not by_name_only:
+            self._of_no_module(config, name)
+        elif ">" in str(config.get("registered_name")):
+            self.assume(f"Keras takes its own `{name}` for `{config['registered_name']}`")
         if isinstance(inner, list) and known.name == "Sequential":
             self.make(known, inner)
             return
@@ -240,10 +254,7 @@ class Replay2(Replay):
             raise RaisedError(
                 "ValueError", f"Unknown layer: '{name}'. Please ensure you are using a `keras.utils.custom_object"
             )
-        if config.get("module", "") is None:
-            raise RaisedError("TypeError", f"Cannot deserialize object of type `{name}`.")
-        if self.is_hdf5:
-            raise RaisedError("ValueError", f"Unknown layer: '{name}'. Please ensure")
+        self._of_no_module(config, name)
         raise _TextError(name)
 
     def legacy_layer(self, config: Config) -> None:

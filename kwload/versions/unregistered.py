@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from kwload.versions import classes, own
@@ -47,6 +48,9 @@ _COMPILED: Final = {
 }
 _BY_NAME: Final = frozenset({"activation", "loss", "metric", "optimizer"})
 """What a plain text can stand for."""
+
+_BY_NAME_ALONE: Final = frozenset({"TimeDistributed", "Wrapper", "SpectralNormalization"})
+"""Wrappers of Keras 2 that read what they hold as ``.h5`` files are read, in a ``.keras`` archive too."""
 
 _PASSED: Final = frozenset({"build_config", "inbound_nodes", "dtype", "input_layers", "output_layers", "fn_kwargs"})
 _HIDDEN: Final = frozenset(
@@ -89,6 +93,8 @@ class _Place(NamedTuple):
     """Whether a text here is a name that Keras looks up."""
     item: Any
     root: bool = False
+    by_name: bool = False
+    """Whether it stands where Keras 2 looks a class up by its own name, whatever it is registered as."""
 
 
 def find(config: Any, training: Any, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bool) -> list[Difference]:
@@ -110,8 +116,9 @@ def find(config: Any, training: Any, reader: Reader, custom: Mapping[str, Any], 
     Returns
     -------
     list of Difference
-        ``custom`` for what is not known; ``argument`` and ``lacks`` for a key that the constructor of a known class
-        does not take, or needs and is not stored.
+        ``custom`` for what is not known, *where* of a function that Keras finds by no name ``"function"``;
+        ``shadowed`` for what Keras takes a class of its own for; ``argument`` and ``lacks`` for a key that the
+        constructor of a known class does not take, or needs and is not stored.
     """
     found: dict[tuple[str, str, str, str], Difference] = {}
     for place in _places(config, training):
@@ -177,11 +184,12 @@ def _keys(inner: Config, place: _Place, *, built_in: bool) -> list[_Place]:
         if key in _PASSED or not isinstance(value, (dict, list, str)):
             continue
         role = "layer" if key in _LAYERS else end if end in _ENDS else "object"
+        by_name = key == "layer" and place.item.get("class_name") in _BY_NAME_ALONE
         if key == "fn" and place.role in ("loss", "metric"):
             role = place.role
         plain = role in _BY_NAME and built_in and (place.role == "layer" or key == "fn")
         if plain or not isinstance(value, str):
-            found.append(_Place(role, place.layer, plain, value))
+            found.append(_Place(role, place.layer, plain, value, by_name=by_name))
     return found
 
 
@@ -203,8 +211,12 @@ def _of(place: _Place, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bo
             yield Difference("custom", item, item, role=place.role)
         return
     name, inner = item["class_name"], item.get("config")
+    by_name = not reader.is_3 and (is_hdf5 or place.by_name) and "module" in item
     if name == "function":
-        yield from _function(place, reader, custom)
+        for each in _function(place, reader, custom):
+            yield replace(each, where="function") if by_name else each
+    elif by_name:
+        yield from _by_name(place, reader, custom)
     elif not name.startswith("__") and not (name in GRAPH and _is_own_graph(item)):
         sought = _sought(item)
         handed = _handed(item, place.role, reader, custom, is_hdf5=is_hdf5)
@@ -212,6 +224,22 @@ def _of(place: _Place, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bo
             yield from _arguments(handed, name, inner, place.role, reader)
         elif _is_unknown(item, place, reader):
             yield Difference("custom", sought, name, role=place.role, module=_module(item))
+        elif not reader.is_3 and place.role in _SPACES and ">" in sought and sought not in REGISTERED and "module" in item:
+            yield Difference("shadowed", sought, name, role=place.role)
+
+
+def _by_name(place: _Place, reader: Reader, custom: Mapping[str, Any]) -> Iterator[Difference]:
+    """What Keras 2 looks up by a class's own name, though it is registered as another."""
+    item, role = place.item, place.role
+    name, registered = item["class_name"], _sought(item)
+    if name in custom:
+        yield from _arguments(custom[name], name, item.get("config"), role, reader)
+    elif role in _SPACES and not is_keras(item["module"]) and not name.startswith("__"):
+        if not _is_unknown({"class_name": name}, place, reader):
+            if ">" in registered:
+                yield Difference("shadowed", registered, name, role=role)
+        else:
+            yield Difference("custom", name, name, role=role)
 
 
 def _is_own_graph(item: Config) -> bool:
@@ -260,6 +288,8 @@ def _is_unknown(item: Config, place: _Place, reader: Reader) -> bool:
         return not _is_imported(module, name, place, reader)
     if role not in _SPACES:
         return False
+    if "module" in item and ">" in _sought(item):  # whatever Keras has under the class's own name
+        return True
     if role == "layer":
         built_in = name in TF_OPERATIONS or name in _HIDDEN or name in GRAPH or name == "InputLayer"
         known = classes.find(reader, f"layers.{name}") or classes.find(reader, f"layers.experimental.{name}")

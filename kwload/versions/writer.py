@@ -84,6 +84,12 @@ def of(file: FileFacts) -> Writer:
     return Writer(backend=backend)
 
 
+def package_of(file: FileFacts) -> str | None:
+    """The package of the line that wrote a file, ``"keras"`` or ``"tf_keras"``; None when nothing tells."""
+    generation = of(file).generation
+    return None if generation is None else "keras" if generation == "Keras 3" else "tf_keras"
+
+
 def _recorded(version: str, backend: str | None) -> Writer:
     found = number(version)
     if found is None:
