@@ -490,6 +490,8 @@ def test_an_axis_that_is_lost(tmp_path: Path) -> None:
     assert not kwload.check_model(path, keras="3.15").findings
     found = only(kwload.check_model(path, keras="3.8"), "KW405", "warning")
     assert "drops the `axis` of 1 layer" in found.headline and "axis=1" in found.body[0]
+    last = whole_h5(tmp_path, {"class_name": "Softmax", "config": {"name": "s", "axis": 2}})
+    assert not kwload.check_model(last, keras="3.8").findings, "the last axis is what Keras takes for it"
     several = whole_h5(tmp_path, {"class_name": "Softmax", "config": {"name": "s", "axis": [1, 2]}})
     only(kwload.check_model(several, keras="3.15"), "KW405", "warning")
 

@@ -231,6 +231,7 @@ def _hdf5(file: FileFacts, replay: Replay, wish: Wish) -> None:
         raise UnknownError("the stored config is no model")
     replay.is_hdf5 = True
     replay.legacy_layer(config)
+    replay.dropped = _other_axes(config, replay)
     if replay.reader.is_3:
         _shifted(config)
     _legacy_weights(file, replay, config)
@@ -299,12 +300,23 @@ def first_shape(config: Any) -> list[Any] | None:
 
 
 def lost_axes(config: Any, reader: Reader) -> list[tuple[str, str, Any]]:
-    """Class, name and ``axis`` of the layers of an ``.h5`` file whose ``axis`` Keras 3 loses."""
+    """Class, name and ``axis`` of the layers of an ``.h5`` file whose ``axis`` Keras 3 loses, and takes another for."""
     replay = Replay(reader, {})
     with contextlib.suppress(RaisedError, UnknownError):
         if isinstance(config, dict):
             replay.legacy_layer(config)
-    return replay.dropped
+    return _other_axes(config, replay)
+
+
+def _other_axes(config: Any, replay: Replay) -> list[tuple[str, str, Any]]:
+    """Of the layers whose ``axis`` is lost those of which it is not, or may not be, the last axis."""
+    if not replay.dropped:
+        return []
+    from kwload.spec.architecture.last import with_last_axis
+    from kwload.spec.architecture.target import release
+
+    same = with_last_axis(config, release(replay.reader.flavour, replay.reader.version))
+    return [item for item in replay.dropped if isinstance(item[2], list) or item not in same]
 
 
 def _shifted(config: Config) -> None:
