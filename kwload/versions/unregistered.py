@@ -224,8 +224,9 @@ def _of(place: _Place, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bo
             yield from _arguments(handed, name, inner, place.role, reader)
         elif _is_unknown(item, place, reader):
             yield Difference("custom", sought, name, role=place.role, module=_module(item))
-        elif not reader.is_3 and place.role in _SPACES and ">" in sought and sought not in REGISTERED and "module" in item:
-            yield Difference("shadowed", sought, name, role=place.role)
+        elif not reader.is_3 and place.role in _SPACES and ">" in sought and "module" in item:
+            if sought not in REGISTERED:
+                yield Difference("shadowed", sought, name, role=place.role)
 
 
 def _by_name(place: _Place, reader: Reader, custom: Mapping[str, Any]) -> Iterator[Difference]:
