@@ -362,6 +362,7 @@ def test_whose_model_it_is() -> None:
         ("[]", "is no architecture"),
         ('{"weight_map": {}}', "is a map of weight files"),
         ('{"layers": 3}', "it has no `class_name`"),
+        ('{"kind": "manifest", "schema": 1}', "kwload.Manifest.load(path), or --manifest, reads it"),
         ('{"class_name": "BertBackbone", "config": {}}', "stand in its code"),
         (json.dumps(chain({"class_name": "Dense", "config": {"name": "d", "units": "many"}})), "`Dense` `d`: units"),
         ("[" * 300 + "]" * 300, "deeper than any architecture"),

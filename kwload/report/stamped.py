@@ -156,7 +156,7 @@ def verified_report(path: str, where: str, found: Verified) -> Report:
         named_ = f" than {quote(stamp.file, 80)}" if stamp.file != os.path.basename(shown) else ""
         why = f"nothing agrees with the file, which is another one{named_} or was saved again"
         return _report(shown, stamp.layout, [_useless(where, why, "error")], found.same)
-    return _report(shown, stamp.layout, [_differs(found)], found.same)
+    return _report(shown, stamp.layout, [_differs(shown, found)], found.same)
 
 
 def _stamped(stamp: Stamp) -> Contents:
@@ -172,7 +172,7 @@ def _stamped(stamp: Stamp) -> Contents:
     )
 
 
-def _differs(found: Verified) -> Finding:
+def _differs(shown: str, found: Verified) -> Finding:
     """KW411: what changed, in one finding."""
     touched = [*found.changed, *found.gone, *found.new, *found.unreadable]
     rows = [(quote(path, 100), "has other values") for path in found.changed]
@@ -192,13 +192,16 @@ def _differs(found: Verified) -> Finding:
         path=touched[0] if len(touched) == 1 else None,
         body=body,
         notes=[f"{plural(found.same, 'tensor')} {'has' if found.same == 1 else 'have'} the values of then"],
+        help=[f"kwload scan {escape(shown)}  # whether it is cut short"]
+        if any(n < was for _, was, n in found.sizes)
+        else [],
         related=touched[1:],
     )
 
 
 def _headline(found: Verified, touched: Sequence[str]) -> str:
     if not touched and found.sizes:
-        return "the file was written again since it was stamped, with the same values"
+        return "the file has another length than when it was stamped, and the same values"
     if not touched:
         return "bytes outside of any tensor changed since the file was stamped"
     verb = "is" if len(touched) == 1 else "are"

@@ -148,6 +148,9 @@ def _of_tree(tree: Any, said: str) -> Target:
         raise ArchitectureError(f"{said} is no architecture: expected the text of model.to_json()")
     if "weight_map" in tree:
         raise ArchitectureError(f"{said} is a map of weight files and holds no architecture")
+    if tree.get("kind") in ("manifest", "stamp") and "schema" in tree:
+        how = "kwload.Manifest.load(path), or --manifest, reads it" if tree["kind"] == "manifest" else "for verify"
+        raise ArchitectureError(f"{said} is a {tree['kind']} of kwload and no architecture: {how}")
     version = tree.get("keras_version")
     if not full_name(tree) and isinstance(tree.get("layers"), list):
         tree = {"class_name": "Functional" if "output_layers" in tree else "Sequential", "config": tree}
