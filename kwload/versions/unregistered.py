@@ -224,9 +224,8 @@ def _of(place: _Place, reader: Reader, custom: Mapping[str, Any], *, is_hdf5: bo
             yield from _arguments(handed, name, inner, place.role, reader)
         elif _is_unknown(item, place, reader):
             yield Difference("custom", sought, name, role=place.role, module=_module(item))
-        elif not reader.is_3 and place.role in _SPACES and ">" in sought and "module" in item:
-            if sought not in REGISTERED:
-                yield Difference("shadowed", sought, name, role=place.role)
+        elif ">" in sought and sought not in REGISTERED and _is_shadowed(place, reader):
+            yield Difference("shadowed", sought, name, role=place.role)
 
 
 def _by_name(place: _Place, reader: Reader, custom: Mapping[str, Any]) -> Iterator[Difference]:
@@ -241,6 +240,11 @@ def _by_name(place: _Place, reader: Reader, custom: Mapping[str, Any]) -> Iterat
                 yield Difference("shadowed", registered, name, role=role)
         else:
             yield Difference("custom", name, name, role=role)
+
+
+def _is_shadowed(place: _Place, reader: Reader) -> bool:
+    """Whether it is a place where Keras 2 looks among its own classes first."""
+    return not reader.is_3 and place.role in _SPACES and "module" in place.item
 
 
 def _is_own_graph(item: Config) -> bool:
