@@ -216,6 +216,44 @@ def test_what_tf_keras_registers_itself(suffix: str, tmp_path: Path) -> None:
     assert not agreed(path, "tf_keras").findings
 
 
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore")
+@BOTH
+@SUFFIXES
+@pytest.mark.parametrize(
+    ("options", "fails"),
+    [
+        ({"axis": None}, [("keras", ".h5")]),
+        ({"axis": (1, 2)}, [("keras", ".h5")]),
+        ({"axis": (1, 2), "mean": 1.0, "variance": 2.0}, []),
+        ({"mean": 1.0, "variance": 2.0}, []),
+        ({"mean": [1.0, 2.0, 3.0], "variance": [1.0, 2.0, 3.0]}, []),
+    ],
+)
+def test_normalization(
+    package: str, suffix: str, options: dict[str, Any], fails: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    """Keras 3 loses all axes but one in an `.h5` file, which only weights, or a mean with a length, can show."""
+    keras = importlib.import_module(package)
+    made = [keras.Input((5, 3)), keras.layers.Normalization(**options)]
+    keras.Sequential(made).save(path := tmp_path / f"model{suffix}")
+    assert agreed(path, package).ok == ((package, suffix) not in fails)
+
+
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore")
+@BOTH
+@SUFFIXES
+def test_a_mean_that_does_not_fit_its_input(package: str, suffix: str, tmp_path: Path) -> None:
+    keras = importlib.import_module(package)
+    made = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 2.0, 3.0])
+    given = keras.Input((3,))
+    keras.Model(given, made(given)).save(path := tmp_path / f"model{suffix}")
+    changed = edited(path, "wider_input", tmp_path)
+    assert changed is not None
+    assert agreed(changed, package).ok == ((package, suffix) == ("keras", ".keras")), "built as it was recorded"
+
+
 # ---- without Keras ----
 
 DENSE = {"units": 2, "use_bias": False}
@@ -275,6 +313,19 @@ def test_a_shape_of_one_fits_every_other(tmp_path: Path) -> None:
     assert codes(report) == ["KW406"]
     assert report.prediction is not None
     assert report.prediction.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("asked", "length", "expected"),
+    [("3.3.3", 3, "raises"), ("3.7", 3, "raises"), ("3.8", 3, "loads"), ("3.3.3", 1, "loads")],
+)
+def test_one_mean_for_all(asked: str, length: int, expected: str, tmp_path: Path) -> None:
+    """Keras before 3.8 does not repeat it."""
+    made = layer("Normalization", "n", axis=[-1], mean=1.0, variance=2.0)
+    report = kwload.check_model(archive(tmp_path, made, width=length), keras=asked)
+    assert report.prediction is not None
+    assert report.prediction.outcome == expected
+    assert codes(report) == (["KW406"] if expected == "raises" else [])
 
 
 def test_shared_layers_of_an_archive_are_one(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ class Names:
         """What the outcome rests on although it is not known; empty when it is certain."""
         self.dropped: list[tuple[str, str, Any]] = []
         """Class, name and ``axis`` of layers whose ``axis`` is lost."""
+        self.constant: set[str] = set()
+        """Names of `Normalization` layers that were given mean and variance, and have no weights."""
+        self.misfits: Mapping[int, RaisedError] = {}
+        """What building a layer raises, by the ``id`` of its config."""
         self._depth = 0
         self._objects = 0
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from kwload.versions import classes
 from kwload.versions.classes import Class
+from kwload.versions.constants import is_one_number
 from kwload.versions.names import FUNCTIONAL, Config
 from kwload.versions.objects import Objects, by_name
 from kwload.versions.outcome import CrossedError, EndlessError, RaisedError, UnknownError
@@ -44,6 +45,9 @@ _OPERATIONS: Final = frozenset(
 
 _SCALED: Final = frozenset({"LayerNormalization", "BatchNormalization", "GroupNormalization", "Normalization"})
 """Layers whose weights have the length of an axis."""
+
+_LISTED: Final = frozenset({"LayerNormalization", "Normalization"})
+"""Those that take several axes, and whose weights have a length for each."""
 
 _FUNCTIONS: Final = frozenset(
     ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate", "dot", "deserialize", "serialize")
@@ -134,7 +138,13 @@ class Replay(Objects):
                     self.object(config)
                 else:
                     raise UnknownError("a layer of the stored model has no class")
+            self.fits(config)
         return configs
+
+    def fits(self, config: Config) -> None:
+        """Whether a layer can be built."""
+        if id(config) in self.misfits:
+            raise self.misfits[id(config)]
 
     def _single_outputs(self, configs: list[Config]) -> None:
         """A graph inside a Sequential whose outputs are a list of one: newer releases hand on that list."""
@@ -248,8 +258,11 @@ class Replay(Objects):
         shape = inner.pop("batch_input_shape", None)
         if shape is not None:
             inner["batch_shape" if name == "InputLayer" else "input_shape"] = shape
+        is_open = name == "Normalization" and "axis" in inner and inner["axis"] is None
         axis = inner.pop("axis", None)
-        if self._drops(axis):
+        if name == "Normalization" and inner.get("mean") is not None:
+            self.constant.add(str(inner.get("name", "")))
+        if (is_open or self._drops(axis)) and not (name == "Normalization" and is_one_number(inner)):
             self.dropped.append((name, str(inner.get("name", "")), axis))
         if name == "Lambda":
             for key in ("module", "function_type", "output_shape_type", "output_shape_module"):
@@ -259,15 +272,17 @@ class Replay(Objects):
         return inner
 
     def _drops(self, axis: Any) -> bool:
-        """Whether an ``axis`` other than the default is lost: a list of several, before 3.9 also a number."""
+        """Whether an ``axis`` other than the default is lost: a list of several or none, before 3.9 also a number."""
         if isinstance(axis, list):
-            return len(axis) > 1
+            return len(axis) != 1
         return axis is not None and axis != -1 and self.reader.version < (3, 9, 0)
 
     def axis_weights(self) -> None:
         """The weights of layers that lost their axis: of another rank, or for another axis."""
-        for name, _, axis in self.dropped:
-            if name in ("LayerNormalization", "Normalization") and isinstance(axis, list):
+        for name, called, axis in self.dropped:
+            if name == "Normalization" and called in self.constant:
+                continue
+            if (name == "Normalization" and not axis) or (name in _LISTED and isinstance(axis, list)):
                 old = self.reader.version < (3, 6, 0)
                 raise RaisedError(
                     "ValueError", "The shape of the target variable" if old else "Shape mismatch in layer #"

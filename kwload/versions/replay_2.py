@@ -214,6 +214,7 @@ class Replay2(Replay):
                     said = f"The added layer must be an instance of class Layer. Received: layer={error.name}"
                     raise RaisedError("TypeError", said) from None
                 texts.append(error.name)
+            self.fits(config)
         if texts:
             raise RaisedError("TypeError", "'str' object is not callable")
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kwload import _core
 from kwload.report.facts import FileFacts
+from kwload.versions.constants import misfits
 from kwload.versions.names import Config
 from kwload.versions.outcome import CrossedError, EndlessError, RaisedError, UnknownError
 from kwload.versions.reader import Reader
@@ -163,6 +164,7 @@ def _archive(file: FileFacts, replay: Replay, wish: Wish) -> None:
     config = parsed(file.config)
     if not isinstance(config, dict) or "class_name" not in config or "config" not in config:
         raise UnknownError("the stored config is no model")
+    _constants(config, file.config, replay)
     replay.object(config if wish.compile else {**config, "compile_config": None})
     if file.layout == "unknown" or not file.groups:
         _no_weights(file)
@@ -230,6 +232,7 @@ def _hdf5(file: FileFacts, replay: Replay, wish: Wish) -> None:
     if not isinstance(config, dict):
         raise UnknownError("the stored config is no model")
     replay.is_hdf5 = True
+    _constants(config, file.config, replay)
     replay.legacy_layer(config)
     replay.dropped = _other_axes(config, replay)
     if replay.reader.is_3:
@@ -262,6 +265,12 @@ def _legacy_weights(file: FileFacts, replay: Replay, config: Config) -> None:
         raise RaisedError("ValueError", "")
     if any(tensor.fault is not None for tensor in file.tensors):
         raise UnknownError("a tensor of the file cannot be read")
+
+
+def _constants(config: Config, text: bytes, replay: Replay) -> None:
+    """Which layers of a given mean cannot be built; the shapes are looked for when there is such a layer."""
+    if b'"Normalization"' in text and b'"mean"' in text:
+        replay.misfits = misfits(config, replay.reader, is_hdf5=replay.is_hdf5)
 
 
 # ---- a Sequential without InputLayer ----

@@ -83,10 +83,10 @@ def of_itself(tree: Raw, file: FileFacts, keras: Keras, custom_objects: Mapping[
         No model can be made of it.
     """
     described = describe(tree, file.layout, keras, custom_objects)
-    bare = _bare(tree)
-    if bare is None:
+    unshaped = bare(tree)
+    if unshaped is None:
         return Itself(adopted(described, file), [])
-    made = describe(bare, file.layout, keras, custom_objects)
+    made = describe(unshaped, file.layout, keras, custom_objects)
     stale = _compared(described, made)
     if stale and (keras.flavour != "keras" or file.layout not in V3_LAYOUTS):
         return Itself(adopted(made, file), stale, is_made=True)
@@ -114,7 +114,7 @@ def _differ(one: Shape, other: Shape) -> bool:
     return any(None not in (a, b) and a != b for a, b in zip(one, other, strict=True))
 
 
-def _bare(tree: Raw) -> Raw | None:
+def bare(tree: Raw) -> Raw | None:
     """The architecture without the shapes that it records; None when it records none."""
     bare: dict[str, Any] = {key: value for key, value in tree.items() if key != "build_config"}
     recorded = False

@@ -1,4 +1,5 @@
-"""Layers whose ``axis`` is the last axis of their input, so that it is the same to leave it away (-1 is the default).
+"""The shapes that layers are called with, and the layers whose ``axis`` is the last of these, so that it is the same to
+leave it away (-1 is the default).
 
     Concatenate(axis=3) of shapes (None, 8, 8, 64), (None, 8, 8, 32)    the last
     Softmax(axis=1) of the shape (None, 4, 3)                           another
@@ -30,24 +31,33 @@ def with_last_axis(tree: Raw, keras: Keras) -> set[tuple[str, str, int]]:
     keras : Keras
         Which Keras makes it.
     """
-    maker = Maker(keras, {})
     found: dict[tuple[str, str, int], bool] = {}
+    for layer, given in inputs_of(tree, keras):
+        axis = config_of(layer).get("axis")
+        if type(axis) is int:
+            key = (full_name(layer), name_of(layer) or "", axis)
+            found[key] = found.get(key, True) and _rank(given) == axis + 1 and _is_called_once(layer)
+    return {key for key, last in found.items() if last}
+
+
+def inputs_of(tree: Raw, keras: Keras) -> list[tuple[Raw, Shapes]]:
+    """The layers of a model, and of models within it, each with the shape that it is first called with; None for one
+    that is not known. None at all when no model can be made."""
+    maker = Maker(keras, {})
+    found: list[tuple[Raw, Shapes]] = []
     todo: list[tuple[Raw, Shapes, int]] = [(tree, None, 0)]
     try:
         while todo:
             raw, given, depth = todo.pop()
             flow = Flow(raw, given, maker.output)
             for layer in layers_of(raw) or []:
-                axis = config_of(layer).get("axis")
                 if layers_of(layer) is not None and depth < _DEEPEST:
                     todo.append((layer, flow.input_of(layer), depth + 1))
-                elif type(axis) is int:
-                    key = (full_name(layer), name_of(layer) or "", axis)
-                    last = _rank(flow.input_of(layer)) == axis + 1 and _is_called_once(layer)
-                    found[key] = found.get(key, True) and last
+                else:
+                    found.append((layer, flow.input_of(layer)))
     except ArchitectureError:
-        return set()
-    return {key for key, last in found.items() if last}
+        return []
+    return found
 
 
 def _rank(shapes: Shapes) -> int | None:
