@@ -327,6 +327,26 @@ TEXTS: Final = (
         (_COMPILED,),
     ),
     Text(
+        "Argument `name` must be a string and cannot contain character `/`.",
+        " Received: name={name} ",
+        "Keras 3",
+        "A layer or model has a `/` in its name, which Keras 2 took and Keras 3 does not.",
+        (KERAS_2,),
+    ),
+    Text(
+        "Only input tensors may be passed as positional arguments.",
+        "",
+        "Keras 3",
+        "A number stands where a layer takes tensors alone.",
+        (
+            Cause(
+                "KW406",
+                "An operation of an `.h5` file (`x + 1`), which `load_model` makes a layer of. The weights are fine.",
+                _REBUILD,
+            ),
+        ),
+    ),
+    Text(
         "__init__() missing {count:d} required positional argument",
         "",
         "Python",
