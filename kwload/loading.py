@@ -273,16 +273,29 @@ class _Rebuilding:
         maker = utils if self.package.is_3 else self.package.part(f"{legacy}.model_config")
         custom = {**(self._custom() or {}), **self._known()}
         config = text.decode((self.file.config or b"").decode("utf-8"))
-        with self._legacy_scopes(legacy):
+        with self._within_keras_2(custom), self._legacy_scopes(legacy):
             model = maker.model_from_config(config, custom_objects=custom)
             weights(model)
         if self.compile and self.file.training is not None:
             training = text.decode(self.file.training.decode("utf-8"))
             serialized = {} if self.package.is_3 else {"from_serialized": True}
-            model.compile(**utils.compile_args_from_training_config(training, custom), **serialized)
-            utils.try_build_compiled_arguments(model)
+            with self._within_keras_2(custom):
+                model.compile(**utils.compile_args_from_training_config(training, custom), **serialized)
+                utils.try_build_compiled_arguments(model)
             self._optimizer(model)
         return model
+
+    @contextlib.contextmanager
+    def _within_keras_2(self, custom: dict[str, Any]) -> Iterator[None]:
+        """What ``legacy.save.load_model`` of tf_keras reads an ``.h5`` file in: by class names."""
+        if self.package.is_3:
+            yield
+            return
+        sharing = self.package.part("saving.legacy.serialization").SharedObjectLoadingScope()
+        options = self.package.part("saving.legacy.saved_model.utils").keras_option_scope
+        scope = self.package.part("saving.object_registration").CustomObjectScope(custom)
+        with sharing, scope, options(save_traces=False, in_tf_saved_model_scope=True):
+            yield
 
     @contextlib.contextmanager
     def _legacy_scopes(self, legacy: str) -> Iterator[None]:

@@ -56,8 +56,9 @@ def _object(kind: str, module: str | None, registered: str | None = None, /, **c
     return {"module": module, "class_name": kind, "config": config, "registered_name": registered}
 
 
-def _sequential(*layers: dict[str, Any]) -> bytes:
-    inputs = _object("InputLayer", "keras.layers", batch_shape=[None, 10], dtype="float32", name="input_layer")
+def _sequential(*layers: dict[str, Any], older: bool = False) -> bytes:
+    shape = {"batch_input_shape" if older else "batch_shape": [None, 10]}
+    inputs = _object("InputLayer", "keras.layers", **shape, dtype="float32", name="input_layer")
     return json.dumps(_object("Sequential", "keras", name="net", layers=[inputs, *layers])).encode()
 
 
@@ -88,7 +89,7 @@ def cases() -> Iterator[tuple[str, Report]]:
     yield "KW402-several", _archive(_own_things())
     yield "KW403-lacks", _archive(_sequential(dense, scale), ("Scale", Needy))
     yield "KW405", _archive(_sequential(newer), keras="3.8.0")
-    yield "KW405-keras-2", _archive(_sequential(older), writer="2.15.0")
+    yield "KW405-keras-2", _archive(_sequential(older, older=True), writer="2.15.0")
     yield "KW405-weights", report(_beside(_sequential(older), "2.15.0"), model(A, B), path="model.keras")
     lost = json.dumps({"class_name": "Sequential", "config": {"name": "net", "layers": [_lost]}}).encode()
     yield "KW405-axis", model_report("model.h5", _legacy(lost), reader.parse("3.15.1"), {})

@@ -93,7 +93,9 @@ def test_a_class_that_is_not_known(package: str, suffix: str, tmp_path: Path) ->
 def test_code_in_the_file_is_run_when_asked_for(package: str, suffix: str, tmp_path: Path) -> None:
     """tf_keras runs the code of an `.h5` file whatever it is asked."""
     keras = importlib.import_module(package)
-    saved = trained(keras, keras.layers.Lambda(lambda x: x + 1, output_shape=(3,)))
+    inner = keras.layers.Input((3,))
+    double = keras.Model(inner, keras.layers.Lambda(lambda x: x * 2, output_shape=(3,))(inner))
+    saved = trained(keras, keras.layers.Lambda(lambda x: x + 1, output_shape=(3,)), double)
     saved.save(path := tmp_path / f"model.{suffix}")
     with pytest.raises(kwload.WeightsMismatchError) as refused:
         kwload.load_model(path)

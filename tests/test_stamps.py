@@ -145,7 +145,8 @@ def test_a_file_that_was_written_again(weights: Path) -> None:
 def test_the_same_values_in_other_bytes(weights: Path) -> None:
     kwload.stamp(None, weights)
     write(weights, chunks=(64, 50))
-    assert headline(kwload.verify(weights)) == "the file has another length than when it was stamped, and the same values"
+    said = "the file has another length than when it was stamped, and the same values"
+    assert headline(kwload.verify(weights)) == said
 
 
 def test_a_file_that_was_cut_short(weights: Path) -> None:

@@ -484,6 +484,43 @@ def test_code_in_the_architecture(tmp_path: Path) -> None:
     assert "Python code" in found.notes[0] and any("safe_mode=False" in line for line in found.help)
 
 
+def _of_keras_2(name: str, **more: Any) -> dict[str, Any]:
+    """A Lambda of Keras 2: its code stands in a list."""
+    config = {"name": name, "trainable": True, "dtype": "float32", "function": ["x", None, None], **more}
+    config |= {"function_type": "lambda", "module": "__main__", "output_shape": None, "output_shape_type": "raw"}
+    return {"class_name": "Lambda", "config": {**config, "output_shape_module": None, "arguments": {}}}
+
+
+def test_code_in_the_architecture_of_keras_2(tmp_path: Path) -> None:
+    """An archive is refused, and an `.h5` file is run, whatever is asked for; and nobody is led to it unwarned."""
+    made = {"module": "keras.layers", "registered_name": None, **_of_keras_2("twice")}
+    first = layer("InputLayer", batch_input_shape=[None, 3], dtype="float32", sparse=False, ragged=False)
+    config = {"name": "s", "layers": [first, made]}
+    stored = {"module": "keras", "class_name": "Sequential", "config": config, "registered_name": None}
+    path = zipped(tmp_path, json.dumps(stored).encode(), "2.15.0")
+    refused = only(kwload.check_model(path, keras="2.15"), "KW406")
+    assert any("tf_keras.models.load_model" in line and "safe_mode=False" in line for line in refused.help)
+    assert "KW406" not in {item.code for item in kwload.check_model(path, keras="2.15", safe_mode=False).findings}
+    elsewhere = only(kwload.check_model(path, keras="3.15"), "KW405")
+    assert "known to Keras 2" in " ".join(elsewhere.body) and "known to no" not in " ".join(elsewhere.body)
+    assert "Python code" in elsewhere.notes[0] and "safe_mode=False" in elsewhere.help[1]
+    old = whole_h5(tmp_path, _of_keras_2("twice"))
+    asked = only(kwload.check_model(old, keras="3.15"), "KW406")
+    assert "safe_mode=False" in asked.help[1], "Keras 3 understands the code in an `.h5` file"
+    run = only(kwload.check_model(old, keras="2.15"), "KW406", "warning")
+    assert "runs the Python code in the file" in run.headline and run.layer == "twice"
+
+
+def test_another_keras_is_named_where_it_makes_the_model(tmp_path: Path) -> None:
+    newer = layer("Dense", units=2, quantization_config=None)
+    help_of = lambda path: only(kwload.check_model(path, keras="3.8"), "KW405").help  # noqa: E731
+    assert help_of(archive(tmp_path, newer))[1:] == ('upgrade: pip install "keras>=3.15"',)
+    lost = layer("NoSuchLayer")
+    assert not help_of(archive(tmp_path, newer, lost))[1:]
+    code = {"class_name": "__lambda__", "config": {"code": "x", "defaults": None, "closure": None}}
+    assert help_of(archive(tmp_path, newer, layer("Lambda", function=code)))[1].endswith(", safe_mode=False)")
+
+
 def test_an_axis_that_is_lost(tmp_path: Path) -> None:
     """Keras before 3.9 drops a numeric `axis` of an `.h5` file, later ones only a list of several."""
     path = whole_h5(tmp_path, {"class_name": "Softmax", "config": {"name": "s", "axis": 1}})

@@ -18,7 +18,7 @@ from kwload.spec import registry
 from kwload.versions import classes, differences, whole
 from kwload.versions.differences import Difference
 from kwload.versions.outcome import RaisedError
-from kwload.versions.reader import Reader
+from kwload.versions.reader import NEWEST, NEWEST_2, Reader
 from kwload.versions.whole import Forecast, Wish
 from kwload.versions.writer import of
 
@@ -163,7 +163,7 @@ def _of_model(
     other = [item for item in differences.find(config, reader, custom, is_hdf5=is_hdf5) if item.kind != "lambda"]
     elsewhere = not is_hdf5 and any(item.kind == "module" for item in other)  # fails, and how depends on the process
     if other and (raises or foreseen is None or elsewhere):
-        out.append(_version(context, other, reader))
+        out.append(_version(context, other, reader, _as_if_known(out, custom), wish))
     if foreseen is not None and foreseen.error is not None and not any(item.severity == "error" for item in out):
         # The name alone makes Keras look for something else: what else would be wrong does not come up.
         refused = foreseen.error.prefix.startswith(BY_NAME) or (disagreement is not None and _is_zip_as_hdf5(context))
@@ -177,8 +177,28 @@ def _of_model(
         out += _also(context, reader, custom, out, wish)
     if not raises:
         out += silent(context, reader, config)
+        out += _runs_code(context, reader, config) if wish.safe_mode else []
         out += own_code.of_config(context, config, custom)
     return [*out, _endless(context, reader)] if foreseen is not None and foreseen.endless else out
+
+
+def _runs_code(context: Context, reader: Reader, config: Any) -> list[Finding]:
+    """KW406 for Python code in a file that this Keras makes a model of: it is run unasked."""
+    layers = differences.python_code(config)
+    if not layers or (reader.is_3 and context.file.content != "hdf5"):
+        return []
+    return [
+        finding(
+            406,
+            "warning",
+            headline=f"load_model of {reader.name} runs the Python code in the file, `safe_mode` or not: "
+            f"{named([name or 'a lambda' for name in layers])}",
+            layer=layers[0] or None,
+            notes=["load_model only a file that you trust; kwload.load_model does not run it"],
+            help=[f"build the model in code, then {context.load()}"],
+            related=layers[1:],
+        )
+    ]
 
 
 def _mixed_up(context: Context, reader: Reader, layer: str) -> Finding:
@@ -203,8 +223,7 @@ def _also(
     context: Context, reader: Reader, custom: Mapping[str, Any], found: Sequence[Finding], wish: Wish
 ) -> list[Finding]:
     """What would still be wrong if all that is not registered were."""
-    names = [str(name) for item in found if item.code == "KW402" for name in (item.found, *item.related)]
-    known = {**dict.fromkeys(names, len), **custom}
+    known = _as_if_known(found, custom)
     foreseen = whole.forecast(context.file, reader, known, context.path, wish)
     return [_refuses(context, reader, foreseen.error, known, wish)] if foreseen.error is not None else []
 
@@ -242,7 +261,15 @@ def raises(error: RaisedError) -> str:
     return f"raises {error.type}: {escape(said)}" if said else f"raises {error.type}"
 
 
-def _version(context: Context, found: Sequence[Difference], reader: Reader) -> Finding:
+def _as_if_known(found: Sequence[Finding], custom: Mapping[str, Any]) -> dict[str, Any]:
+    """What is handed in, and what is said to be missing from it."""
+    names = [str(name) for item in found if item.code == "KW402" for name in (item.found, *item.related)]
+    return {**dict.fromkeys(names, len), **custom}
+
+
+def _version(
+    context: Context, found: Sequence[Difference], reader: Reader, custom: Mapping[str, Any], wish: Wish
+) -> Finding:
     """KW405: the architecture is of a Keras that the reader does not understand."""
     writer = of(context.file).name
     return finding(
@@ -252,9 +279,20 @@ def _version(context: Context, found: Sequence[Difference], reader: Reader) -> F
         expected=reader.name,
         found=writer,
         body=lines(found),
-        notes=[*_alike(found, reader), "the weights are not affected: they load into the same model built in code"],
-        help=_remedies(context, found, reader, writer),
+        notes=[
+            *_alike(found, reader),
+            *_code(context),
+            "the weights are not affected: they load into the same model built in code",
+        ],
+        help=_remedies(context, reader, custom, wish),
     )
+
+
+def _code(context: Context) -> list[str]:
+    """That whoever loads the model runs code of the file."""
+    if layers := differences.python_code(whole.parsed(context.file.config)):
+        return [f"the architecture holds Python code, in {named(layers, 3)}: load_model only a file that you trust"]
+    return []
 
 
 def _alike(found: Sequence[Difference], reader: Reader) -> list[str]:
@@ -297,34 +335,56 @@ def lines(found: Sequence[Difference]) -> list[str]:
     return listed(columns(rows), 6)
 
 
-def _remedies(context: Context, found: Sequence[Difference], reader: Reader, writer: str | None) -> list[str]:
+def _remedies(context: Context, reader: Reader, custom: Mapping[str, Any], wish: Wish) -> list[str]:
+    """The way that always works, and another Keras where that is foreseen to make the model."""
     remedies = [f"build the model in code, then {context.load()}"]
     written = of(context.file)
     if written.recorded and written.since is not None and written.generation == "Keras 3" and reader.is_3:
-        remedies.append(f'upgrade: pip install "keras>={".".join(map(str, written.since[:2]))}"')
+        version = ".".join(map(str, written.since[:2]))
+        other, start = Reader("keras", written.since), f'upgrade: pip install "keras>={version}"'
     elif written.generation in ("tf.keras", "tf_keras", "Keras 2") and reader.is_3:
-        remedies.append(
-            f"load it with Keras 2: pip install tf_keras, then tf_keras.models.load_model({literal(context.path)})"
-        )
+        other, start = Reader("tf_keras", NEWEST_2), "load it with Keras 2: pip install tf_keras"
     elif written.generation == "Keras 3" and not reader.is_3:
-        remedies.append('load it with Keras 3: pip install "keras>=3"')
+        other, start = Reader("keras", NEWEST), 'load it with Keras 3: pip install "keras>=3"'
+    else:
+        return remedies
+    options = _options(context, other, custom, wish)
+    if options is not None:
+        package = "keras" if other.is_3 else "tf_keras"
+        call = f", then {package}.models.load_model({literal(context.path)}{options})"
+        remedies.append(start + (call if options or not other.is_3 else ""))
     return remedies
+
+
+def _options(context: Context, reader: Reader, custom: Mapping[str, Any], wish: Wish) -> str | None:
+    """What ``load_model`` of another Keras has to be called with besides; None when it would fail with that too."""
+    has_code = bool(differences.python_code(whole.parsed(context.file.config)))
+    for compiled, options in ((wish.compile, ""), (False, ", compile=False")):
+        asked = Wish(compiled, wish.safe_mode and not has_code)
+        foreseen = whole.forecast(context.file, reader, custom, context.path, asked)
+        if foreseen.error is None:
+            return options + (", safe_mode=False" if has_code else "")
+    return None
 
 
 def _refuses(context: Context, reader: Reader, error: RaisedError, custom: Mapping[str, Any], wish: Wish) -> Finding:
     """KW406: an error of ``load_model`` that no difference of versions explains."""
     said = _error(error.root).said
     alone = replace(wish, compile=False)
+    package = "keras" if reader.is_3 else "tf_keras"
     notes = []
     helps = [f"build the model in code, then {context.load()}"]
     if "ambda" in said:
         notes.append(
             "the architecture holds Python code, which is only run when asked for; the weights are not affected"
         )
-        helps.append(f"when you trust the file: keras.models.load_model({literal(context.path)}, safe_mode=False)")
+        helps.append(f"when you trust the file: {package}.models.load_model({literal(context.path)}, safe_mode=False)")
     elif wish.compile and whole.forecast(context.file, reader, custom, context.path, alone).error is None:
         notes.append("only how the model was compiled cannot be read; architecture and weights are fine")
-        helps = [f"keras.models.load_model({literal(context.path)}, compile=False), then compile it again", helps[0]]
+        helps = [
+            f"{package}.models.load_model({literal(context.path)}, compile=False), then compile it again",
+            helps[0],
+        ]
     return finding(
         406,
         "error",

@@ -27,6 +27,19 @@ TF_OPERATIONS: Final = frozenset(
 _RENAMED: Final = frozenset({"batch_input_shape", "axis"})
 """Keys of Keras 2 that Keras 3 understands in an ``.h5`` file."""
 
+_FROM_CONFIG_2: Final = {
+    "RNN": ("num_constants",),
+    "Bidirectional": ("num_constants",),
+    "MultiHeadAttention": ("query_shape", "key_shape", "value_shape"),
+    "Lambda": (
+        "function_type", "module", "output_shape_type", "output_shape_module", "mask_type", "mask_module",
+    ),
+}  # fmt: skip
+"""Keys that ``from_config`` of Keras 2 takes, and the constructor does not."""
+
+_DROPPED: Final = {"Lambda": ("function_type", "module", "output_shape_type", "output_shape_module")}
+"""Keys of Keras 2 that Keras 3 drops from an ``.h5`` file (``LAMBDA_DEP_ARGS``)."""
+
 _MARKS: Final = frozenset({"function", "__lambda__"})
 
 
@@ -152,7 +165,7 @@ def _of(item: Config, space: str, reader: Reader, custom: Mapping[str, Any], *, 
         for key in inner:
             if (
                 key not in known.keys
-                and not (is_hdf5 and reader.is_3 and key in _RENAMED)
+                and not (is_hdf5 and reader.is_3 and (key in _RENAMED or key in _DROPPED.get(name, ())))
                 and _matters(name, key, reader)
             ):
                 yield Difference("key", key, name, known_to=_who(f"{space}.{name}", key))
@@ -162,9 +175,7 @@ def _matters(name: str, key: str, reader: Reader) -> bool:
     """Whether a key that the constructor does not list is refused."""
     if reader.is_3:
         return name != "InputLayer" and key not in ("layer", "backward_layer", "cell", "cells")
-    if name in ("RNN", "Bidirectional") and key == "num_constants":
-        return False
-    return key != "dtype" and not (name == "MultiHeadAttention" and key in ("query_shape", "key_shape", "value_shape"))
+    return key != "dtype" and key not in _FROM_CONFIG_2.get(name, ())
 
 
 def _recorded_space(module: Any) -> str:
@@ -198,4 +209,6 @@ def _who(public: str, key: str | None = None) -> str:
         since, _, until = span.partition(",")[0].partition(":")
         package = "tf_keras" if line == 2 and since.startswith("2.2") else "Keras"
         said.append(f"{package} {since or line}" + (f", before {until}" if until else " and newer" if since else ""))
+    if not said and key in _FROM_CONFIG_2.get(public.rpartition(".")[2], ()):
+        return "Keras 2"
     return ", and ".join(sorted(said))

@@ -144,7 +144,7 @@ class Objects(Names):
         if known.name in _OWN_CODE:
             raise UnknownError(f"`{known.name}` looks outside of the file when it is made")
         if known.name == "Lambda" and known.space == "layers":
-            self._lambda(inner)
+            self._lambda(known, inner)
             return
         inner = self._without_inner(known, inner)
         if known.space in ("optimizers", "mixed_precision") and isinstance(inner.get("learning_rate"), dict):
@@ -291,7 +291,7 @@ class Objects(Names):
             raise UnknownError(f"a policy of Keras 2 in a `{known.name}`")
         raise RaisedError("AttributeError", "'str' object has no attribute '")
 
-    def _lambda(self, inner: Config) -> None:
+    def _lambda(self, known: Class, inner: Config) -> None:
         """``Lambda.from_config``: Python code in the file is refused, a function is looked up. Keras before 3.11.3 runs
         the code of an ``.h5`` file."""
         for key in ("function", "output_shape"):
@@ -307,6 +307,9 @@ class Objects(Names):
             else:
                 self.assume("Keras runs the Python code of a `Lambda` layer that is in the file")
         self.value(inner.get("arguments"))
+        if other := [key for key in inner if key not in known.keys]:
+            prefix = "Unrecognized keyword arguments passed to Lambda: "
+            raise RaisedError("ValueError", prefix + "{", prefix + _shown(inner, other))
         self.assume("a `Lambda` layer calls a function when the model is put together")
 
     # ---- what models are made of: replay.py ----

@@ -44,6 +44,10 @@ _WRAPPED_SINCE: Final = (2, 12, 0)
 """The first release whose ``Layer.from_config`` wraps errors."""
 
 
+_SAFE_SINCE: Final = (2, 13, 0)
+"""The first release that refuses the code of a ``Lambda``."""
+
+
 class _TextError(UnknownError):
     """A layer of a ``.keras`` archive of no known class: Keras 2 leaves the name of the class in its place."""
 
@@ -184,8 +188,12 @@ class Replay2(Replay):
     def _python(self, inner: Config) -> None:
         """``Lambda.from_config``: the code in a ``.keras`` archive is refused, that in an ``.h5`` file is run."""
         function = inner.get("function")
+        kinds = [inner.get(f"{name}_type") for name in ("function", "output_shape", "mask")]
+        refuses = not self.is_hdf5 and self.reader.version >= _SAFE_SINCE
         if isinstance(function, dict) and function.get("class_name") == "__lambda__":
             self.code()
+        elif "lambda" in kinds and refuses and self.is_safe:
+            raise RaisedError("ValueError", "Requested the deserialization of a Lambda layer")
         self.assume("a `Lambda` layer runs code or calls a function")
 
     # ---- models ----
