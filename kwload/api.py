@@ -155,12 +155,28 @@ def examine(model: Any, source: Source, call: Call, *, targets: bool = False) ->
     examined.reader = there.keras.said if there is not None else None
     examined.plan = _plan(file, examined.model, there, name, call)
     examined.lap("plan")
-    if file.config is not None:
-        from kwload import meaning
-
-        examined.meaning = meaning.compare_opened(file, model, examined.model, examined.plan)
+    if file.config is not None or examined.witness is not None:
+        _compare(examined, file, model)
         examined.lap("meaning")
     return examined
+
+
+def _compare(examined: Examined, file: _core.File, model: Any) -> None:
+    """Holds the model against the configuration in the file, or in the stamp of a file that has none."""
+    from kwload import meaning
+
+    assert examined.plan is not None
+    if file.config is not None:
+        examined.meaning = meaning.compare_opened(file, model, examined.model, examined.plan)
+        return
+    from kwload.stamps import changed
+
+    stamped = changed.recorded(examined.witness, model)
+    found = meaning.compare_opened(file, model, examined.model, examined.plan, stamped)
+    if found is not None and found.differs and not changed.is_of(examined.path, examined.witness):
+        examined.witness = replace(examined.witness, stale=True)
+        return
+    examined.meaning = found
 
 
 def _witness(model: Any, name: str, stamp: bool | str | os.PathLike[str]) -> Any:
@@ -409,7 +425,8 @@ def check(
         runs their code with the configuration in the file, and needs their Keras imported.
     stamp : bool, str or os.PathLike
         Hold the code of the model's own layers against the fingerprints in the stamp beside the file, or in the one at
-        this path; False does not look for one.
+        this path, and the settings of all layers against its configuration where the file has none; False does not
+        look for one.
 
     Returns
     -------

@@ -627,6 +627,9 @@ def _meanings() -> Iterator[tuple[str, Report]]:
     yield "KW401-graph", report(held, wanted, meaning=Meaning(graph=joined))
     harmless = Meaning(settings=[rate, policy], training_only={"Dropout": -1, "GaussianNoise": 2})
     yield "KW401-harmless", report(held, wanted, meaning=harmless)
+    stamp = Witness("model.weights.h5.kwload.json", versions=("Keras 3.8.0, jax (now 3.15.1)",))
+    found = Meaning(settings=[several, rate], graph=joined[:1], training_only={"Dropout": -1}, stamped=True)
+    yield "KW401-stamp", report(held, wanted, meaning=found, witness=stamp)
     yield "KW404-code", report(held, wanted, meaning=Meaning(code=["My", "act"], mute=["mine"]))
     yield "KW404-unread", report(held, wanted, meaning=Meaning(unread="it is longer than 4 MiB"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -442,6 +443,65 @@ def test_a_file_that_was_saved_again_by_other_code_is_not_accused(net: Callable[
     report = kwload.check(changed, path)
     assert [item.code for item in report.findings if item.severity != "note"] == []
     assert [item.code for item in report.notes if item.code == "KW412"] == ["KW412"]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_a_stamp_tells_the_settings_of_layers_where_the_file_does_not(package: str, tmp_path: Path) -> None:
+    keras = importlib.import_module(package)
+
+    def made(activation: str = "relu", *more: Any) -> Any:
+        dense = keras.layers.Dense(4, activation=activation, name="a")
+        return keras.Sequential([keras.Input((3,)), dense, *more, keras.layers.Dense(2)])
+
+    def codes(model: Any) -> list[tuple[str, str]]:
+        return [(item.code, item.severity) for item in kwload.check(model, path).findings]
+
+    saved, path = made(), tmp_path / "model.weights.h5"
+    saved.save_weights(path)
+    assert codes(made("gelu")) == []
+    kwload.stamp(saved, path)
+    assert codes(made()) == []
+    [finding] = kwload.check(made("gelu"), path).findings
+    assert (finding.code, finding.severity, finding.layer) == ("KW401", "warning", "a")
+    assert (finding.found, finding.expected) == ({"activation": '"relu"'}, {"activation": '"gelu"'})
+    assert finding.body[0] == 'stamp  activation="relu"'
+    assert "the stamp is model.weights.h5.kwload.json" in finding.notes
+    assert kwload.load_weights(made("gelu"), path).warnings == (finding,)
+    assert kwload.check(made("gelu"), path, stamp=False).findings == ()
+    assert codes(made("relu", keras.layers.Dropout(0.5))) == [("KW401", "note")]
+    saved.layers[-1].set_weights([value + 1 for value in saved.layers[-1].get_weights()])
+    saved.save_weights(path)
+    assert codes(made("gelu")) == [("KW412", "note")]  # of whom these values are, nobody knows
+    assert codes(made()) == []
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("what", ["config", "versions", "deep"])
+def test_a_configuration_that_is_not_used(what: str, tmp_path: Path) -> None:
+    """None at all, one of another generation of Keras, one that is too deep to be looked at."""
+    import keras
+
+    def made(activation: str) -> Any:
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation=activation)])
+
+    saved, path = made("relu"), tmp_path / "model.weights.h5"
+    saved.save_weights(path)
+    where = Path(kwload.stamp(saved, path).path)
+    tree = json.loads(where.read_text())
+    if what == "config":
+        tree["manifest"]["config"] = {"missing": "to_json raised ValueError"}
+    elif what == "versions":
+        tree["manifest"]["versions"] |= {"keras": "2.15.0", "package": "tf_keras"}
+    else:
+        deep: Any = {}
+        for _ in range(300):
+            deep = {"config": deep}
+        tree["manifest"]["config"] = deep
+    where.write_text(json.dumps(tree))
+    found = kwload.check(made("gelu"), path).findings
+    said = ["the configuration in the stamp was not compared with the model: it cannot be read"]
+    assert [item.headline for item in found] == (said if what == "deep" else [])
 
 
 @pytest.mark.keras

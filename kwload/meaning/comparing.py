@@ -65,8 +65,10 @@ def compare(
     return comparison.found
 
 
-def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: PlanFacts) -> Meaning | None:
-    """:func:`compare` for a file that was opened and joined with the model; None when it records no configuration.
+def compare_opened(
+    file: FileFacts, model: Any, described: ModelFacts, plan: PlanFacts, stamped: tuple[bytes, str] | None = None
+) -> Meaning | None:
+    """:func:`compare` for a file that was opened and joined with the model; None when no configuration is recorded.
 
     Parameters
     ----------
@@ -78,8 +80,10 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
         Its description.
     plan : _core.Plan
         The join of the two.
+    stamped : (bytes, str), optional
+        The configuration in the stamp of the file, and the Keras that wrote it, for a file that has none itself.
     """
-    if file.config is None:
+    if file.config is None and stamped is None:
         return None
     legacy = file.layout not in ("keras-3", "tf-2.12")
     ours, theirs = described.groups, file.groups
@@ -89,10 +93,15 @@ def compare_opened(file: FileFacts, model: Any, described: ModelFacts, plan: Pla
             new, old = (ours[row][1], theirs[source][1]) if legacy else (ours[row][0], theirs[source][0])
             if new and old:
                 sources.append((new, old))
-    version = file.metadata.get("keras_version", "1." if legacy else "")
-    return compare(
-        file.config, model, sources, legacy=legacy, version=version, keras_3=described.keras.flavour == "keras"
-    )
+    keras_3 = described.keras.flavour == "keras"
+    if file.config is not None:
+        version = file.metadata.get("keras_version", "1." if legacy else "")
+        return compare(file.config, model, sources, legacy=legacy, version=version, keras_3=keras_3)
+    assert stamped is not None
+    config, version = stamped
+    found = compare(config, model, sources, legacy=legacy, version=version, keras_3=keras_3)
+    found.stamped = True
+    return found
 
 
 @dataclass(frozen=True, slots=True)

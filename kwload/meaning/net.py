@@ -164,6 +164,8 @@ class Meaning:
         Names of classes and functions of the user's whose code the file does not record.
     unread : str
         Why nothing was compared; ``""`` when it was.
+    stamped : bool
+        Whether the configuration is that of the stamp beside a file which has none.
     """
 
     settings: list[LayerChange] = field(default_factory=list)
@@ -172,6 +174,12 @@ class Meaning:
     mute: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
     unread: str = ""
+    stamped: bool = False
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is something to say, besides whose code is not recorded."""
+        return bool(self.settings or self.graph or self.training_only or self.mute or self.unread)
 
 
 def words(text: str) -> list[str]:

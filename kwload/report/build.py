@@ -151,7 +151,7 @@ def build_report(
             from kwload.report.meaning import meaning_findings
 
             found += meaning_findings(context, meaning)
-        elif live and not damaged:
+        if (meaning is None or meaning.stamped) and live and not damaged:
             from kwload.report import own_code
 
             found += own_code.of_layers(context)

@@ -52,7 +52,7 @@ def probe_finding(path: str, sidecar: str, held: Held) -> Finding:
         notes=[allowed, f"the probe is in {where}"],
         keras="loads the weights, and computes otherwise, without a word",
         help=[
-            f"kwload.check(model, {literal(path)})  # names the code that changed, as far as the stamp knows it",
+            f"kwload.check(model, {literal(path)})  # names the code or setting that changed, if the stamp knows it",
             f"kwload.stamp(model, {literal(path)}, probe=True)  # when the model is right as it is now",
         ],
     )

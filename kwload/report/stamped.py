@@ -55,7 +55,7 @@ def _changed(context: Context, seen: Witness, several: Sequence[CodeChange]) -> 
     body += _difference(old.source, new.source, change.changed)
     layers = list(dict.fromkeys(name or item.new.fingerprint.name for item in several for name in item.new.layers))
     body.append(f"used in {plural(len(layers), 'layer')}: {named(layers)}")
-    notes = [f"the stamp is {escape(os.path.basename(seen.path))}{_made_with(seen)}"]
+    notes = [which(seen)]
     if old.name != new.name:
         notes.append(f"the class was called {quote(old.name, 80)}")
     names = list(dict.fromkeys(_called(item) for item in several))
@@ -79,8 +79,10 @@ def _called(item: CodeChange) -> str:
     return f"{code.layers[0]}.{code.attribute}" if code.attribute and code.layers else code.fingerprint.name
 
 
-def _made_with(seen: Witness) -> str:
-    return f", made with {escape(' and '.join(seen.versions), 200)}" if seen.versions else ""
+def which(seen: Witness) -> str:
+    """The note that says which stamp it was, and what made it if that is another now."""
+    made = f", made with {escape(' and '.join(seen.versions), 200)}" if seen.versions else ""
+    return f"the stamp is {escape(os.path.basename(seen.path))}{made}"
 
 
 def _difference(old: Mapping[str, str], new: Mapping[str, str], changed: Sequence[str]) -> list[str]:
@@ -108,7 +110,7 @@ def _unknown(seen: Witness, several: Sequence[CodeChange]) -> Finding:
         headline=f"whether the code of {named(names)} changed cannot be known from the stamp",
         layer=several[0].new.layers[0] if several[0].new.layers else None,
         body=listed(list(dict.fromkeys(rows))),
-        notes=[f"the stamp is {escape(os.path.basename(seen.path))}{_made_with(seen)}"],
+        notes=[which(seen)],
     )
 
 

@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,6 +52,8 @@ class Witness:
         The stamp.
     manifest : Manifest or None
         What the model was; None when it was stamped without one.
+    made : Stamp or None
+        The stamp itself; None when it is of no use.
     versions : tuple of str
         What the stamp was made with that is another now: ``"Keras 3.8.0, jax (now 3.15.1)"``.
     changes : tuple of CodeChange
@@ -61,11 +64,12 @@ class Witness:
         Why the stamp could not be used; ``""`` when it could.
     stale : bool
         Whether the file holds other values than those that were stamped: it was written again, maybe by the code of
-        today. Looked at only where the code differs.
+        today. Looked at only where the code, or what the stamp records of the model, differs.
     """
 
     path: str
     manifest: Manifest | None = None
+    made: stamps.Stamp | None = None
     versions: tuple[str, ...] = ()
     changes: tuple[CodeChange, ...] = ()
     compared: tuple[str, ...] = ()
@@ -150,7 +154,28 @@ def _witness(
     if changes and not _belongs(name, made):
         return Witness(path, made.manifest, stale=True)
     compared = tuple(dict.fromkeys(code.fingerprint.name for _, code in pairs))
-    return Witness(path, made.manifest, versions_of(made), changes, compared)
+    return Witness(path, made.manifest, made, versions_of(made), changes, compared)
+
+
+def recorded(seen: Witness, model: Any) -> tuple[bytes, str] | None:
+    """The configuration that a stamp holds, as JSON, and the version of the Keras that wrote it; None when there is
+    none, or when it is of another major version than the Keras of the model."""
+    from kwload.spec.described import keras_of
+
+    if seen.made is None or seen.manifest is None or seen.manifest.config is None:
+        return None
+    then, now = seen.manifest.keras, keras_of(model)
+    if (then.flavour, then.version[0]) != (now.flavour, now.version[0]):
+        return None
+    try:
+        return json.dumps(seen.manifest.config).encode(), ".".join(map(str, then.version))
+    except RecursionError:
+        return None
+
+
+def is_of(name: str, seen: Witness) -> bool:
+    """Whether a stamp belongs to the file: reads all of it, unless that was seen with the code."""
+    return seen.made is not None and (bool(seen.changes) or _belongs(name, seen.made))
 
 
 def _belongs(name: str, made: stamps.Stamp) -> bool:
