@@ -9,10 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
     kw_error err = {0};
     kw_content content;
     const char *title;
-    uint64_t at;
     if (kw_source_open_memory(data, len, NULL, NULL, &source, &err) < 0) return 0;
     (void)kw_detect(source, &arena, &content, &title, &err);
-    (void)kw_detect_hdf5(source, &at, &err);
     kw_arena_free(&arena);
     kw_source_release(source);
     return 0;
