@@ -124,11 +124,10 @@ static int append_families(kw_hdf5 *hdf5, uint32_t group, const kw_hdf5 *from, k
     struct kw_hdf5_private *more = hdf5->more;
     const struct kw_hdf5_private *other = from->more;
     uint32_t shift = hdf5->node_count - 1, own = other->families[0].count;
-    kw_family *family = &more->families[group];
     if (MAKE_ROOM(more->families, more->family_count, other->family_count, more->family_capacity, err) != 0 ||
         MAKE_ROOM(more->children, more->children_count, other->children_count, more->children_capacity, err) != 0)
         return -1;
-    family = &more->families[group];
+    kw_family *family = &more->families[group];
     for (uint32_t i = 0; i < own; i++) more->children[family->first + family->count++] = other->children[i] + shift;
     uint32_t moved = (uint32_t)more->children_count - own;
     for (size_t i = own; i < other->children_count; i++) more->children[moved + i] = other->children[i] + shift;

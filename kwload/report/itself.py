@@ -158,7 +158,7 @@ def held(context: Context, foreseen: Forecast | None, joined: Joined, reader: Re
 
 def _of_folder(context: Context, made: Prediction) -> Prediction:
     """Of an unzipped archive, which ``load_weights`` does not open and ``load_model`` of Keras 3.4 and newer does."""
-    if getattr(context.model, "unsure", None) is not None:
+    if _unsure(context) is not None:
         return replace(made, outcome="unknown", error=None, reason=_unsure(context))
     if all(raw.severity != "error" for raw in context.raws):
         return replace(made, outcome="loads", error=None)
@@ -177,7 +177,7 @@ def _unsure(context: Context) -> str | None:
 def _is_open(context: Context) -> bool:
     """Whether what is not known of the architecture may be the cause, where no layer is."""
     facts = context.plan.prediction if context.plan is not None else {}
-    return getattr(context.model, "unsure", None) is not None and facts.get("error_group", -1) < 0
+    return _unsure(context) is not None and facts.get("error_group", -1) < 0
 
 
 def _is_never_called(context: Context) -> bool:

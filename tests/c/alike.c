@@ -14,14 +14,9 @@
 #include <unistd.h>
 
 #include "same_hdf5.h"
+#include "random.h"
 
 enum { LONGEST = 64 << 20 };
-
-/* A linear congruential generator: the same changes in every run. */
-static uint64_t next_random(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return *state >> 33;
-}
 
 static kw_hdf5 *open_by(const char *path, kw_threads threads, int *code) {
     kw_source *source = NULL;

@@ -3,6 +3,7 @@
 
 #include "base/ledger.h"
 #include "check.h"
+#include "random.h"
 
 static void test_claims_once(void) {
     kw_error err = {0};
@@ -25,12 +26,6 @@ static void test_claims_once(void) {
     CHECK_EQ(err.at, 40);
     kw_ledger_free(&ledger);
     CHECK(!kw_ledger_has(&ledger, 100));
-}
-
-/* A linear congruential generator: the same claims in every run. */
-static uint64_t next_random(uint64_t *state) {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return *state >> 33;
 }
 
 /* Random claims in the first 3 MiB, of all kinds of lengths and alignments. */
